@@ -1,0 +1,2 @@
+//! The program `isochrone`.
+fn main() {}
