@@ -1,1 +1,4 @@
 //! Discrete-event kernel.
+#![deny(missing_docs)]
+
+pub mod time;
