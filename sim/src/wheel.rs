@@ -1,0 +1,467 @@
+//! The timer wheel: which timers are due next.
+//!
+//! **Why.** A binary heap moves an entry at every level of a tree that no longer fits the cache; at a million
+//! timers that is most of an agent's wakeup. Here a timer is filed by the digits of its instant and moved once
+//! or twice in its life, always at the end of a plain vector, so equal instants stay first in, first out
+//! without a sequence number.
+//!
+//! **How.** Instants are `u64` and are read in base 64. A timer lies on the level of the highest digit in which
+//! its instant differs from the *cursor* (the instant the wheel has come to), in the slot of that digit:
+//!
+//! | level | bits | a slot spans | in ns, a slot is |
+//! |---|---|---|---|
+//! | 0 | 0..6 | one instant | 1 ns |
+//! | 1 | 6..12 | 64 | 64 ns |
+//! | 2 | 12..18 | 64^2 | 4.1 us |
+//! | 3 | 18..24 | 64^3 | 262 us |
+//! | 4 | 24..30 | 64^4 | 16.8 ms |
+//! | 5 | 30..36 | 64^5 | 1.07 s |
+//! | 6 | 36..42 | 64^6 | 69 s |
+//! | 7 | 42..48 | 64^7 | 73 min |
+//! | 8 | 48..54 | 64^8 | 3.3 d |
+//! | 9 | 54..60 | 64^9 | 209 d |
+//! | 10 | 60..64 | 64^10 | 37 years, 16 slots used |
+//!
+//! So everything on a level is earlier than everything on the levels above, and the lowest occupied slot holds
+//! the next timer. To reach it the cursor jumps to the earliest instant of that slot and the slot's timers are
+//! filed again relative to it, in order. This changes no other timer's slot: they differ from old and new
+//! cursor in the same digit. Hence the slot of any timer can be *computed* from its instant, which makes
+//! [`Wheel::cancel`] cheap, and timers of one instant are always filed in one slot in the order of insertion,
+//! which makes them first in, first out. A slot whose timers are all due at one instant moves as a whole.
+//!
+//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon. Nothing may be inserted
+//! before the cursor; the kernel's `now` never is.
+//!
+//! **Cancelling** bumps the timer's generation and takes it off its slot's live count; the dead entry stays
+//! until the slot is drained or more than half dead. A slot without live timers is emptied at once, so a
+//! cancelled timer never shows in [`Wheel::next`] and never causes a stop.
+//!
+//! **Memory.** 16 bytes a filed timer and 8 to 12 for its place in the table (which keeps its high-water
+//! mark). Empty slots keep their vectors for reuse, all together at most as much as is live and a constant.
+//!
+//! **Failure modes.** A timer id is never valid again after its timer has fired or was cancelled: a place in
+//! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
+//! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
+
+const DIGIT_BITS: usize = 6;
+const SLOTS_PER_LEVEL: usize = 1 << DIGIT_BITS;
+const LEVELS: usize = 11; // 64 bits in digits of 6
+const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
+
+/// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
+const DEAD_ALLOWED: usize = 32;
+/// Entries of capacity (16 bytes each) that empty slots may keep beside as many as are live.
+const SPARE_ALLOWED: usize = 2048;
+
+/// Names one timer, from [`Wheel::insert`] until it fires or is cancelled. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId {
+    id: u32,
+    generation: u32,
+}
+
+/// A filed timer; dead if its generation is not the table's any more.
+#[derive(Clone, Copy)]
+struct Entry {
+    when: u64,
+    id: u32,
+    generation: u32,
+}
+
+/// A timer's place in the table.
+#[derive(Clone, Copy)]
+struct Timer {
+    generation: u32,
+    payload: u32,
+}
+
+/// One digit of one level. An empty slot is `EMPTY` but for its capacity.
+struct Slot {
+    entries: Vec<Entry>,
+    /// Never later than the earliest live entry; exactly that unless `stale`.
+    earliest: u64,
+    /// Never earlier than the latest live entry.
+    latest: u64,
+    /// Entries that are not cancelled.
+    live: u32,
+    /// The entry at `earliest` was cancelled, and there may be no other there.
+    stale: bool,
+}
+
+impl Slot {
+    const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX, latest: 0, live: 0, stale: false };
+
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        self.earliest = self.earliest.min(entry.when);
+        self.latest = self.latest.max(entry.when);
+        self.live += 1;
+        self.entries.push(entry);
+    }
+
+    /// Empties the slot and leaves it this vector's capacity.
+    #[inline]
+    fn reset(&mut self, mut entries: Vec<Entry>) {
+        entries.clear();
+        *self = Slot { entries, ..Slot::EMPTY };
+    }
+
+    /// Whether some entries are cancelled.
+    #[inline]
+    fn has_dead(&self) -> bool {
+        self.live as usize != self.entries.len()
+    }
+}
+
+/// The timers of one kernel. See the [module](self) for how it works.
+///
+/// ```
+/// use isochrone_sim::wheel::Wheel;
+/// let mut wheel = Wheel::new();
+/// wheel.insert(70, 1);
+/// let cancelled = wheel.insert(50, 2);
+/// wheel.insert(70, 3);
+/// assert!(wheel.cancel(50, cancelled));
+/// assert_eq!(wheel.ready(60), Err(Some(70)));
+/// assert_eq!(wheel.ready(100), Ok(70));
+/// let mut fired = Vec::new();
+/// wheel.fire(|payload| fired.push(payload));
+/// assert_eq!(fired, [1, 3]);
+/// assert_eq!(wheel.next(), None);
+/// ```
+pub struct Wheel {
+    /// `LEVELS` times `SLOTS_PER_LEVEL`.
+    slots: Box<[Slot]>,
+    /// Per level, a bit for every slot with live timers.
+    occupied: [u64; LEVELS],
+    /// A bit for every level with an occupied slot.
+    levels: u32,
+    cursor: u64,
+    table: Vec<Timer>,
+    free: Vec<u32>,
+    /// Places in the table that ran out of generations.
+    retired: usize,
+    /// Capacity that was left in emptied slots since `trim` last looked; some may be in use again.
+    spare: usize,
+}
+
+impl Wheel {
+    /// An empty wheel with its cursor at 0.
+    pub fn new() -> Wheel {
+        Wheel {
+            slots: (0..LEVELS * SLOTS_PER_LEVEL).map(|_| Slot::EMPTY).collect(),
+            occupied: [0; LEVELS],
+            levels: 0,
+            cursor: 0,
+            table: Vec::new(),
+            free: Vec::new(),
+            retired: 0,
+            spare: 0,
+        }
+    }
+
+    /// The instant the wheel has come to: no timer lies before it, and none may be inserted before it.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The number of timers neither fired nor cancelled.
+    pub fn len(&self) -> usize {
+        self.table.len() - self.free.len() - self.retired
+    }
+
+    /// Whether there is no timer.
+    pub fn is_empty(&self) -> bool {
+        self.levels == 0
+    }
+
+    /// Files a timer for `when`, behind those already filed for the same instant.
+    ///
+    /// `when` must not lie before [`Wheel::cursor`], or timers fire in the wrong order; debug builds assert it.
+    ///
+    /// # Panics
+    ///
+    /// At 2^32 timers.
+    #[inline]
+    pub fn insert(&mut self, when: u64, payload: u32) -> TimerId {
+        debug_assert!(when >= self.cursor, "a timer for {when}, before the cursor at {}", self.cursor);
+        let (id, generation) = match self.free.pop() {
+            Some(id) => {
+                let timer = &mut self.table[id as usize];
+                timer.payload = payload;
+                (id, timer.generation)
+            }
+            None => {
+                let id = u32::try_from(self.table.len()).expect("fewer than 2^32 timers");
+                self.table.push(Timer { generation: 0, payload });
+                (id, 0)
+            }
+        };
+        self.file(Entry { when, id, generation });
+        TimerId { id, generation }
+    }
+
+    /// Takes a timer out; false, and nothing happens, if it has fired or was cancelled already.
+    ///
+    /// `when` must be what it was inserted for. Amortised O(1).
+    #[inline]
+    pub fn cancel(&mut self, when: u64, timer: TimerId) -> bool {
+        if !self.is_live(timer) {
+            return false;
+        }
+        debug_assert!(
+            when >= self.cursor,
+            "no timer is filed for {when}, before the cursor at {}",
+            self.cursor
+        );
+        release(&mut self.table, &mut self.free, &mut self.retired, timer.id);
+        let index = self.slot_of(when);
+        let slot = &mut self.slots[index];
+        debug_assert!(slot.earliest <= when && when <= slot.latest, "the timer was not inserted for {when}");
+        slot.live -= 1;
+        slot.stale |= slot.earliest == when && slot.latest != when;
+        let live = slot.live as usize;
+        if live == 0 {
+            self.vacate(index);
+            let entries = std::mem::take(&mut self.slots[index].entries);
+            self.recycle(index, entries);
+        } else if slot.entries.len() > DEAD_ALLOWED + 2 * live {
+            self.sweep(index);
+        }
+        true
+    }
+
+    /// Changes what a timer hands out when it fires; nothing happens if it has fired or was cancelled.
+    #[inline]
+    pub fn set_payload(&mut self, timer: TimerId, payload: u32) {
+        if let Some(place) = self.table.get_mut(timer.id as usize)
+            && place.generation == timer.generation
+        {
+            place.payload = payload;
+        }
+    }
+
+    /// Whether the timer has neither fired nor been cancelled.
+    #[inline]
+    pub fn is_live(&self, timer: TimerId) -> bool {
+        self.table.get(timer.id as usize).is_some_and(|place| place.generation == timer.generation)
+    }
+
+    /// Gets the earliest timers ready to [`fire`](Wheel::fire) if they are due at or before `horizon`.
+    ///
+    /// `Ok` is their instant, and the cursor is now at or before it, so that nothing earlier may be inserted
+    /// any more. `Err` is the earliest instant beyond the horizon, or `None` without timers.
+    #[inline]
+    pub fn ready(&mut self, horizon: u64) -> Result<u64, Option<u64>> {
+        loop {
+            let Some(index) = self.lowest() else { return Err(None) };
+            if self.slots[index].stale {
+                self.sweep(index);
+            }
+            let earliest = self.slots[index].earliest;
+            if earliest > horizon {
+                return Err(Some(earliest));
+            }
+            if index < SLOTS_PER_LEVEL {
+                return Ok(earliest);
+            }
+            self.cascade(index, earliest);
+        }
+    }
+
+    /// Hands out, in the order of insertion, the payload of every timer due at the instant that
+    /// [`ready`](Wheel::ready) last answered with `Ok`. Without such an answer nothing happens.
+    #[inline]
+    pub fn fire(&mut self, mut out: impl FnMut(u32)) {
+        if self.occupied[0] == 0 {
+            return;
+        }
+        let index = self.occupied[0].trailing_zeros() as usize;
+        self.vacate(index);
+        let slot = &mut self.slots[index];
+        self.cursor = slot.earliest;
+        let entries = std::mem::take(&mut slot.entries);
+        for entry in &entries {
+            let timer = self.table[entry.id as usize];
+            if timer.generation == entry.generation {
+                release(&mut self.table, &mut self.free, &mut self.retired, entry.id);
+                out(timer.payload);
+            }
+        }
+        self.recycle(index, entries);
+    }
+
+    /// The instant of the earliest timer, exactly. O(1) unless the earliest was just cancelled.
+    pub fn next(&self) -> Option<u64> {
+        let slot = &self.slots[self.lowest()?];
+        if !slot.stale {
+            return Some(slot.earliest);
+        }
+        live_entries(slot, &self.table).map(|entry| entry.when).min()
+    }
+
+    /// An instant not before the cursor and not after [`Wheel::next`], in O(1); `None` without timers.
+    #[inline]
+    pub fn lower_bound(&self) -> Option<u64> {
+        Some(self.slots[self.lowest()?].earliest)
+    }
+
+    /// The bytes allocated.
+    pub fn held_bytes(&self) -> usize {
+        let entries: usize = self.slots.iter().map(|slot| slot.entries.capacity()).sum();
+        std::mem::size_of_val(&*self.slots)
+            + entries * size_of::<Entry>()
+            + self.table.capacity() * size_of::<Timer>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
+    /// Instant and payload of every timer, in no particular order: for diagnostics.
+    pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
+        let entries = self.slots.iter().flat_map(|slot| live_entries(slot, &self.table));
+        entries.map(|entry| (entry.when, self.table[entry.id as usize].payload))
+    }
+
+    /// The slot in which a timer for `when` is filed while the cursor is where it is.
+    #[inline]
+    fn slot_of(&self, when: u64) -> usize {
+        let highest_bit = 63 - ((when ^ self.cursor) | 1).leading_zeros() as usize;
+        let level = highest_bit / DIGIT_BITS;
+        level * SLOTS_PER_LEVEL + ((when >> (level * DIGIT_BITS)) & DIGIT_MASK) as usize
+    }
+
+    #[inline]
+    fn file(&mut self, entry: Entry) {
+        let index = self.slot_of(entry.when);
+        self.occupy(index);
+        self.slots[index].push(entry);
+    }
+
+    #[inline]
+    fn occupy(&mut self, index: usize) {
+        let level = index / SLOTS_PER_LEVEL;
+        self.occupied[level] |= 1 << (index % SLOTS_PER_LEVEL);
+        self.levels |= 1 << level;
+    }
+
+    #[inline]
+    fn vacate(&mut self, index: usize) {
+        let level = index / SLOTS_PER_LEVEL;
+        self.occupied[level] &= !(1 << (index % SLOTS_PER_LEVEL));
+        self.levels &= !(u32::from(self.occupied[level] == 0) << level);
+    }
+
+    /// The slot with the earliest timer.
+    #[inline]
+    fn lowest(&self) -> Option<usize> {
+        if self.levels == 0 {
+            return None;
+        }
+        let level = self.levels.trailing_zeros() as usize;
+        Some(level * SLOTS_PER_LEVEL + self.occupied[level].trailing_zeros() as usize)
+    }
+
+    /// Moves the cursor to `earliest`, the earliest instant of the lowest slot, and files the slot's timers again.
+    fn cascade(&mut self, index: usize, earliest: u64) {
+        self.vacate(index);
+        self.cursor = earliest;
+        let slot = &mut self.slots[index];
+        let one_instant = slot.latest == earliest;
+        let has_dead = slot.has_dead();
+        let entries = std::mem::take(&mut slot.entries);
+        if one_instant {
+            // all levels below are empty: what is there becomes the slot of the instant as it is
+            let live = slot.live;
+            let target = (earliest & DIGIT_MASK) as usize;
+            self.occupy(target);
+            let target = &mut self.slots[target];
+            target.live = live;
+            target.earliest = earliest;
+            target.latest = earliest;
+            let kept = std::mem::replace(&mut target.entries, entries);
+            self.slots[index].reset(kept);
+            return;
+        }
+        if has_dead {
+            for &entry in &entries {
+                if self.table[entry.id as usize].generation == entry.generation {
+                    self.file(entry);
+                }
+            }
+        } else {
+            for &entry in &entries {
+                self.file(entry);
+            }
+        }
+        self.recycle(index, entries);
+    }
+
+    /// Drops the dead entries of an occupied slot and finds its bounds again.
+    #[cold]
+    fn sweep(&mut self, index: usize) {
+        let (slot, table) = (&mut self.slots[index], &self.table);
+        let mut entries = std::mem::take(&mut slot.entries);
+        entries.retain(|entry| table[entry.id as usize].generation == entry.generation);
+        if entries.capacity() > 4 * entries.len() + DEAD_ALLOWED {
+            entries.shrink_to(2 * entries.len());
+        }
+        slot.earliest = entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
+        slot.latest = entries.iter().map(|entry| entry.when).max().unwrap_or(0);
+        slot.live = entries.len() as u32;
+        slot.stale = false;
+        slot.entries = entries;
+    }
+
+    /// Leaves a vacated slot its vector, unless the empty slots hold too much by now.
+    #[inline]
+    fn recycle(&mut self, index: usize, entries: Vec<Entry>) {
+        self.spare += entries.capacity();
+        self.slots[index].reset(entries);
+        if self.spare > 2 * (self.len() + SPARE_ALLOWED) {
+            self.trim();
+        }
+    }
+
+    /// Gives back what empty slots hold if it is more than is live. At least `SPARE_ALLOWED` entries of capacity
+    /// were emptied since the last look, which pays for it.
+    #[cold]
+    fn trim(&mut self) {
+        self.spare = 0;
+        let empty = |slot: &Slot| slot.entries.is_empty();
+        let spare: usize = self.slots.iter().filter(|s| empty(s)).map(|s| s.entries.capacity()).sum();
+        if spare > self.len() + SPARE_ALLOWED {
+            for slot in self.slots.iter_mut().filter(|s| empty(s)) {
+                slot.entries = Vec::new();
+            }
+        }
+    }
+}
+
+/// Makes a timer's id invalid and its place free, unless that ran out of generations.
+#[inline]
+fn release(table: &mut [Timer], free: &mut Vec<u32>, retired: &mut usize, id: u32) {
+    let timer = &mut table[id as usize];
+    timer.generation += 1;
+    if timer.generation == u32::MAX {
+        *retired += 1;
+    } else {
+        free.push(id);
+    }
+}
+
+fn live_entries<'a>(slot: &'a Slot, table: &'a [Timer]) -> impl Iterator<Item = &'a Entry> {
+    slot.entries.iter().filter(|entry| table[entry.id as usize].generation == entry.generation)
+}
+
+impl Default for Wheel {
+    fn default() -> Wheel {
+        Wheel::new()
+    }
+}
+
+impl std::fmt::Debug for Wheel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Wheel");
+        out.field("len", &self.len()).field("cursor", &self.cursor).field("next", &self.next());
+        out.finish_non_exhaustive()
+    }
+}
