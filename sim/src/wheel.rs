@@ -160,6 +160,11 @@ impl Wheel {
         }
     }
 
+    /// An empty wheel with its cursor at the given instant.
+    pub fn starting_at(cursor: u64) -> Wheel {
+        Wheel { cursor, ..Wheel::new() }
+    }
+
     /// The instant the wheel has come to: no timer lies before it, and none may be inserted before it.
     pub fn cursor(&self) -> u64 {
         self.cursor
@@ -229,6 +234,13 @@ impl Wheel {
             self.sweep(index);
         }
         true
+    }
+
+    /// What the timer hands out when it fires; 0 if it has fired or was cancelled.
+    #[inline]
+    pub fn payload(&self, timer: TimerId) -> u32 {
+        let place = self.table.get(timer.id as usize).filter(|place| place.generation == timer.generation);
+        place.map_or(0, |place| place.payload)
     }
 
     /// Changes what a timer hands out when it fires; nothing happens if it has fired or was cancelled.

@@ -1,0 +1,186 @@
+//! Who an agent is: its number, its name path, its place in the order of delivery, its life.
+//!
+//! Why: identity must not depend on anything that changes between runs or machines. It is a hash of the name path
+//! (`grid/house_3/Battery#0`): container, creator, name. An agent without a name of its own is `Type#n`, the n-th
+//! unnamed agent of that type under its creator.
+//!
+//! | status    | takes mail | its tasks run | state is there |
+//! |-----------|------------|---------------|----------------|
+//! | `Running` | at once    | yes           | yes |
+//! | `Locked`  | queues     | only the exclusive one | inside the exclusive task |
+//! | `Down`    | queues     | has none      | no, a restart is due |
+//! | `Stopped` | refuses    | has none      | no |
+//!
+//! Contract: numbers count from 0 in order of creation and are never reused; a restart keeps number, identity,
+//! sequence numbers and queued mail.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::fingerprint::Fingerprint;
+
+/// The number of an agent in its container: its ordinal of creation, never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentId(u32);
+
+impl AgentId {
+    /// Nobody of this container: the simulator, the set-up code, a caller from outside.
+    pub const OUTSIDE: AgentId = AgentId(u32::MAX);
+
+    pub(crate) const fn new(index: u32) -> Self {
+        AgentId(index)
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The ordinal of creation in the container.
+    pub const fn ordinal(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Debug for AgentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == AgentId::OUTSIDE { f.write_str("outside") } else { write!(f, "agent {}", self.0) }
+    }
+}
+
+/// Where an agent is in its life; the table is at the head of this file's source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Status {
+    /// It takes mail and runs tasks.
+    Running,
+    /// An exclusive method holds the state; mail queues.
+    Locked,
+    /// It failed and waits for its restart; mail queues.
+    Down,
+    /// It failed for good, or was stopped or removed; calls end with an error, messages are dead letters.
+    Stopped,
+}
+
+pub(crate) struct Meta {
+    pub(crate) identity: u64,
+    pub(crate) fingerprint: Fingerprint,
+    /// of the next message this agent sends
+    pub(crate) sequence: u64,
+    /// where its state lies in its class
+    pub(crate) index: u32,
+    pub(crate) creator: AgentId,
+    /// n of `Type#n`; `NAMED` when it has a name of its own
+    number: u32,
+    /// messages that wait for it
+    pub(crate) queued: u32,
+    /// tasks it has started; numbers them for the fingerprint
+    pub(crate) class: u16,
+    pub(crate) status: Status,
+}
+
+const NAMED: u32 = u32::MAX;
+
+/// All agents of a container, the stopped ones too.
+#[derive(Default)]
+pub(crate) struct Agents {
+    pub(crate) meta: Vec<Meta>,
+    names: BTreeMap<AgentId, Box<str>>,
+    by_name: BTreeMap<(AgentId, Box<str>), AgentId>,
+    unnamed: BTreeMap<(AgentId, u16), Vec<AgentId>>,
+}
+
+impl Agents {
+    /// Adds an agent; an error if its creator has one of that name already, or if the name cannot be part of a path.
+    pub(crate) fn add(
+        &mut self,
+        container: &str,
+        class: u16,
+        types: &[&'static str],
+        index: u32,
+        creator: AgentId,
+        name: Option<&str>,
+    ) -> Result<AgentId, NameError> {
+        let id = AgentId::new(u32::try_from(self.meta.len()).ok().filter(|n| *n < 1 << 28).ok_or(NameError::TooMany)?);
+        let number = match name {
+            Some(name) => {
+                if name.is_empty() || name.contains(['/', '#']) || name.chars().any(char::is_control) {
+                    return Err(NameError::Unusable(name.into()));
+                }
+                let key = (creator, Box::from(name));
+                if self.by_name.contains_key(&key) {
+                    return Err(NameError::Taken(name.into()));
+                }
+                self.by_name.insert(key, id);
+                self.names.insert(id, name.into());
+                NAMED
+            }
+            None => {
+                let siblings = self.unnamed.entry((creator, class)).or_default();
+                siblings.push(id);
+                siblings.len() as u32 - 1
+            }
+        };
+        self.meta.push(Meta {
+            identity: 0,
+            fingerprint: Fingerprint::default(),
+            sequence: 0,
+            index,
+            creator,
+            number,
+            queued: 0,
+            class,
+            status: Status::Running,
+        });
+        // the identity of an unnamed agent is chained from its creator's: no string is built for a million agents
+        let parent = self.meta.get(creator.index()).map_or_else(|| crate::random::identity_of(container), |m| m.identity);
+        let own = match name {
+            Some(name) => crate::random::identity_of(name),
+            None => crate::fingerprint::fold(
+                crate::random::identity_of(types[usize::from(class)]),
+                0x9E37_79B9_7F4A_7C15 ^ u64::from(number),
+            ),
+        };
+        let identity = crate::fingerprint::fold(parent ^ 0xA076_1D64_78BD_642F, own ^ 0xE703_7ED1_A0B4_28DB);
+        let meta = &mut self.meta[id.index()];
+        meta.identity = identity;
+        meta.fingerprint = Fingerprint::new(identity);
+        Ok(id)
+    }
+
+    /// The path below the container: `house_3/Battery#0`.
+    pub(crate) fn path(&self, id: AgentId, types: &[&'static str]) -> String {
+        let Some(meta) = self.meta.get(id.index()) else { return "outside".into() };
+        let own = match self.names.get(&id) {
+            Some(name) => name.to_string(),
+            None => format!("{}#{}", types[usize::from(meta.class)], meta.number),
+        };
+        if meta.creator == AgentId::OUTSIDE { own } else { format!("{}/{own}", self.path(meta.creator, types)) }
+    }
+
+    /// The agent at a path below the container.
+    pub(crate) fn find(&self, path: &str, types: &[&'static str]) -> Option<AgentId> {
+        path.split('/').try_fold(AgentId::OUTSIDE, |creator, name| {
+            if let Some((kind, number)) = name.split_once('#') {
+                let number: usize = number.parse().ok()?;
+                let class = types.iter().position(|t| *t == kind)?;
+                return self.unnamed.get(&(creator, class as u16))?.get(number).copied();
+            }
+            self.by_name.get(&(creator, Box::from(name))).copied()
+        })
+    }
+}
+
+/// Why an agent cannot have a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Its creator has created one of that name before; names are not reused.
+    #[error("an agent named {0:?} exists already here; names are never reused")]
+    Taken(String),
+    /// A path could not hold it.
+    #[error("{0:?} cannot be the name of an agent: it must not be empty or hold '/', '#' or control characters")]
+    Unusable(String),
+    /// 2^28 agents are there.
+    #[error("a container holds at most 268,435,456 agents")]
+    TooMany,
+}

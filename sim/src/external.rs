@@ -1,0 +1,280 @@
+//! Calls that leave the simulated world.
+//!
+//! Why: the outcome of a request to a database, a solver or a peer is not a function of the seed, and when it arrives is
+//! not either. So the *time* at which the agent resumes is fixed when it asks, and the kernel waits, in wall time, for a
+//! result that is late. All results due at one instant are delivered together, in the order (task, call number), never
+//! in the order of arrival.
+//!
+//! | state | who holds it |
+//! |-------|--------------|
+//! | asked   | [`Externals::started`], until the driver takes it |
+//! | running | the driver |
+//! | done    | here, until the agent's time has come |
+//! | gone    | the agent dropped it: the outcome is ignored |
+//!
+//! Contract: the kernel never runs these futures. The driver takes them with `take_external`, runs them in its own
+//! runtime and hands in the outcome with `finish_external`; a replay hands in recorded outcomes and never calls `make`.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::agent::AgentId;
+use crate::current;
+use crate::fingerprint::{Tag, payload_hash};
+use crate::kernel::Core;
+use crate::observe::What;
+use crate::supervise::panic_text;
+use crate::time::Time;
+
+/// Identifies an operation: the time at which its agent resumes, the agent's task, the operation's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExternalId {
+    due: Time,
+    task: u32,
+    number: u64,
+}
+
+/// What came out: the value and its hash, or what the future panicked with.
+#[derive(Debug)]
+pub struct Outcome {
+    value: Result<Box<dyn Any>, String>,
+    hash: u64,
+}
+
+impl Outcome {
+    /// The operation failed before its future could say anything: the agent's task panics with this message.
+    pub fn failed(message: String) -> Self {
+        Outcome { value: Err(message), hash: 0 }
+    }
+}
+
+type Make = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Outcome>>>>;
+
+/// An operation to be run by the driver.
+pub struct Started {
+    /// To be handed in with the outcome.
+    pub id: ExternalId,
+    /// What the agent called it.
+    pub name: String,
+    /// Path of the agent.
+    pub agent: AgentId,
+    make: Make,
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Started({:?} of {:?})", self.name, self.agent)
+    }
+}
+
+impl Started {
+    /// Calls the agent's closure and runs its future; panics become an outcome.
+    pub async fn run(self) -> (ExternalId, Outcome) {
+        let mut future = match catch_unwind(AssertUnwindSafe(self.make)) {
+            Ok(future) => future,
+            Err(panic) => return (self.id, Outcome::failed(panic_text(&*panic))),
+        };
+        let outcome = std::future::poll_fn(|cx| {
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+                .unwrap_or_else(|panic| Poll::Ready(Outcome::failed(panic_text(&*panic))))
+        });
+        (self.id, outcome.await)
+    }
+}
+
+struct Operation {
+    agent: AgentId,
+    name: String,
+    waiter: u32,
+    outcome: Option<Outcome>,
+    delivered: bool,
+}
+
+/// All operations in flight.
+#[derive(Default)]
+pub(crate) struct Externals {
+    open: BTreeMap<ExternalId, Operation>,
+    started: Vec<Started>,
+    count: u64,
+}
+
+impl Externals {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When the earliest undelivered one resumes.
+    pub(crate) fn earliest(&self) -> Option<Time> {
+        self.open.iter().find(|(_, operation)| !operation.delivered).map(|(id, _)| id.due)
+    }
+
+    pub(crate) fn take_started(&mut self) -> Vec<Started> {
+        std::mem::take(&mut self.started)
+    }
+}
+
+impl Core {
+    fn begin_external(&self, name: String, agent: AgentId, due: Time, waiter: u32, make: Make) -> ExternalId {
+        let mut externals = self.externals.borrow_mut();
+        let id = ExternalId { due, task: self.running_task(), number: externals.count };
+        externals.count += 1;
+        let operation = Operation { agent, name: name.clone(), waiter, outcome: None, delivered: false };
+        externals.open.insert(id, operation);
+        externals.started.push(Started { id, name, agent, make });
+        id
+    }
+
+    pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) {
+        let gone = match self.externals.borrow_mut().open.get_mut(&id) {
+            Some(operation) => operation.outcome.replace(outcome),
+            None => Some(outcome),
+        };
+        drop(gone);
+    }
+
+    /// Whether the present instant needs a result that is not there yet.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let now = self.now();
+        !self.config.realtime
+            && self.externals.borrow().open.iter().take_while(|(id, _)| id.due <= now).any(|(_, operation)| {
+                !operation.delivered && operation.outcome.is_none()
+            })
+    }
+
+    /// Resumes the agents whose results are due; all of them are there.
+    pub(crate) fn deliver_externals(&self) -> bool {
+        let now = self.now();
+        let due: Vec<_> = {
+            let mut externals = self.externals.borrow_mut();
+            let realtime = self.config.realtime;
+            let due = externals.open.iter_mut().filter(|(id, operation)| {
+                !operation.delivered && operation.outcome.is_some() && (realtime || id.due <= now)
+            });
+            due.map(|(_, operation)| {
+                operation.delivered = true;
+                let hash = operation.outcome.as_ref().map_or(0, |outcome| outcome.hash);
+                (operation.agent, operation.name.clone(), operation.waiter, hash)
+            })
+            .collect()
+        };
+        let some = !due.is_empty();
+        for (agent, name, waiter, hash) in due {
+            let purpose = crate::random::purpose_of(&name);
+            self.agents.borrow_mut().meta[agent.index()].fingerprint.mix(
+                Tag::External,
+                now,
+                self.round(),
+                purpose,
+                0,
+                hash,
+            );
+            self.observe(agent, || What::External { name, hash });
+            self.wake_waiter(waiter);
+        }
+        some
+    }
+}
+
+enum Asking<T> {
+    New(Option<Make>),
+    Asked(ExternalId),
+    Done(std::marker::PhantomData<fn() -> T>),
+}
+
+/// The agent's side of an operation; see [`Ctx::external`](crate::Ctx::external).
+#[must_use = "it does nothing until it is awaited"]
+pub struct External<T> {
+    name: String,
+    agent: AgentId,
+    latency: Duration,
+    state: Asking<T>,
+}
+
+impl<T> fmt::Debug for External<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "External({:?} of {:?})", self.name, self.agent)
+    }
+}
+
+impl<T> Unpin for External<T> {}
+
+impl<T: serde::Serialize + 'static> External<T> {
+    pub(crate) fn new<M, F>(name: &str, agent: AgentId, latency: Duration, make: M) -> Self
+    where
+        M: FnOnce() -> F + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        let make: Make = Box::new(move || {
+            let future = make();
+            Box::pin(async move {
+                let value = future.await;
+                let hash = payload_hash(&value);
+                Outcome { value: Ok(Box::new(value)), hash }
+            })
+        });
+        External { name: name.into(), agent, latency, state: Asking::New(Some(make)) }
+    }
+}
+
+impl<T: 'static> Future for External<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let me = &mut *self;
+        match &mut me.state {
+            Asking::New(make) => {
+                if let Some(make) = make.take() {
+                    let id = current::with(|core| {
+                        let due = core.now().saturating_add(me.latency);
+                        let waiter = core.waiter(cx.waker());
+                        core.begin_external(me.name.clone(), me.agent, due, waiter, make)
+                    });
+                    me.state = Asking::Asked(id);
+                }
+                Poll::Pending
+            }
+            Asking::Asked(id) => {
+                let id = *id;
+                let outcome = current::with(|core| {
+                    let mut externals = core.externals.borrow_mut();
+                    if externals.open.get(&id).is_some_and(|operation| operation.delivered) {
+                        return externals.open.remove(&id).and_then(|operation| operation.outcome);
+                    }
+                    let old = externals.open.get(&id).map(|operation| operation.waiter);
+                    drop(externals);
+                    if let Some(old) = old {
+                        let new = core.renew_waiter(old, cx.waker());
+                        if let Some(operation) = core.externals.borrow_mut().open.get_mut(&id) {
+                            operation.waiter = new;
+                        }
+                    }
+                    None
+                });
+                let Some(outcome) = outcome else { return Poll::Pending };
+                me.state = Asking::Done(std::marker::PhantomData);
+                match outcome.value.map(|value| value.downcast::<T>()) {
+                    Ok(Ok(value)) => Poll::Ready(*value),
+                    Ok(Err(_)) => panic!("external operation {:?}: the outcome is of another type", me.name),
+                    Err(message) => panic!("external operation {:?}: {message}", me.name),
+                }
+            }
+            Asking::Done(_) => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for External<T> {
+    fn drop(&mut self) {
+        if let Asking::Asked(id) = self.state {
+            let gone = current::try_with(|core| core.externals.borrow_mut().open.remove(&id));
+            drop(gone);
+        }
+    }
+}

@@ -1,0 +1,769 @@
+//! Mailboxes: typed messages to agents of one type, and the replies to them.
+//!
+//! Why: agents of a type share one inbox with one vector of messages per round, so that a message is moved twice and
+//! allocated never, and a synchronous handler is answered in place without a task. Nothing here knows what a message
+//! means: an [`Actor`] does.
+//!
+//! | when | what |
+//! |------|------|
+//! | round r | `post` appends to the inbox |
+//! | round r + 1 | `deliver` takes the whole vector, arranges it, hands each message to its agent |
+//! | agent locked or down | the message waits in the agent's cell, and goes first when the agent is free again |
+//!
+//! Contract: no user code runs while a borrow of the kernel or of the inbox is held. A handler that panics fails its
+//! agent, not the delivery.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::agent::{AgentId, Status};
+use crate::call::{CallRef, CallState, Fault};
+use crate::context::{Ctx, This};
+use crate::current;
+use crate::fingerprint::Tag;
+use crate::kernel::{Core, ReplyNote};
+use crate::observe::What;
+use crate::order::{OrderKey, Ordered, arrange};
+use crate::supervise::panic_text;
+use crate::task::Label;
+
+/// What the kernel must know about a type of agents: its messages, and how one of them is handled.
+///
+/// # Contract
+/// [`receive`](Actor::receive) runs in place, inside the round in which the message arrives, and returns without
+/// waiting; what takes time is [spawned](Ctx::spawn) or handed to [`This::answer_later`] or [`This::exclusively`]. A panic
+/// inside is a failure of this agent.
+pub trait Actor: Sized + 'static {
+    /// Everything such an agent can be sent.
+    type Msg: 'static;
+    /// Everything it can answer.
+    type Reply: 'static;
+
+    /// The name of the type, as it appears in `Type#n`; without `/` and `#`.
+    const TYPE: &'static str;
+
+    /// Handles one message. Dropping `reply` unanswered ends the call with [`Fault::Abandoned`].
+    fn receive(this: &This<Self>, message: Self::Msg, reply: ReplyTo<Self>);
+
+    /// Runs once before the first message: at the first instant of the run, in the round after its creation, and after each restart.
+    fn started(this: &This<Self>) {
+        let _ = this;
+    }
+
+    /// Runs once when the agent is stopped on purpose; not when it fails.
+    fn stopping(this: &This<Self>) {
+        let _ = this;
+    }
+
+    /// What a message is called, for reports.
+    fn label(message: &Self::Msg) -> Label;
+
+    /// The message's contribution to the fingerprints of sender and receiver, see
+    /// [`payload_hash`](crate::fingerprint::payload_hash).
+    fn message_hash(message: &Self::Msg) -> u64;
+
+    /// The same of a reply.
+    fn reply_hash(reply: &Self::Reply) -> u64;
+}
+
+/// The address of an agent in this process: what a typed proxy is made of.
+pub struct Ref<A> {
+    kernel: u16,
+    class: u16,
+    agent: AgentId,
+    kind: PhantomData<fn() -> A>,
+}
+
+impl<A> Clone for Ref<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Ref<A> {}
+
+impl<A> PartialEq for Ref<A> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kernel, self.agent) == (other.kernel, other.agent)
+    }
+}
+
+impl<A> Eq for Ref<A> {}
+
+impl<A> fmt::Debug for Ref<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.agent)
+    }
+}
+
+impl<A> Ref<A> {
+    /// The agent's number in its container.
+    pub fn id(&self) -> AgentId {
+        self.agent
+    }
+
+    pub(crate) fn new(kernel: u16, class: u16, agent: AgentId) -> Self {
+        Ref { kernel, class, agent, kind: PhantomData }
+    }
+
+    pub(crate) fn class(&self) -> u16 {
+        self.class
+    }
+
+    pub(crate) fn kernel(&self) -> u16 {
+        self.kernel
+    }
+}
+
+impl<A: Actor> Ref<A> {
+    /// A request; it is sent when it is first polled, or by [`Call::send`].
+    #[inline]
+    pub fn call(self, message: A::Msg) -> Call<A> {
+        Call { to: self, state: Sending::New(Some(message)) }
+    }
+}
+
+/// The state of one agent and what waits for it.
+pub(crate) struct Cell<A: Actor> {
+    pub(crate) ctx: Ctx,
+    pub(crate) state: RefCell<Option<A>>,
+    waiting: RefCell<Option<Box<VecDeque<Mail<A>>>>>,
+}
+
+struct Mail<A: Actor> {
+    to: AgentId,
+    from: AgentId,
+    key: OrderKey,
+    sequence: u64,
+    hash: u64,
+    call: CallRef,
+    message: A::Msg,
+}
+
+impl<A: Actor> Ordered for Mail<A> {
+    #[inline]
+    fn order(&self) -> (AgentId, OrderKey, u64) {
+        (self.to, self.key, self.sequence)
+    }
+}
+
+/// Builds an agent's state: at its creation and at each restart.
+pub(crate) type Factory<A> = Rc<dyn Fn(&Ctx) -> Result<A, String>>;
+
+/// All agents of one type in one container.
+pub(crate) struct Inbox<A: Actor> {
+    number: u16,
+    cells: RefCell<Vec<Rc<Cell<A>>>>,
+    factories: RefCell<BTreeMap<u32, Factory<A>>>,
+    starts: RefCell<Vec<u32>>,
+    resumed: RefCell<Vec<u32>>,
+    mail: RefCell<Vec<Mail<A>>>,
+    spare: RefCell<Vec<Mail<A>>>,
+    values: RefCell<Values<Result<A::Reply, Fault>>>,
+}
+
+/// Replies that lie here until their caller takes them.
+struct Values<T> {
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Values<T> {
+    #[inline]
+    fn put(&mut self, value: T) -> u32 {
+        match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(value);
+                slot
+            }
+            None => {
+                self.slots.push(Some(value));
+                self.slots.len() as u32 - 1
+            }
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, slot: u32) -> Option<T> {
+        let value = self.slots.get_mut(slot as usize)?.take()?;
+        self.free.push(slot);
+        Some(value)
+    }
+}
+
+/// An inbox as the kernel sees it, without its types.
+pub(crate) trait Class: Any {
+    /// Hands out what arrived in the previous round.
+    fn deliver(&self, core: &Core);
+    /// Drops a reply nobody waits for.
+    fn discard(&self, value: u32);
+    /// Runs the agent's own code for being stopped on purpose.
+    fn stopping(&self, core: &Core, index: u32);
+    /// Drops the state of an agent.
+    fn clear(&self, core: &Core, index: u32);
+    /// Builds the state anew; `None` when the agent has no constructor.
+    fn rebuild(&self, core: &Core, index: u32) -> Option<Result<(), String>>;
+    /// Whether it has one.
+    fn can_rebuild(&self, index: u32) -> bool;
+    /// Lets queued mail go first in the next round.
+    fn resume(&self, core: &Core, index: u32);
+    /// Callers' tasks whose calls queue behind a locked agent.
+    fn queued_callers(&self, core: &Core, index: u32) -> Vec<u32>;
+    /// Who gets what next: for the livelock report.
+    fn pending(&self) -> Vec<(AgentId, AgentId, Label)>;
+    /// Drops everything, inside the kernel.
+    fn teardown(&self);
+    fn as_any(&self) -> &dyn Any;
+    fn size(&self) -> usize;
+}
+
+impl<A: Actor> Inbox<A> {
+    pub(crate) fn new(number: u16) -> Self {
+        Inbox {
+            number,
+            cells: RefCell::default(),
+            factories: RefCell::default(),
+            starts: RefCell::default(),
+            resumed: RefCell::default(),
+            mail: RefCell::default(),
+            spare: RefCell::default(),
+            values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
+        }
+    }
+
+    pub(crate) fn add(&self, core: &Core, id: AgentId, state: Option<A>, factory: Option<Factory<A>>) {
+        let index = self.cells.borrow().len() as u32;
+        let cell = Cell { ctx: Ctx::new(id), state: RefCell::new(state), waiting: RefCell::default() };
+        self.cells.borrow_mut().push(Rc::new(cell));
+        if let Some(factory) = factory {
+            self.factories.borrow_mut().insert(index, factory);
+        }
+        self.activate(core);
+        self.starts.borrow_mut().push(index);
+    }
+
+    pub(crate) fn this(&self, index: u32) -> Option<This<A>> {
+        self.cells.borrow().get(index as usize).cloned().map(This::new)
+    }
+
+    /// Tells the kernel, once a round, that there is something to deliver.
+    #[inline]
+    fn activate(&self, core: &Core) {
+        if self.mail.borrow().is_empty() && self.starts.borrow().is_empty() && self.resumed.borrow().is_empty() {
+            core.activate(self.number);
+        }
+    }
+
+    #[inline]
+    fn push(&self, core: &Core, mail: Mail<A>) {
+        self.activate(core);
+        self.mail.borrow_mut().push(mail);
+    }
+
+    #[inline]
+    pub(crate) fn put_value(&self, value: Result<A::Reply, Fault>) -> u32 {
+        self.values.borrow_mut().put(value)
+    }
+
+    #[inline]
+    pub(crate) fn take_value(&self, slot: u32) -> Option<Result<A::Reply, Fault>> {
+        self.values.borrow_mut().take(slot)
+    }
+
+    fn start(&self, core: &Core, index: u32) {
+        let Some(this) = self.this(index) else { return };
+        let id = this.id();
+        let status = core.agents.borrow().meta[id.index()].status;
+        if status == Status::Running {
+            core.observe(id, || What::Start);
+            self.guarded(core, id, "start", || A::started(&this));
+        }
+    }
+
+    #[inline]
+    fn hand_over(&self, core: &Core, mail: Mail<A>) {
+        let mut agents = core.agents.borrow_mut();
+        let meta = &mut agents.meta[mail.to.index()];
+        match meta.status {
+            Status::Running => {
+                meta.queued -= 1;
+                meta.fingerprint.mix(
+                    Tag::Receive,
+                    core.now(),
+                    core.round(),
+                    mail.key.raw(),
+                    mail.sequence,
+                    mail.hash,
+                );
+                let index = meta.index;
+                drop(agents);
+                let this = This::new(self.cells.borrow()[index as usize].clone());
+                self.handle(core, this, mail);
+            }
+            Status::Locked | Status::Down => {
+                let index = meta.index;
+                drop(agents);
+                let cell = self.cells.borrow()[index as usize].clone();
+                let (call, to) = (mail.call, mail.to);
+                core.observe(to, || What::Held { from: mail.from, sequence: mail.sequence });
+                cell.waiting.borrow_mut().get_or_insert_default().push_back(mail);
+                if let Some(cycle) = core.wait_cycle(call, to) {
+                    let mut waiting = cell.waiting.borrow_mut();
+                    if let Some(mail) = waiting.as_mut().and_then(|queue| queue.pop_back()) {
+                        drop(waiting);
+                        core.agents.borrow_mut().meta[to.index()].queued -= 1;
+                        self.refuse(core, &mail, Fault::WaitCycle(cycle));
+                    }
+                }
+            }
+            Status::Stopped => {
+                meta.queued -= 1;
+                drop(agents);
+                self.refuse(core, &mail, Fault::Stopped(core.path(mail.to)));
+            }
+        }
+    }
+
+    #[inline]
+    fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
+        let Mail { to, from, key, sequence, hash, call, message } = mail;
+        let label = A::label(&message);
+        core.observe(to, || What::Receive { from, key, sequence, label, hash });
+        core.count_message();
+        let reply = ReplyTo { call, caller: from, callee: to, kind: PhantomData };
+        self.guarded(core, to, label, || A::receive(&this, message, reply));
+    }
+
+    /// Runs agent code: as that agent, and with its panics made failures.
+    #[inline]
+    fn guarded(&self, core: &Core, agent: AgentId, label: Label, run: impl FnOnce()) {
+        core.begin(agent, u32::MAX, label);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            core.fail(agent, label, panic_text(&*panic));
+        }
+        core.finish();
+    }
+
+    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Fault) {
+        core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
+        if mail.call.is_none() {
+            core.count_dead_letter(|| format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to)));
+        } else {
+            self.reply(core, mail.to, mail.from, mail.call, Err(fault));
+        }
+    }
+
+    /// Puts a reply on its way: it arrives in the next round.
+    #[inline]
+    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Fault>) {
+        let hash = match &value {
+            Ok(reply) => A::reply_hash(reply),
+            Err(fault) => fault.hash(),
+        };
+        let value = self.put_value(value);
+        core.reply(from, ReplyNote::new(to, self.number, call, value, hash));
+    }
+}
+
+impl<A: Actor> Class for Inbox<A> {
+    fn deliver(&self, core: &Core) {
+        let starts = std::mem::take(&mut *self.starts.borrow_mut());
+        for index in starts {
+            self.start(core, index);
+        }
+        let resumed = std::mem::take(&mut *self.resumed.borrow_mut());
+        let mut mail = std::mem::take(&mut *self.spare.borrow_mut());
+        std::mem::swap(&mut mail, &mut *self.mail.borrow_mut());
+        for index in resumed {
+            let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
+            // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
+            let queued = cell.waiting.borrow_mut().take();
+            for mail in queued.into_iter().flat_map(|queue| *queue) {
+                self.hand_over(core, mail);
+            }
+        }
+        arrange(&mut mail, core.shuffle());
+        for mail in mail.drain(..) {
+            self.hand_over(core, mail);
+        }
+        *self.spare.borrow_mut() = mail;
+    }
+
+    fn discard(&self, value: u32) {
+        let value = self.take_value(value);
+        drop(value);
+    }
+
+    fn stopping(&self, core: &Core, index: u32) {
+        let Some(this) = self.this(index) else { return };
+        if this.try_with(|_| ()).is_some() {
+            core.acting_as(this.id(), "stop", || {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| A::stopping(&this))) {
+                    core.fail(this.id(), "stop", panic_text(&*panic));
+                }
+            });
+        }
+    }
+
+    fn clear(&self, core: &Core, index: u32) {
+        let Some(this) = self.this(index) else { return };
+        let state = this.cell().state.try_borrow_mut().ok().and_then(|mut state| state.take());
+        core.acting_as(this.id(), "drop", || {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
+        });
+    }
+
+    fn rebuild(&self, core: &Core, index: u32) -> Option<Result<(), String>> {
+        let factory = self.factories.borrow().get(&index)?.clone();
+        let this = self.this(index)?;
+        let built = catch_unwind(AssertUnwindSafe(|| factory(&this)));
+        Some(match built {
+            Ok(Ok(state)) => {
+                *this.cell().state.borrow_mut() = Some(state);
+                self.activate(core);
+                self.starts.borrow_mut().push(index);
+                Ok(())
+            }
+            Ok(Err(message)) => Err(message),
+            Err(panic) => Err(panic_text(&*panic)),
+        })
+    }
+
+    fn can_rebuild(&self, index: u32) -> bool {
+        self.factories.borrow().contains_key(&index)
+    }
+
+    fn resume(&self, core: &Core, index: u32) {
+        let waiting = self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
+        if waiting {
+            self.activate(core);
+            self.resumed.borrow_mut().push(index);
+        }
+    }
+
+    fn queued_callers(&self, core: &Core, index: u32) -> Vec<u32> {
+        let cells = self.cells.borrow();
+        let Some(cell) = cells.get(index as usize) else { return Vec::new() };
+        let waiting = cell.waiting.borrow();
+        let mut calls = core.calls.borrow_mut();
+        waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
+    }
+
+    fn pending(&self) -> Vec<(AgentId, AgentId, Label)> {
+        self.mail.borrow().iter().take(32).map(|m| (m.to, m.from, A::label(&m.message))).collect()
+    }
+
+    fn teardown(&self) {
+        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.spare.borrow_mut()));
+        drop(mail);
+        let values = std::mem::take(&mut self.values.borrow_mut().slots);
+        drop(values);
+        let cells = std::mem::take(&mut *self.cells.borrow_mut());
+        for cell in &cells {
+            let waiting = cell.waiting.borrow_mut().take();
+            drop(waiting);
+            let state = cell.state.try_borrow_mut().ok().and_then(|mut state| state.take());
+            drop(state);
+        }
+        drop(cells);
+        let factories = std::mem::take(&mut *self.factories.borrow_mut());
+        drop(factories);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn size(&self) -> usize {
+        self.cells.borrow().len()
+    }
+}
+
+/// The right, and the duty, to answer one call. For a message that wants no answer, sending is a no-op.
+#[must_use = "dropping it ends the call with `Fault::Abandoned`"]
+pub struct ReplyTo<A: Actor> {
+    call: CallRef,
+    caller: AgentId,
+    callee: AgentId,
+    kind: PhantomData<fn() -> A>,
+}
+
+impl<A: Actor> fmt::Debug for ReplyTo<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplyTo({:?})", self.caller)
+    }
+}
+
+impl<A: Actor> ReplyTo<A> {
+    /// Answers; the caller resumes in the next round.
+    #[inline]
+    pub fn send(mut self, value: A::Reply) {
+        self.finish(Ok(value));
+    }
+
+    /// Whether anybody waits for the answer.
+    pub fn is_wanted(&self) -> bool {
+        !self.call.is_none()
+    }
+
+    /// Who asked; [`AgentId::OUTSIDE`] for callers that are no agents of this container.
+    pub fn caller(&self) -> AgentId {
+        self.caller
+    }
+
+    pub(crate) fn call(&self) -> CallRef {
+        self.call
+    }
+
+    #[inline]
+    fn finish(&mut self, value: Result<A::Reply, Fault>) {
+        let call = std::mem::replace(&mut self.call, CallRef::NONE);
+        if !call.is_none() {
+            current::try_with(|core| {
+                core.with_class_of::<A, _>(self.callee, |inbox| {
+                    inbox.reply(core, self.callee, self.caller, call, value);
+                });
+            });
+        }
+    }
+}
+
+impl<A: Actor> Drop for ReplyTo<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.call.is_none() {
+            let fault = current::try_with(|core| core.abandoned(self.callee, self.call));
+            if let Some(fault) = fault {
+                self.finish(Err(fault));
+            }
+        }
+    }
+}
+
+enum Sending<M> {
+    New(Option<M>),
+    Sent(CallRef),
+    Done,
+}
+
+/// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
+///
+/// Dropping it after it was sent abandons the call: the handler runs on, and its reply is counted as late.
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Call<A: Actor> {
+    to: Ref<A>,
+    state: Sending<A::Msg>,
+}
+
+impl<A: Actor> fmt::Debug for Call<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({:?})", self.to)
+    }
+}
+
+impl<A: Actor> Unpin for Call<A> {}
+
+impl<A: Actor> Call<A> {
+    /// Sends it one-way: whatever the handler returns is dropped.
+    #[inline]
+    pub fn send(mut self) {
+        if let Sending::New(message) = &mut self.state {
+            let message = message.take();
+            self.state = Sending::Done;
+            if let Some(message) = message {
+                let sent = current::try_with(|core| post(core, self.to, message, None));
+                if sent.is_none() {
+                    crate::kernel::count_homeless();
+                }
+            }
+        }
+    }
+
+    /// Whom it asks.
+    pub fn to(&self) -> Ref<A> {
+        self.to
+    }
+}
+
+impl<A: Actor> Future for Call<A> {
+    type Output = Result<A::Reply, Fault>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = &mut *self;
+        match &mut me.state {
+            Sending::New(message) => {
+                let Some(message) = message.take() else { return Poll::Ready(Err(Fault::NoKernel)) };
+                let sent = current::try_with(|core| {
+                    let waiter = core.waiter(cx.waker());
+                    post(core, me.to, message, Some(waiter))
+                });
+                match sent {
+                    Some(Ok(call)) => {
+                        me.state = Sending::Sent(call);
+                        Poll::Pending
+                    }
+                    failed => {
+                        me.state = Sending::Done;
+                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or(Fault::NoKernel)))
+                    }
+                }
+            }
+            Sending::Sent(call) => {
+                let call = *call;
+                let taken = current::try_with(|core| take(core, me.to, call, cx));
+                match taken.unwrap_or(Poll::Ready(Err(Fault::NoKernel))) {
+                    Poll::Ready(value) => {
+                        me.state = Sending::Done;
+                        Poll::Ready(value)
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+            Sending::Done => Poll::Ready(Err(Fault::NoKernel)),
+        }
+    }
+}
+
+impl<A: Actor> Drop for Call<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Sending::Sent(call) = self.state {
+            current::try_with(|core| drop_call(core, self.to, call));
+        }
+    }
+}
+
+/// Sends a message; with a waiter it is a call.
+#[inline]
+pub(crate) fn post<A: Actor>(
+    core: &Core,
+    to: Ref<A>,
+    message: A::Msg,
+    waiter: Option<u32>,
+) -> Result<CallRef, Fault> {
+    if to.kernel != core.id() {
+        core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(&message)));
+        return Err(Fault::Unknown(format!("{:?} of another kernel", to.agent)));
+    }
+    let hash = A::message_hash(&message);
+    let from = core.running();
+    let (key, sequence) = {
+        let mut agents = core.agents.borrow_mut();
+        let target = &mut agents.meta[to.agent.index()];
+        let limit = core.config.mailbox;
+        if target.queued >= limit {
+            drop(agents);
+            core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(&message), core.path(to.agent)));
+            return Err(Fault::Busy { agent: core.path(to.agent), limit });
+        }
+        target.queued += 1;
+        if from == AgentId::OUTSIDE {
+            (OrderKey::OUTSIDE, core.next_injection())
+        } else {
+            let me = &mut agents.meta[from.index()];
+            let sequence = me.sequence;
+            me.sequence += 1;
+            let peer = OrderKey::new(core.config.rank, to.agent).raw();
+            me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
+            (OrderKey::new(core.config.rank, from), sequence)
+        }
+    };
+    if core.is_observed() {
+        let label = A::label(&message);
+        core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
+    }
+    let call = match waiter {
+        None => CallRef::NONE,
+        Some(waiter) => {
+            let label = A::label(&message);
+            let caller = (from, core.running_task());
+            core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
+        }
+    };
+    core.with_class::<A, _>(to.class, |inbox| {
+        inbox.push(core, Mail { to: to.agent, from, key, sequence, hash, call, message });
+    });
+    Ok(call)
+}
+
+/// Takes the reply of a call, or notes who waits for it now.
+fn take<A: Actor>(
+    core: &Core,
+    to: Ref<A>,
+    call: CallRef,
+    cx: &mut Context<'_>,
+) -> Poll<Result<A::Reply, Fault>> {
+    let mut calls = core.calls.borrow_mut();
+    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Fault::NoKernel)) };
+    match head.state {
+        CallState::Answered(value) => {
+            calls.close(call);
+            drop(calls);
+            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
+            Poll::Ready(value.flatten().unwrap_or(Err(Fault::NoKernel)))
+        }
+        CallState::Open => {
+            let old = head.waiter;
+            drop(calls);
+            let new = core.renew_waiter(old, cx.waker());
+            if new != old {
+                let task = core.running_task();
+                if let Some(head) = core.calls.borrow_mut().get(call) {
+                    (head.waiter, head.task) = (new, task);
+                }
+            }
+            Poll::Pending
+        }
+    }
+}
+
+/// The caller lost interest.
+#[cold]
+fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) {
+    let mut calls = core.calls.borrow_mut();
+    let Some(head) = calls.get(call) else { return };
+    let (state, waiter) = (head.state, head.waiter);
+    calls.close(call);
+    drop(calls);
+    match state {
+        CallState::Open => core.release_waiter(waiter),
+        CallState::Answered(value) => {
+            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
+            drop(value);
+        }
+    }
+}
+
+/// A call from outside the container, whose answer the driver fetches by [`Kernel::answer`](crate::Kernel::answer).
+pub struct Asked<A: Actor> {
+    pub(crate) to: Ref<A>,
+    pub(crate) call: Result<CallRef, Fault>,
+}
+
+impl<A: Actor> fmt::Debug for Asked<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Asked({:?})", self.to)
+    }
+}
+
+/// The answer of a call from outside, once it is there.
+pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Fault>> {
+    let call = match &asked.call {
+        Ok(call) => *call,
+        Err(fault) => return Some(Err(fault.clone())),
+    };
+    let mut calls = core.calls.borrow_mut();
+    let CallState::Answered(value) = calls.get(call)?.state else { return None };
+    calls.close(call);
+    drop(calls);
+    core.with_class::<A, _>(asked.to.class, |inbox| inbox.take_value(value)).flatten()
+}

@@ -1,0 +1,103 @@
+//! Tasks: the futures of agents, in a slab.
+//!
+//! Why: an agent waits far more often than it works. A task is one slot of 48 bytes beside its boxed future, found by
+//! index, so waking, polling and cancelling touch one cache line.
+//!
+//! | state    | `future` | `queued` | `alive` |
+//! |----------|----------|----------|---------|
+//! | waiting  | some     | no       | yes |
+//! | ready    | some     | yes      | yes |
+//! | polled   | none     | no, or yes when woken meanwhile | yes |
+//! | free     | none     | no       | no |
+//!
+//! Contract: a slot's generation grows when its task ends, so a stale key names nobody. Futures are polled and dropped
+//! by the kernel while no borrow of the slab is held.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::agent::AgentId;
+use crate::call::CallRef;
+
+/// What a task is, for error messages: `plan`, `on_start`, ..
+pub type Label = &'static str;
+
+pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+pub(crate) struct Slot {
+    pub(crate) future: Option<TaskFuture>,
+    pub(crate) label: Label,
+    pub(crate) agent: AgentId,
+    pub(crate) generation: u32,
+    /// the call this task answers
+    pub(crate) serves: CallRef,
+    /// hash of the timers that have fired for this task; joins the agent's fingerprint
+    pub(crate) fingerprint: u64,
+    pub(crate) queued: bool,
+    pub(crate) alive: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Tasks {
+    pub(crate) slots: Vec<Slot>,
+    free: Vec<u32>,
+    alive: usize,
+}
+
+impl Tasks {
+    /// A new slot, alive and without a future; `None` when 2^28 tasks are alive.
+    pub(crate) fn add(&mut self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
+        let task = match self.free.pop() {
+            Some(task) => task,
+            None if self.slots.len() < crate::waker::MAX_TASKS => {
+                let fresh = Slot {
+                    future: None,
+                    label,
+                    agent,
+                    generation: 0,
+                    serves,
+                    fingerprint: 0,
+                    queued: false,
+                    alive: false,
+                };
+                self.slots.push(fresh);
+                self.slots.len() as u32 - 1
+            }
+            None => return None,
+        };
+        let slot = &mut self.slots[task as usize];
+        (slot.agent, slot.label, slot.serves) = (agent, label, serves);
+        (slot.alive, slot.queued, slot.fingerprint) = (true, false, 0);
+        self.alive += 1;
+        Some(task)
+    }
+
+    /// Ends a task; its future, if it is here, is the caller's to drop outside any borrow.
+    pub(crate) fn end(&mut self, task: u32) -> Option<TaskFuture> {
+        let slot = &mut self.slots[task as usize];
+        if !slot.alive {
+            return None;
+        }
+        slot.alive = false;
+        slot.queued = false;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.serves = CallRef::NONE;
+        self.free.push(task);
+        self.alive -= 1;
+        slot.future.take()
+    }
+
+    pub(crate) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    pub(crate) fn of_agent(&self, agent: AgentId) -> Vec<u32> {
+        let of_agent = |(_, slot): &(usize, &Slot)| slot.alive && slot.agent == agent;
+        self.slots.iter().enumerate().filter(of_agent).map(|(task, _)| task as u32).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<u32> {
+        let alive = |(_, slot): &(usize, &Slot)| slot.alive;
+        self.slots.iter().enumerate().filter(alive).map(|(task, _)| task as u32).collect()
+    }
+}

@@ -1,0 +1,223 @@
+//! What an agent waits with: sleep, timeout, interval, settled.
+//!
+//! Why: a sleep must cost nothing but an entry in the wheel. These futures keep the entry's number, not a waker, and
+//! give the entry back when they are dropped, so that a cancelled timeout leaves no trace.
+//!
+//! | state   | meaning |
+//! |---------|---------|
+//! | `New`   | not polled yet; the time is fixed already |
+//! | `Armed` | in the wheel |
+//! | `Due`   | its time was not in the future: it resumes in the next round |
+//! | `Done`  | resumed |
+//!
+//! Contract: a sleep resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
+//! reason; a deadline in the phase of deadlines.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project::pin_project;
+
+use crate::current;
+use crate::kernel::{Core, wheel_key};
+use crate::time::Time;
+use crate::wheel::TimerId;
+
+#[derive(Clone, Copy)]
+enum State {
+    New,
+    Armed(TimerId),
+    Due,
+    Done,
+}
+
+/// Resumes at a time; see [`Ctx::sleep`](crate::Ctx::sleep).
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    when: Time,
+    state: State,
+    deadline: bool,
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sleep(until {})", self.when)
+    }
+}
+
+impl Sleep {
+    #[inline]
+    pub(crate) fn until(when: Time) -> Self {
+        Sleep { when, state: State::New, deadline: false }
+    }
+
+    fn deadline(when: Time) -> Self {
+        Sleep { when, state: State::New, deadline: true }
+    }
+
+    /// When it resumes.
+    pub fn when(&self) -> Time {
+        self.when
+    }
+
+    fn wheel<'c>(&self, core: &'c Core) -> &'c std::cell::RefCell<crate::wheel::Wheel> {
+        if self.deadline { &core.deadlines } else { &core.timers }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        current::with(|core| match me.state {
+            State::New => {
+                let waiter = core.waiter(cx.waker());
+                // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
+                if me.when <= core.now() && !me.deadline {
+                    core.wake_soon(waiter);
+                    me.state = State::Due;
+                } else {
+                    let when = me.when.max(core.now());
+                    me.when = when;
+                    let timer = me.wheel(core).borrow_mut().insert(wheel_key(when), waiter);
+                    me.state = State::Armed(timer);
+                }
+                Poll::Pending
+            }
+            State::Armed(timer) => {
+                let live = core.now() < me.when || me.wheel(core).borrow().is_live(timer);
+                if !live {
+                    me.state = State::Done;
+                    return Poll::Ready(());
+                }
+                let old = me.wheel(core).borrow().payload(timer);
+                let new = core.renew_waiter(old, cx.waker());
+                if new != old {
+                    me.wheel(core).borrow_mut().set_payload(timer, new);
+                }
+                Poll::Pending
+            }
+            State::Due | State::Done => {
+                me.state = State::Done;
+                Poll::Ready(())
+            }
+        })
+    }
+}
+
+impl Drop for Sleep {
+    #[inline]
+    fn drop(&mut self) {
+        if let State::Armed(timer) = self.state {
+            current::try_with(|core| {
+                let mut wheel = self.wheel(core).borrow_mut();
+                if wheel.is_live(timer) {
+                    let waiter = wheel.payload(timer);
+                    wheel.cancel(wheel_key(self.when), timer);
+                    drop(wheel);
+                    core.release_waiter(waiter);
+                }
+            });
+        }
+    }
+}
+
+/// The deadline of a [`Timeout`] came before its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no result by the deadline at {0}")]
+pub struct Elapsed(pub Time);
+
+/// A future with a deadline; see [`Ctx::timeout`](crate::Ctx::timeout).
+#[pin_project]
+#[derive(Debug)]
+#[must_use = "a timeout does nothing until it is awaited"]
+pub struct Timeout<F> {
+    #[pin]
+    future: F,
+    sleep: Sleep,
+}
+
+impl<F> Timeout<F> {
+    pub(crate) fn new(future: F, deadline: Time) -> Self {
+        Timeout { future, sleep: Sleep::deadline(deadline) }
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = self.project();
+        // the future first: a reply that arrives in the round of the deadline still counts
+        if let Poll::Ready(value) = me.future.poll(cx) {
+            return Poll::Ready(Ok(value));
+        }
+        ready!(Pin::new(&mut *me.sleep).poll(cx));
+        Poll::Ready(Err(Elapsed(me.sleep.when)))
+    }
+}
+
+/// Ticks at multiples of a period; see [`Ctx::interval`](crate::Ctx::interval).
+#[derive(Debug)]
+pub struct Interval {
+    next: Time,
+    period: Duration,
+}
+
+impl Interval {
+    pub(crate) fn new(from: Time, period: Duration) -> Self {
+        // a period of zero would never let time go on
+        let period = period.max(Duration::from_nanos(1));
+        Interval { next: from.saturating_add(period), period }
+    }
+
+    /// The next tick: its own time. Ticks that lie in the past are skipped; one of this very instant is not.
+    pub fn tick(&mut self) -> Sleep {
+        let now = current::with(Core::now);
+        self.skip_to(now);
+        let tick = Sleep::until(self.next);
+        self.next = self.next.saturating_add(self.period);
+        tick
+    }
+
+    fn skip_to(&mut self, now: Time) {
+        if let Some(late) = now.checked_since(self.next)
+            && !late.is_zero()
+        {
+            let period = self.period.as_nanos();
+            let missed = late.as_nanos().div_ceil(period);
+            let skip = u64::try_from(missed.saturating_mul(period)).unwrap_or(u64::MAX);
+            self.next = self.next.saturating_add(Duration::from_nanos(skip));
+        }
+    }
+}
+
+/// Resumes when the instant is quiet; see [`Ctx::settled`](crate::Ctx::settled).
+#[derive(Debug, Default)]
+#[must_use = "it does nothing until it is awaited"]
+pub struct Settled {
+    since: Option<u64>,
+}
+
+impl Future for Settled {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        current::with(|core| match self.since {
+            Some(since) if core.settlings() > since => Poll::Ready(()),
+            // polled for another reason: the first registration stands
+            Some(_) => Poll::Pending,
+            None => {
+                let waiter = core.waiter(cx.waker());
+                self.since = Some(core.settle(waiter));
+                Poll::Pending
+            }
+        })
+    }
+}
