@@ -311,6 +311,13 @@ impl<A: Actor> This<A> {
         current::with(|core| core.reference(self.id())).unwrap_or(Ref::new(0, 0, self.id()))
     }
 
+    /// Starts a task that is polled at once and not in the next round.
+    pub fn start_now(&self, label: Label, future: impl Future<Output = ()> + 'static) {
+        let Some(core) = current::current() else { return };
+        let Some(task) = core.new_task(self.id(), label, crate::call::CallRef::NONE) else { return };
+        core.first_poll(task, Box::pin(future));
+    }
+
     /// Answers a call by a task that runs beside others of this agent. It is polled at once; only if it has to wait does
     /// it become a task.
     pub fn answer_later(

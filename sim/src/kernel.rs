@@ -1439,6 +1439,11 @@ impl Kernel {
         self.core.path(agent)
     }
 
+    /// What the agent's type tells the layers above, see [`Actor::facet`].
+    pub fn facet(&self, agent: AgentId) -> Option<&'static dyn std::any::Any> {
+        self.core.class_of(agent).and_then(|(class, _)| class.facet())
+    }
+
     /// Where the agent is in its life; `None` if there is no such agent.
     pub fn status(&self, agent: AgentId) -> Option<Status> {
         self.core.agents.borrow().meta.get(agent.index()).map(|meta| meta.status)

@@ -72,6 +72,11 @@ pub trait Actor: Sized + 'static {
 
     /// The same of a reply.
     fn reply_hash(reply: &Self::Reply) -> u64;
+
+    /// Whatever layers above want to know of the type, found again by [`local::facet`](crate::local::facet).
+    fn facet() -> Option<&'static dyn Any> {
+        None
+    }
 }
 
 /// The address of an agent in this process: what a typed proxy is made of.
@@ -114,12 +119,13 @@ impl<A> Ref<A> {
         Ref { kernel, class, agent, kind: PhantomData }
     }
 
-    pub(crate) fn class(&self) -> u16 {
-        self.class
+    /// The number of its kernel in this process.
+    pub fn kernel(&self) -> u16 {
+        self.kernel
     }
 
-    pub(crate) fn kernel(&self) -> u16 {
-        self.kernel
+    pub(crate) fn class(&self) -> u16 {
+        self.class
     }
 }
 
@@ -223,6 +229,7 @@ pub(crate) trait Class: Any {
     fn teardown(&self);
     fn as_any(&self) -> &dyn Any;
     fn size(&self) -> usize;
+    fn facet(&self) -> Option<&'static dyn Any>;
 }
 
 impl<A: Actor> Inbox<A> {
@@ -484,6 +491,10 @@ impl<A: Actor> Class for Inbox<A> {
 
     fn size(&self) -> usize {
         self.cells.borrow().len()
+    }
+
+    fn facet(&self) -> Option<&'static dyn Any> {
+        A::facet()
     }
 }
 

@@ -142,6 +142,14 @@ pub struct Timeout<F> {
     sleep: Sleep,
 }
 
+/// Runs `future` for at most `span` from now; what [`Ctx::timeout`](crate::Ctx::timeout) does, without a handle.
+///
+/// # Panics
+/// Where no kernel runs.
+pub fn timeout<F: Future>(span: Duration, future: F) -> Timeout<F> {
+    Timeout::new(future, current::with(Core::now).saturating_add(span))
+}
+
 impl<F> Timeout<F> {
     pub(crate) fn new(future: F, deadline: Time) -> Self {
         Timeout { future, sleep: Sleep::deadline(deadline) }

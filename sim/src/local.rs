@@ -1,0 +1,47 @@
+//! The kernel that runs on this thread, for layers above: addresses, names and types without a handle.
+//!
+//! All of it answers `None`, or does nothing, where no kernel runs.
+
+use std::any::Any;
+
+use crate::agent::AgentId;
+use crate::current;
+use crate::mailbox::{Actor, Ref};
+
+/// The number of the kernel.
+#[inline]
+pub fn kernel() -> Option<u16> {
+    current::try_with(|core| core.id())
+}
+
+/// The name of its container; empty where no kernel runs.
+pub fn container() -> String {
+    current::try_with(|core| core.config.name.clone()).unwrap_or_default()
+}
+
+/// The path of an agent below the container.
+pub fn path(agent: AgentId) -> String {
+    current::try_with(|core| core.path(agent)).unwrap_or_default()
+}
+
+/// The agent at a path below the container.
+pub fn find(path: &str) -> Option<AgentId> {
+    current::try_with(|core| core.find(path)).flatten()
+}
+
+/// The address of an agent by its number, if it is of that type.
+pub fn reference<A: Actor>(agent: AgentId) -> Option<Ref<A>> {
+    current::try_with(|core| core.reference(agent)).flatten()
+}
+
+/// What the agent's type tells the layers above, see [`Actor::facet`].
+pub fn facet(agent: AgentId) -> Option<&'static dyn Any> {
+    current::try_with(|core| core.class_of(agent).and_then(|(class, _)| class.facet())).flatten()
+}
+
+/// Counts a message to nobody.
+pub fn dead_letter(text: impl FnOnce() -> String) {
+    if current::try_with(|core| core.count_dead_letter(text)).is_none() {
+        crate::kernel::count_homeless();
+    }
+}

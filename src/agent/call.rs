@@ -1,0 +1,181 @@
+//! Requests: typed and untyped, awaited, one-way, with a deadline.
+//!
+//! Contract: a call is a named, `'static` future that does nothing until it is polled or [sent](Call::send). Dropping it
+//! later abandons it: the handler runs on, and its reply is counted as late.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use isochrone_sim::{Fault, Timeout};
+use pin_project::pin_project;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Agent, Proxy};
+use crate::codec::{Value, from_value};
+use crate::rpc::{Args, CallError};
+
+/// How a typed reply is taken out of the agent's replies.
+pub type Take<R, A> = fn(<A as isochrone_sim::Actor>::Reply) -> Result<R, CallError>;
+
+/// A request to an agent of type `A` that ends with an `R`, or with a [`CallError`].
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Call<R, A: Agent> {
+    call: isochrone_sim::Call<A>,
+    take: Take<R, A>,
+}
+
+impl<R, A: Agent> fmt::Debug for Call<R, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.call.fmt(f)
+    }
+}
+
+impl<R, A: Agent> Call<R, A> {
+    /// What `#[agent]` makes of a proxy's method.
+    #[doc(hidden)]
+    #[inline]
+    pub fn new(call: isochrone_sim::Call<A>, take: Take<R, A>) -> Self {
+        Call { call, take }
+    }
+
+    /// Sends it one-way: nobody waits, and whatever the handler returns is dropped.
+    #[inline]
+    pub fn send(self) {
+        self.call.send();
+    }
+
+    /// Waits at most `span` from now on. A reply of the very instant of the deadline still counts.
+    pub fn timeout(self, span: Duration) -> Deadline<Self> {
+        Deadline::new(self, span)
+    }
+}
+
+impl<R, A: Agent> Future for Call<R, A> {
+    type Output = Result<R, CallError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match Pin::new(&mut self.call).poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(reply)) => Poll::Ready((self.take)(reply)),
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(from_fault(&fault))),
+        }
+    }
+}
+
+/// How a call looks to its caller that did not end with the callee's answer.
+pub(crate) fn from_fault(fault: &Fault) -> CallError {
+    CallError::new(fault.kind(), fault.to_string())
+}
+
+/// A call with a deadline.
+#[pin_project]
+#[derive(Debug)]
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Deadline<F> {
+    #[pin]
+    inner: Timeout<F>,
+    span: Duration,
+}
+
+impl<F: Future> Deadline<F> {
+    fn new(call: F, span: Duration) -> Self {
+        Deadline { inner: isochrone_sim::timeout(span, call), span }
+    }
+}
+
+impl<R, F: Future<Output = Result<R, CallError>>> Future for Deadline<F> {
+    type Output = Result<R, CallError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = self.project();
+        me.inner.poll(cx).map(|result| {
+            result.unwrap_or_else(|_| {
+                let span = isochrone_sim::display_span(*me.span);
+                Err(CallError::new("Timeout", format!("no answer within {span}")))
+            })
+        })
+    }
+}
+
+/// An untyped request: `proxy.call("negotiate").arg(1.5).kwarg("rounds", 3).await?`.
+///
+/// Awaiting it gives a [`Value`]; [`returning`](Invocation::returning) gives a type.
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Invocation<R = Value> {
+    to: Proxy,
+    method: String,
+    args: Args,
+    running: Option<Running>,
+    result: PhantomData<fn() -> R>,
+}
+
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Value, CallError>>>>;
+
+impl<R> fmt::Debug for Invocation<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invocation({:?} of {:?})", self.method, self.to)
+    }
+}
+
+impl Invocation {
+    pub(crate) fn new(to: Proxy, method: &str) -> Self {
+        Invocation { to, method: method.into(), args: Args::default(), running: None, result: PhantomData }
+    }
+}
+
+impl<R> Invocation<R> {
+    /// Adds a positional argument.
+    pub fn arg(mut self, value: impl Serialize) -> Self {
+        self.args = self.args.arg(value);
+        self
+    }
+
+    /// Adds an argument by name.
+    pub fn kwarg(mut self, name: &str, value: impl Serialize) -> Self {
+        self.args = self.args.kwarg(name, value);
+        self
+    }
+
+    /// Expects a result of this type.
+    pub fn returning<T: DeserializeOwned>(self) -> Invocation<T> {
+        let Invocation { to, method, args, running, .. } = self;
+        Invocation { to, method, args, running, result: PhantomData }
+    }
+
+    /// Sends it one-way.
+    pub fn send(self) {
+        self.to.post(&self.method, self.args);
+    }
+
+    /// Waits at most `span` from now on.
+    pub fn timeout(self, span: Duration) -> Deadline<Self>
+    where
+        R: DeserializeOwned,
+    {
+        Deadline::new(self, span)
+    }
+}
+
+impl<R: DeserializeOwned> Future for Invocation<R> {
+    type Output = Result<R, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = &mut *self;
+        let running = match &mut me.running {
+            Some(running) => running,
+            None => me.running.insert(me.to.ask(&me.method, std::mem::take(&mut me.args))),
+        };
+        running.as_mut().poll(cx).map(|result| {
+            let value = result?;
+            from_value(value).map_err(|error| {
+                CallError::new("TypeError", format!("{}() returned something else: {error}", me.method))
+            })
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! Agents: what `#[agent]` makes of an impl block, and what their code works with.
+//!
+//! An agent is a value whose methods the kernel calls, one at a time. The attribute yields the messages and replies, the
+//! dispatch, the typed proxy, the constructor and the ports; everything here is what the generated code stands on.
+
+mod call;
+mod every;
+mod inputs;
+mod model;
+mod proxy;
+mod vtable;
+
+use isochrone_sim::{Actor, Ctx, Ref};
+
+pub use call::{Call, Deadline, Invocation, Take};
+pub(crate) use call::from_fault;
+pub use every::{Body, every};
+pub use inputs::{BadInput, Inputs};
+pub use isochrone_sim::local;
+pub use model::{Input, Method, Model, Output, OutputKind};
+pub use proxy::{Proxy, deserialize, serialize};
+pub(crate) use vtable::Answer;
+pub use vtable::Vtable;
+
+use crate::codec::Value;
+use crate::rpc::{Args, CallError};
+
+/// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
+pub trait Agent: Actor {
+    /// Its typed proxy.
+    type Proxy: From<Ref<Self>> + Clone + 'static;
+
+    /// What it looks like from outside.
+    const MODEL: &'static Model;
+
+    /// Builds an agent from arguments by its `#[constructor]`.
+    ///
+    /// # Errors
+    /// A TypeError for wrong arguments, or what the constructor said.
+    fn construct(cx: &Ctx, args: Args) -> Result<Self, CallError>;
+
+    /// The message that calls a method by name.
+    ///
+    /// # Errors
+    /// A LookupError for an unknown method, a TypeError for wrong arguments.
+    fn decode(method: &str, args: Args) -> Result<Self::Msg, CallError>;
+
+    /// The result of a call as a value.
+    ///
+    /// # Errors
+    /// The error the method returned, or one that says why its result cannot be a value.
+    fn encode(reply: Self::Reply) -> Result<Value, CallError>;
+
+    /// The message that writes to an input port.
+    ///
+    /// # Errors
+    /// [`BadInput`] when a value is of the wrong type.
+    fn input(port: usize, values: Vec<(String, Value)>) -> Result<Self::Msg, BadInput>;
+
+    /// The message that runs the method of the step, if there is one.
+    fn step() -> Option<Self::Msg>;
+
+    /// Reads an output port. Events are taken out by reading.
+    ///
+    /// # Errors
+    /// When the value cannot be one of ours.
+    fn output(&mut self, port: usize) -> Result<Value, CallError>;
+
+    /// The hash of what [`output`](Agent::output) would give, for outputs that are state.
+    fn output_hash(&mut self, port: usize) -> u64;
+}

@@ -1,0 +1,135 @@
+//! An agent's type, without the type.
+//!
+//! Why: co-simulators, remote callers and the command line handle agents they know only by name. One table of functions
+//! per type, made by the compiler, is all they need; no agent carries anything for it.
+
+use std::fmt;
+
+use isochrone_sim::{Asked, AgentId, CreateError, Ctx, Kernel};
+
+use super::call::{Running, from_fault};
+use super::inputs::BadInput;
+use super::{Agent, Model, local};
+use crate::codec::Value;
+use crate::rpc::{Args, CallError};
+
+/// What can be done with agents of one type.
+pub struct Vtable {
+    /// What the type looks like.
+    pub model: &'static Model,
+    /// Calls a method, from inside the kernel.
+    pub(crate) ask: fn(AgentId, &str, Args) -> Running,
+    /// Sends a one-way message, from inside the kernel.
+    pub(crate) post: fn(AgentId, &str, Args) -> Result<(), CallError>,
+    /// Calls a method, from outside the kernel.
+    pub(crate) ask_outside: fn(&Kernel, AgentId, &str, Args) -> Result<Box<dyn Answer>, CallError>,
+    /// Creates an agent by its constructor.
+    pub(crate) create: fn(&Kernel, &str, Args) -> Result<AgentId, CreateError>,
+    /// Writes to an input port.
+    pub(crate) write: fn(&Kernel, AgentId, usize, Vec<(String, Value)>) -> Result<(), BadInput>,
+    /// Runs the method of the step.
+    pub(crate) step: fn(&Kernel, AgentId),
+    /// Reads an output port; `None` when the agent has no state now.
+    pub(crate) read: fn(&Kernel, AgentId, usize) -> Option<Result<Value, CallError>>,
+    /// The hash of a state output, to see whether it changed.
+    pub(crate) peek: fn(&Kernel, AgentId, usize) -> Option<u64>,
+}
+
+impl fmt::Debug for Vtable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vtable({})", self.model.name)
+    }
+}
+
+impl Vtable {
+    /// The table of a type.
+    pub const fn of<A: Agent>() -> &'static Vtable {
+        const { &Table::<A>::VTABLE }
+    }
+}
+
+/// An answer that is awaited from outside the kernel.
+pub(crate) trait Answer: fmt::Debug {
+    fn take(&mut self, kernel: &Kernel) -> Option<Result<Value, CallError>>;
+}
+
+impl<A: Agent> Answer for Asked<A> {
+    fn take(&mut self, kernel: &Kernel) -> Option<Result<Value, CallError>> {
+        let answer = kernel.answer(self)?;
+        Some(match answer {
+            Ok(reply) => kernel.enter(|| A::encode(reply)),
+            Err(fault) => Err(from_fault(&fault)),
+        })
+    }
+}
+
+struct Table<A>(A);
+
+impl<A: Agent> Table<A> {
+    const VTABLE: Vtable = Vtable {
+        model: A::MODEL,
+        ask: Self::ask,
+        post: Self::post,
+        ask_outside: Self::ask_outside,
+        create: Self::create,
+        write: Self::write,
+        step: Self::step,
+        read: Self::read,
+        peek: Self::peek,
+    };
+
+    fn ask(agent: AgentId, method: &str, args: Args) -> Running {
+        let call = A::decode(method, args).and_then(|message| Ok(local::reference::<A>(agent).ok_or_else(gone)?.call(message)));
+        Box::pin(async move {
+            match call?.await {
+                Ok(reply) => A::encode(reply),
+                Err(fault) => Err(from_fault(&fault)),
+            }
+        })
+    }
+
+    fn post(agent: AgentId, method: &str, args: Args) -> Result<(), CallError> {
+        let message = A::decode(method, args)?;
+        local::reference::<A>(agent).ok_or_else(gone)?.call(message).send();
+        Ok(())
+    }
+
+    fn ask_outside(kernel: &Kernel, agent: AgentId, method: &str, args: Args) -> Result<Box<dyn Answer>, CallError> {
+        let message = kernel.enter(|| A::decode(method, args))?;
+        let agent = kernel.reference::<A>(agent).ok_or_else(gone)?;
+        Ok(Box::new(kernel.ask(agent, message)))
+    }
+
+    fn create(kernel: &Kernel, name: &str, args: Args) -> Result<AgentId, CreateError> {
+        let constructor = move |cx: &Ctx| A::construct(cx, args.clone()).map_err(|error| error.to_string());
+        kernel.create_with::<A>(Some(name), constructor).map(|agent| agent.id())
+    }
+
+    fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Vec<(String, Value)>) -> Result<(), BadInput> {
+        let message = kernel.enter(|| A::input(port, values))?;
+        if let Some(agent) = kernel.reference::<A>(agent) {
+            kernel.enter(|| agent.call(message).send());
+        }
+        Ok(())
+    }
+
+    fn step(kernel: &Kernel, agent: AgentId) {
+        if let (Some(message), Some(agent)) = (A::step(), kernel.reference::<A>(agent)) {
+            kernel.enter(|| agent.call(message).send());
+        }
+    }
+
+    fn read(kernel: &Kernel, agent: AgentId, port: usize) -> Option<Result<Value, CallError>> {
+        let this = kernel.this(kernel.reference::<A>(agent)?)?;
+        kernel.enter(|| this.try_with(|me| me.output(port)))
+    }
+
+    fn peek(kernel: &Kernel, agent: AgentId, port: usize) -> Option<u64> {
+        let this = kernel.this(kernel.reference::<A>(agent)?)?;
+        kernel.enter(|| this.try_with(|me| me.output_hash(port)))
+    }
+}
+
+fn gone() -> CallError {
+    CallError::new("LookupError", "the agent is of another type, or not here")
+}
