@@ -42,9 +42,18 @@ def world(agents: dict, seconds: float = 60, **config):
     finally:
         logger.remove(handler)
         try:
-            made.shutdown()
+            end(made)
         except Exception as e:
             print(f"  shutdown: {type(e).__name__}: {e}")
+
+
+def end(world):
+    """Shuts the world down, also after a failure, when mosaik leaves the other simulators' tasks waiting."""
+    if not world.loop.is_closed():
+        for task in asyncio.all_tasks(world.loop):
+            if task.get_name().startswith("Runner for"):
+                task.cancel()
+    world.shutdown()
 
 
 def driver(world, sid):
