@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 ///
 /// # Panics
 /// With the package and pip's last lines, when a peer cannot be installed.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let python = std::env::var("PYTHON")
         .unwrap_or_else(|_| if cfg!(windows) { "python".into() } else { "python3".into() });
     let mut setup = Command::new(&python)
@@ -38,12 +38,12 @@ pub fn python() -> PathBuf {
 }
 
 /// The project's root, from a test of any of its packages.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.ancestors().find(|dir| dir.join("tests/peers/setup.py").exists()).expect("inside the project")
 }
 
 /// Cargo's target directory, wherever the user put it.
-pub fn target_dir() -> &'static Path {
+pub(crate) fn target_dir() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's tmp is inside its target directory")
 }
