@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +48,8 @@ pub enum ServeError {
 pub struct Served {
     /// The agents, if mosaik came as far as `init`.
     pub coupling: Option<Coupling>,
+    /// How long it took.
+    pub wall: Duration,
     /// How it ended.
     pub result: Result<(), ServeError>,
 }
@@ -78,6 +81,7 @@ pub async fn serve<S>(stream: S, simulator: &Simulator, interrupt: Interrupt) ->
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let started = Instant::now();
     let mut config = Config::default();
     // mosaik is the one that started us, and the inputs of a large scenario come in one frame
     config.max_first_frame = config.max_frame;
@@ -95,7 +99,7 @@ where
         (Ok(()), Some(message)) => Err(ServeError::Failed(message)),
         (result, _) => result,
     };
-    Served { coupling: session.into_coupling(), result }
+    Served { coupling: session.into_coupling(), wall: started.elapsed(), result }
 }
 
 struct Server<S> {
