@@ -38,7 +38,8 @@ fn pandapower(python: &Path, sets: &[Vec<Power>]) -> Result<Vec<Vec<f64>>, Box<d
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
         for set in sets {
-            let cells = set.iter().map(|power| format!("{:?}:{:?}", power.p_kw, power.q_kvar)).collect::<Vec<_>>();
+            let cells =
+                set.iter().map(|power| format!("{:?}:{:?}", power.p_kw, power.q_kvar)).collect::<Vec<_>>();
             writeln!(input, "{}", cells.join(" "))?;
         }
     }
@@ -57,7 +58,8 @@ fn voltages_differ_from_pandapowers_by_less_than_a_millionth() -> Result<(), Box
     };
     let case = Case::embedded()?;
     let grid = Grid::new(&case)?;
-    let mut sets = instants(&case, &grid)?.into_iter().map(|step| case.uncontrolled(step)).collect::<Vec<_>>();
+    let mut sets =
+        instants(&case, &grid)?.into_iter().map(|step| case.uncontrolled(step)).collect::<Vec<_>>();
     // and two that no week brings: all PV plants at full power without a load, and the loads at their peaks at night
     let mut noon = vec![Power::default(); case.buses.len()];
     case.plants.iter().for_each(|plant| noon[plant.bus].p_kw += plant.peak_kw);
@@ -78,16 +80,21 @@ fn voltages_differ_from_pandapowers_by_less_than_a_millionth() -> Result<(), Box
         for (ours, theirs) in flow.vm_pu.iter().zip(theirs) {
             voltage = f64::max(voltage, (ours - theirs).abs());
         }
-        for (ours, theirs) in [(flow.loading_percent, theirs[buses]), (flow.line_percent, theirs[buses + 5])] {
+        for (ours, theirs) in [(flow.loading_percent, theirs[buses]), (flow.line_percent, theirs[buses + 5])]
+        {
             percent = f64::max(percent, (ours - theirs).abs());
         }
         let ours = [flow.hv.p_kw, flow.hv.q_kvar, flow.lv.p_kw, flow.lv.q_kvar, flow.loss_kw];
-        let theirs = [theirs[buses + 1], theirs[buses + 2], theirs[buses + 3], theirs[buses + 4], theirs[buses + 6]];
+        let theirs =
+            [theirs[buses + 1], theirs[buses + 2], theirs[buses + 3], theirs[buses + 4], theirs[buses + 6]];
         for (ours, theirs) in ours.iter().zip(theirs) {
             kw = f64::max(kw, (ours - theirs).abs());
         }
     }
-    println!("{} power flows: max |dV| {voltage:.1e} pu, loading {percent:.1e} %, power {kw:.1e} kW", sets.len());
+    println!(
+        "{} power flows: max |dV| {voltage:.1e} pu, loading {percent:.1e} %, power {kw:.1e} kW",
+        sets.len()
+    );
     assert!(voltage < 1e-6, "max |dV| = {voltage:e} pu");
     assert!(percent < 1e-4, "loading differs by {percent:e} %");
     assert!(kw < 1e-3, "power differs by {kw:e} kW or kvar");

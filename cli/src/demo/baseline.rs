@@ -123,7 +123,14 @@ pub struct Summary {
 impl Column {
     /// Sums the column up; an empty one has peaks of 0 and voltages of 1.
     pub fn summary(&self) -> Summary {
-        let nothing = Summary { peak_kva: 0.0, peak_kw: 0.0, over_kwh: 0.0, steps_over: 0, lowest_vm: 1.0, highest_vm: 1.0 };
+        let nothing = Summary {
+            peak_kva: 0.0,
+            peak_kw: 0.0,
+            over_kwh: 0.0,
+            steps_over: 0,
+            lowest_vm: 1.0,
+            highest_vm: 1.0,
+        };
         let Some(first) = self.steps.first() else { return nothing };
         let mut sum = Summary { lowest_vm: first.lowest_vm, highest_vm: first.highest_vm, ..nothing };
         for step in &self.steps {
@@ -169,7 +176,9 @@ pub fn run(case: &Case, grid: &Grid, policy: Policy, steps: usize) -> Result<Col
         let flow = grid.solve(&injections)?;
         let soc = match policy {
             Policy::NoStorage => Vec::new(),
-            Policy::EachForItself => case.batteries.iter().zip(&contents).map(|(battery, content)| content.soc(battery)).collect(),
+            Policy::EachForItself => {
+                case.batteries.iter().zip(&contents).map(|(battery, content)| content.soc(battery)).collect()
+            }
         };
         column.steps.push(Step::new(&flow, case.transformer.rating_kva, soc));
     }
@@ -178,8 +187,17 @@ pub fn run(case: &Case, grid: &Grid, policy: Policy, steps: usize) -> Result<Col
 
 /// What the owner of a battery has over in a step, in kW: PV less all loads at the battery's bus; negative when short.
 fn surplus_kw(case: &Case, battery: &Battery, plants: &[usize], step: usize) -> f64 {
-    let made = plants.iter().filter_map(|&plant| case.plants.get(plant)).map(|plant| case.plant_kw(plant, step)).sum::<f64>();
-    let used = case.loads.iter().filter(|load| load.bus == battery.bus).map(|load| case.load(load, step).p_kw).sum::<f64>();
+    let made = plants
+        .iter()
+        .filter_map(|&plant| case.plants.get(plant))
+        .map(|plant| case.plant_kw(plant, step))
+        .sum::<f64>();
+    let used = case
+        .loads
+        .iter()
+        .filter(|load| load.bus == battery.bus)
+        .map(|load| case.load(load, step).p_kw)
+        .sum::<f64>();
     made - used
 }
 
@@ -238,7 +256,14 @@ mod tests {
     use std::error::Error;
 
     fn battery() -> Battery {
-        Battery { name: "b".into(), bus: 0, power_kw: 10.0, energy_kwh: 20.0, efficiency: 0.95, self_discharge_per_day: 0.0 }
+        Battery {
+            name: "b".into(),
+            bus: 0,
+            power_kw: 10.0,
+            energy_kwh: 20.0,
+            efficiency: 0.95,
+            self_discharge_per_day: 0.0,
+        }
     }
 
     #[test]

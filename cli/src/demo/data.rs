@@ -230,7 +230,10 @@ impl Case {
     pub fn embedded() -> Result<Case, DataError> {
         macro_rules! table {
             ($name:literal) => {
-                Table::parse(concat!($name, ".csv"), include_str!(concat!("../../data/simbench/", $name, ".csv")))?
+                Table::parse(
+                    concat!($name, ".csv"),
+                    include_str!(concat!("../../data/simbench/", $name, ".csv")),
+                )?
             };
         }
         let (node, switch) = (table!("Node"), table!("Switch"));
@@ -371,7 +374,10 @@ fn transformer(table: &Table<'_>, types: &Table<'_>, places: &Places) -> Result<
     let row = table.only_row()?;
     let kind = types.named(&row, "type")?;
     if kind.text("tapside")? != "HV" || kind.number("dVa")? != 0.0 {
-        return Err(DataError::Unexpected { table: types.name, what: "a tap changer that is not one of the voltage of the HV side".into() });
+        return Err(DataError::Unexpected {
+            table: types.name,
+            what: "a tap changer that is not one of the voltage of the HV side".into(),
+        });
     }
     Ok(Transformer {
         name: row.text("id")?.to_owned(),
@@ -416,7 +422,12 @@ fn loads(table: &Table<'_>, places: &Places) -> Result<Vec<Load>, DataError> {
                 name if name.starts_with("HLS_") => LoadKind::Charger,
                 name if name.starts_with("Air_") || name.starts_with("Soil_") => LoadKind::HeatPump,
                 name if name.starts_with("H0-") || name.starts_with('L') => LoadKind::Site,
-                name => return Err(DataError::Unexpected { table: table.name, what: format!("profile {name} of no known kind") }),
+                name => {
+                    return Err(DataError::Unexpected {
+                        table: table.name,
+                        what: format!("profile {name} of no known kind"),
+                    });
+                }
             };
             Ok(Load {
                 name: row.text("id")?.to_owned(),
@@ -435,7 +446,10 @@ fn plants(table: &Table<'_>, places: &Places) -> Result<Vec<Plant>, DataError> {
         .rows()
         .map(|row| {
             if row.text("type")? != "PV" || row.number("qRES")? != 0.0 {
-                return Err(DataError::Unexpected { table: table.name, what: format!("{} is not a PV plant without reactive power", row.text("id")?) });
+                return Err(DataError::Unexpected {
+                    table: table.name,
+                    what: format!("{} is not a PV plant without reactive power", row.text("id")?),
+                });
             }
             Ok(Plant {
                 name: row.text("id")?.to_owned(),
@@ -501,7 +515,12 @@ impl<'a> Table<'a> {
         let lines = rows.collect::<Vec<_>>();
         for (index, row) in lines.iter().enumerate() {
             if row.len() != header.len() {
-                return Err(DataError::Ragged { table: name, line: index + 2, expected: header.len(), found: row.len() });
+                return Err(DataError::Ragged {
+                    table: name,
+                    line: index + 2,
+                    expected: header.len(),
+                    found: row.len(),
+                });
             }
         }
         Ok(Table { name, header, lines })
@@ -514,7 +533,10 @@ impl<'a> Table<'a> {
     fn only_row(&self) -> Result<Row<'_>, DataError> {
         match self.lines.len() {
             1 => Ok(Row { table: self, index: 0 }),
-            n => Err(DataError::Unexpected { table: self.name, what: format!("{n} rows where one is expected") }),
+            n => Err(DataError::Unexpected {
+                table: self.name,
+                what: format!("{n} rows where one is expected"),
+            }),
         }
     }
 
@@ -571,7 +593,11 @@ mod tests {
     #[test]
     fn the_embedded_case_is_the_grid_that_the_demo_describes() -> Result<(), DataError> {
         let case = Case::embedded()?;
-        assert_eq!((case.buses.len(), case.lines.len()), (15, 13), "14 low-voltage buses and the one that feeds them");
+        assert_eq!(
+            (case.buses.len(), case.lines.len()),
+            (15, 13),
+            "14 low-voltage buses and the one that feeds them"
+        );
         assert_eq!(case.transformer.rating_kva, 160.0);
         assert_eq!((case.plants.len(), case.batteries.len()), (8, 5));
         assert_eq!(of_kind(&case, LoadKind::Charger), 7);
@@ -579,7 +605,10 @@ mod tests {
         assert_eq!(of_kind(&case, LoadKind::Site), 13);
         let kw = case.plants.iter().map(|plant| plant.peak_kw).sum::<f64>();
         assert!((kw - 468.2).abs() < 1e-9, "{kw}");
-        let (kw, kwh) = case.batteries.iter().fold((0.0, 0.0), |(p, e), battery| (p + battery.power_kw, e + battery.energy_kwh));
+        let (kw, kwh) = case
+            .batteries
+            .iter()
+            .fold((0.0, 0.0), |(p, e), battery| (p + battery.power_kw, e + battery.energy_kwh));
         assert!((kw - 206.0).abs() < 1e-9 && (kwh - 412.0).abs() < 1e-9, "{kw} {kwh}");
         Ok(())
     }
@@ -597,13 +626,19 @@ mod tests {
     fn a_cell_that_is_no_number_is_named() -> Result<(), DataError> {
         let table = Table::parse("Line.csv", "id;length\nline 1;0.5\nline 2;NULL\n")?;
         let error = table.rows().map(|row| row.number("length")).find_map(Result::err);
-        assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("Line.csv, line 3, column length: \"NULL\" is not a number"));
+        assert_eq!(
+            error.map(|error| error.to_string()).as_deref(),
+            Some("Line.csv, line 3, column length: \"NULL\" is not a number")
+        );
         Ok(())
     }
 
     #[test]
     fn a_row_of_the_wrong_length_is_named() {
         let error = Table::parse("Line.csv", "id;length\nline 1\n").err();
-        assert_eq!(error.map(|error| error.to_string()).as_deref(), Some("Line.csv, line 2: 1 cells where the header has 2"));
+        assert_eq!(
+            error.map(|error| error.to_string()).as_deref(),
+            Some("Line.csv, line 2: 1 cells where the header has 2")
+        );
     }
 }

@@ -51,7 +51,9 @@ pub enum GridError {
     #[error("the injection at bus {0} is not a finite number")]
     NotFinite(usize),
     /// No voltages belong to these injections, or none that the sweeps find.
-    #[error("the power flow did not converge: after {sweeps} sweeps voltages still changed by {change:.1e} pu")]
+    #[error(
+        "the power flow did not converge: after {sweeps} sweeps voltages still changed by {change:.1e} pu"
+    )]
     Diverged {
         /// Sweeps done.
         sweeps: usize,
@@ -218,17 +220,23 @@ impl Grid {
         if injections.len() != self.buses {
             return Err(GridError::Injections { expected: self.buses, found: injections.len() });
         }
-        if let Some(bus) = injections.iter().position(|power| !power.p_kw.is_finite() || !power.q_kvar.is_finite()) {
+        if let Some(bus) =
+            injections.iter().position(|power| !power.p_kw.is_finite() || !power.q_kvar.is_finite())
+        {
             return Err(GridError::NotFinite(bus));
         }
-        let powers = injections.iter().map(|power| Complex64::new(power.p_kw, power.q_kvar) / BASE_KVA).collect::<Vec<_>>();
+        let powers = injections
+            .iter()
+            .map(|power| Complex64::new(power.p_kw, power.q_kvar) / BASE_KVA)
+            .collect::<Vec<_>>();
         let mut voltages = vec![Complex64::new(self.slack, 0.0); self.buses + 1];
         let mut drawn = vec![Complex64::ZERO; self.buses + 1];
         let mut series = vec![Complex64::ZERO; self.branches.len()];
         let mut change = f64::INFINITY;
         for sweeps in 1..=MOST_SWEEPS {
             for (node, current) in drawn.iter_mut().enumerate() {
-                let fed_in = powers.get(node).map_or(Complex64::ZERO, |power| (power / voltages[node]).conj());
+                let fed_in =
+                    powers.get(node).map_or(Complex64::ZERO, |power| (power / voltages[node]).conj());
                 *current = self.shunt[node] * voltages[node] - fed_in;
             }
             for (branch, current) in self.branches.iter().zip(&mut series).rev() {
@@ -273,7 +281,10 @@ impl Grid {
             vm_pu: voltages[..self.buses].iter().map(|voltage| voltage.norm()).collect(),
             hv: power(voltages[hv_half.parent], hv_current),
             lv: power(voltages[lv_half.child], lv_current),
-            loading_percent: f64::max(hv_current.norm() * self.hv_percent, lv_current.norm() * self.lv_percent),
+            loading_percent: f64::max(
+                hv_current.norm() * self.hv_percent,
+                lv_current.norm() * self.lv_percent,
+            ),
             line_percent,
             loss_kw: loss * BASE_KVA,
             sweeps,
@@ -304,7 +315,11 @@ mod tests {
             let injections = case.uncontrolled(step);
             let flow = grid.solve(&injections)?;
             let balance = flow.hv.p_kw + injections.iter().map(|power| power.p_kw).sum::<f64>();
-            assert!((balance - flow.loss_kw).abs() < 1e-6, "step {step}: {balance} kW and {} kW", flow.loss_kw);
+            assert!(
+                (balance - flow.loss_kw).abs() < 1e-6,
+                "step {step}: {balance} kW and {} kW",
+                flow.loss_kw
+            );
         }
         Ok(())
     }
