@@ -164,7 +164,7 @@ fn html(report: &Report) -> Result<String, Box<dyn Error>> {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Isochrone demo</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <h1>A {rating:.0} kVA transformer and too much sun</h1>\n\
-         <p class=\"lead\">The SimBench grid 1-LV-rural1--2-sw in steps of 15 minutes, {}: three ways to run its batteries, PV \
+         <p class=\"lead\">The SimBench grid 1-LV-rural1--2-sw in steps of 15 minutes, {}: different ways to run its batteries, PV \
          plants, charging points and heat pumps.</p>\n",
         match (report.days.first(), report.days.last()) {
             (Some(first), Some(last)) if first != last =>
@@ -332,9 +332,9 @@ fn over_time(
         for (name, colour) in legend {
             area.draw(&Rectangle::new([(left, 10), (left + 22, 16)], colour.filled())).map_err(text)?;
             left += 28;
-            area.draw(&Text::new(name.clone(), (left, 13), label(14, INK, HPos::Left))).map_err(text)?;
+            area.draw(&Text::new(name.clone(), (left, 13), label(16, INK, HPos::Left))).map_err(text)?;
             // plotters has no fonts here: leave room for wide letters
-            left += 9 * name.chars().count() as i32 + 22;
+            left += 7 * name.chars().count() as i32 + 18;
         }
         let mut chart = ChartBuilder::on(area)
             .margin_top(30)
@@ -352,8 +352,8 @@ fn over_time(
             .axis_style(GREY)
             .y_labels(ticks)
             .y_desc(unit)
-            .axis_desc_style(label(14, INK, HPos::Center))
-            .y_label_style((FONT, 14, &INK))
+            .axis_desc_style(label(16, INK, HPos::Center))
+            .y_label_style((FONT, 16, &INK))
             .y_label_formatter(&|value| format!("{value:.digits$}").replace("-0.0", "0.0"))
             .draw()
             .map_err(text)?;
@@ -366,7 +366,7 @@ fn over_time(
                     .map_err(text)?;
             }
             let (x, y) = chart.backend_coord(&((start + end) / 2.0, values.start));
-            area.draw(&Text::new(name.clone(), (x, y + 18), label(14, INK, HPos::Center))).map_err(text)?;
+            area.draw(&Text::new(name.clone(), (x, y + 18), label(16, INK, HPos::Center))).map_err(text)?;
         }
         draw(&mut chart)
     })
@@ -430,7 +430,7 @@ fn soc_chart(report: &Report, column: &Column) -> Result<String, Box<dyn Error>>
     let colour = |battery: usize| BATTERIES[battery % BATTERIES.len()];
     let named = report.batteries.iter().enumerate();
     let legend = named
-        .map(|(index, (name, kwh))| (format!("{} ({kwh:.0} kWh)", short(name)), colour(index)))
+        .map(|(index, (name, kwh))| (format!("{}, {kwh:.0} kWh", short(name)), colour(index)))
         .collect::<Vec<_>>();
     over_time(report, "state of charge in %", 0.0..100.0, 6, 0, &legend, |chart| {
         for battery in 0..report.batteries.len() {
@@ -500,7 +500,7 @@ fn sequence_chart(exchanges: &[Exchange]) -> Result<String, Box<dyn Error>> {
             .map_err(text)?;
             area.draw(&Rectangle::new([(x(agent) - half, 4), (x(agent) + half, TOP - 14)], COLUMNS[2]))
                 .map_err(text)?;
-            area.draw(&Text::new(short(name).to_owned(), (x(agent), 18), label(13, INK, HPos::Center)))
+            area.draw(&Text::new(short(name).to_owned(), (x(agent), 18), label(16, INK, HPos::Center)))
                 .map_err(text)?;
         }
         let mut time = "";
@@ -508,7 +508,7 @@ fn sequence_chart(exchanges: &[Exchange]) -> Result<String, Box<dyn Error>> {
             let y = TOP + ROW * row as i32 + 18;
             if exchange.time != time {
                 time = &exchange.time;
-                area.draw(&Text::new(exchange.time.clone(), (4, y), label(13, GREY, HPos::Left)))
+                area.draw(&Text::new(exchange.time.clone(), (4, y), label(15, GREY, HPos::Left)))
                     .map_err(text)?;
                 if row > 0 {
                     area.draw(&PathElement::new([(0, y - 19), (width, y - 19)], FAINT)).map_err(text)?;
@@ -532,7 +532,7 @@ fn sequence_chart(exchanges: &[Exchange]) -> Result<String, Box<dyn Error>> {
             // beside the receiver, so that the words stand over the arrow's own end and not in the middle of others
             let middle =
                 if (to - from).abs() <= 2 * gap { (from + to) / 2 } else { to - ahead * (gap + gap / 2) / 2 };
-            words(area, &exchange.label, (middle, y - 9), HPos::Center)?;
+            words(area, &exchange.label, (middle, y - 11), HPos::Center)?;
         }
         Ok(())
     })
@@ -547,11 +547,11 @@ fn words(area: &Area<'_>, what: &str, at: (i32, i32), side: HPos) -> Result<(), 
         HPos::Center => at.0,
     };
     area.draw(&Rectangle::new(
-        [(middle - half, at.1 - 7), (middle + half, at.1 + 7)],
+        [(middle - half, at.1 - 7), (middle + half, at.1 + 6)],
         WHITE.mix(0.85).filled(),
     ))
     .map_err(text)?;
-    area.draw(&Text::new(what.to_owned(), at, label(13, INK, side))).map_err(text)?;
+    area.draw(&Text::new(what.to_owned(), at, label(16, INK, side))).map_err(text)?;
     Ok(())
 }
 
