@@ -13,10 +13,13 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use pin_project::pin_project;
 
 use crate::agent::{AgentId, NameError, Status};
 use crate::current;
@@ -132,11 +135,7 @@ impl Ctx {
         F: Future<Output: TaskResult> + 'static,
     {
         let agent = self.agent;
-        let future = Box::pin(async move {
-            if let Some(message) = future.await.failure() {
-                current::try_with(|core| core.fail(agent, label, message));
-            }
-        });
+        let future = Box::pin(Running { future, agent, label });
         Task { key: current::with(|core| core.spawn(agent, label, future)) }
     }
 
@@ -333,7 +332,7 @@ impl<A: Actor> This<A> {
     ) {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, reply.call()) else { return };
-        core.first_poll(task, Box::pin(async move { reply.send(future.await) }));
+        core.first_poll(task, Box::pin(Answering { future, reply: Some(reply) }));
     }
 
     /// Answers a call by a method that has the state for itself until it ends, over its awaits: meanwhile messages queue
@@ -358,6 +357,51 @@ impl<A: Actor> This<A> {
                 reply.send(value);
             }),
         );
+    }
+}
+
+/// A task whose error is its agent's failure. A struct, since an async block would hold the future twice.
+#[pin_project]
+struct Running<F> {
+    #[pin]
+    future: F,
+    agent: AgentId,
+    label: Label,
+}
+
+impl<F: Future<Output: TaskResult>> Future for Running<F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.project();
+        me.future.poll(cx).map(|result| {
+            if let Some(message) = result.failure() {
+                current::try_with(|core| core.fail(*me.agent, me.label, message));
+            }
+        })
+    }
+}
+
+/// A task that answers a call.
+#[pin_project]
+struct Answering<A: Actor, F> {
+    #[pin]
+    future: F,
+    reply: Option<ReplyTo<A>>,
+}
+
+impl<A: Actor, F: Future<Output = A::Reply>> Future for Answering<A, F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.project();
+        me.future.poll(cx).map(|value| {
+            if let Some(reply) = me.reply.take() {
+                reply.send(value);
+            }
+        })
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -77,7 +78,8 @@ pub(crate) fn unregister(id: u16) {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    // without a destructor of its own, so that a look at it is one load: whoever enters also leaves
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Core>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The kernel is current on this thread until this is dropped.
@@ -85,26 +87,28 @@ pub(crate) struct Entered(Option<Rc<Core>>);
 
 impl Entered {
     pub(crate) fn new(core: &Rc<Core>) -> Self {
-        Entered(CURRENT.with(|current| current.replace(Some(core.clone()))))
+        let outer = CURRENT.with(|current| current.replace(ManuallyDrop::new(Some(core.clone()))));
+        Entered(ManuallyDrop::into_inner(outer))
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let outer = self.0.take();
-        CURRENT.with(|current| drop(current.replace(outer)));
+        let own = CURRENT.with(|current| current.replace(ManuallyDrop::new(outer)));
+        drop(ManuallyDrop::into_inner(own));
     }
 }
 
 /// Runs `f` with the kernel that runs on this thread, or returns `None` outside of any.
-#[inline]
+#[inline(always)]
 pub(crate) fn try_with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+    CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// The kernel that runs on this thread, to run agents' code with: meanwhile the thread-local is not borrowed.
 pub(crate) fn current() -> Option<Rc<Core>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with(|current| (**current.borrow()).clone())
 }
 
 /// As [`try_with`].

@@ -149,7 +149,7 @@ pub fn homeless_messages() -> u64 {
 /// A reply on its way to its caller.
 pub(crate) struct ReplyNote {
     to: AgentId,
-    from: OrderKey,
+    from: AgentId,
     sequence: u64,
     class: u16,
     call: CallRef,
@@ -160,13 +160,13 @@ pub(crate) struct ReplyNote {
 impl ReplyNote {
     #[inline]
     pub(crate) fn new(to: AgentId, class: u16, call: CallRef, value: u32, hash: u64) -> Self {
-        ReplyNote { to, from: OrderKey::OUTSIDE, sequence: 0, class, call, value, hash }
+        ReplyNote { to, from: AgentId::OUTSIDE, sequence: 0, class, call, value, hash }
     }
 }
 
 impl Ordered for ReplyNote {
-    fn order(&self) -> (AgentId, OrderKey, u64) {
-        (self.to, self.from, self.sequence)
+    fn order(&self) -> (AgentId, u32, u64) {
+        (self.to, self.from.ordinal().wrapping_add(1), self.sequence)
     }
 }
 
@@ -203,9 +203,13 @@ pub(crate) struct Core {
     pub(crate) deadlines: RefCell<Wheel>,
     settled: RefCell<Vec<u32>>,
     settlings: Cell<u64>,
+    /// of all timers and deadlines that have fired: agent, time, round
+    timers_fired: Cell<u64>,
     sides: RefCell<Sides>,
     pub(crate) agents: RefCell<Agents>,
     classes: RefCell<Vec<Rc<dyn Class>>>,
+    /// the same, to be told by their types
+    inboxes: RefCell<Vec<Rc<dyn Any>>>,
     types: RefCell<Vec<&'static str>>,
     policies: RefCell<BTreeMap<u16, Policy>>,
     active: RefCell<Vec<u16>>,
@@ -279,13 +283,22 @@ impl Core {
         self.agent.get()
     }
 
+    /// The agent's place in the order of delivery.
+    #[inline]
+    pub(crate) fn key(&self, agent: AgentId) -> OrderKey {
+        if agent == AgentId::OUTSIDE { OrderKey::OUTSIDE } else { OrderKey::new(self.config.rank, agent) }
+    }
+
     #[inline]
     pub(crate) fn running_task(&self) -> u32 {
         self.task.get()
     }
 
     pub(crate) fn running_label(&self) -> Label {
-        self.label.get()
+        match self.task.get() {
+            NO_TASK => self.label.get(),
+            task => self.tasks.borrow().label(task),
+        }
     }
 
     pub(crate) fn shuffle(&self) -> Option<Shuffle> {
@@ -300,18 +313,17 @@ impl Core {
     }
 
     /// From here on the code of `agent` runs, until [`Core::finish`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(&self, agent: AgentId, task: u32, label: Label) {
         self.agent.set(agent);
         self.task.set(task);
         self.label.set(label);
-        self.activations.set(self.activations.get() + 1);
         if self.tracking.get() {
             self.touched.borrow_mut().push(agent);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&self) {
         self.agent.set(AgentId::OUTSIDE);
         self.task.set(NO_TASK);
@@ -387,12 +399,7 @@ impl Core {
 
     #[cold]
     fn tell(&self, agent: AgentId, what: What) {
-        let key = if agent == AgentId::OUTSIDE {
-            OrderKey::OUTSIDE
-        } else {
-            OrderKey::new(self.config.rank, agent)
-        };
-        let event = Event { time: self.now.get(), round: self.round.get(), agent, key, what };
+        let event = Event { time: self.now.get(), round: self.round.get(), agent, key: self.key(agent), what };
         // taken out meanwhile: an observer is user code
         let observer = self.observer.borrow_mut().take();
         if let Some(mut observer) = observer {
@@ -429,10 +436,10 @@ impl Core {
         Some((self.class(class)?, index))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_class<A: Actor, R>(&self, class: u16, f: impl FnOnce(&Inbox<A>) -> R) -> Option<R> {
-        let classes = self.classes.borrow();
-        classes.get(usize::from(class))?.as_any().downcast_ref::<Inbox<A>>().map(f)
+        let inboxes = self.inboxes.borrow();
+        inboxes.get(usize::from(class))?.downcast_ref::<Inbox<A>>().map(f)
     }
 
     #[inline]
@@ -442,10 +449,12 @@ impl Core {
     }
 
     pub(crate) fn register<A: Actor>(&self) -> u16 {
-        let known = self.classes.borrow().iter().position(|class| class.as_any().is::<Inbox<A>>());
+        let known = self.inboxes.borrow().iter().position(|inbox| inbox.is::<Inbox<A>>());
         let number = known.unwrap_or_else(|| {
             let number = self.classes.borrow().len();
-            self.classes.borrow_mut().push(Rc::new(Inbox::<A>::new(number as u16)));
+            let inbox = Rc::new(Inbox::<A>::new(number as u16));
+            self.classes.borrow_mut().push(inbox.clone());
+            self.inboxes.borrow_mut().push(inbox);
             self.types.borrow_mut().push(A::TYPE);
             number
         });
@@ -552,25 +561,14 @@ impl Core {
         }
     }
 
-    fn task_of(&self, task: u32) -> (AgentId, Label) {
+    pub(crate) fn task_of(&self, task: u32) -> (AgentId, Label) {
         let tasks = self.tasks.borrow();
-        let slot = &tasks.slots[task as usize];
-        (slot.agent, slot.label)
+        (tasks.slots[task as usize].agent, tasks.label(task))
     }
 
-    /// Ends a task and lets what its timers have seen join the agent's fingerprint.
+    /// Ends a task and drops its future.
     pub(crate) fn end_task(&self, task: u32) {
-        let (agent, fingerprint, future) = {
-            let mut tasks = self.tasks.borrow_mut();
-            let slot = &tasks.slots[task as usize];
-            if !slot.alive {
-                return;
-            }
-            (slot.agent, slot.fingerprint, tasks.end(task))
-        };
-        if fingerprint != 0 {
-            self.agents.borrow_mut().meta[agent.index()].fingerprint.join(fingerprint);
-        }
+        let future = self.tasks.borrow_mut().end(task);
         if future.is_some() {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
         }
@@ -588,7 +586,7 @@ impl Core {
 
     #[inline]
     fn poll_task(&self, task: u32) {
-        let (future, key, agent, label) = {
+        let (future, key, agent) = {
             let mut tasks = self.tasks.borrow_mut();
             let slot = &mut tasks.slots[task as usize];
             slot.queued = false;
@@ -597,10 +595,11 @@ impl Core {
                 return;
             }
             let Some(future) = slot.future.take() else { return };
-            (future, TaskKey::new(self.id, slot.generation, task), slot.agent, slot.label)
+            (future, TaskKey::new(self.id, slot.generation, task), slot.agent)
         };
         let mut future = future;
-        self.begin(agent, task, label);
+        self.begin(agent, task, "");
+        self.activations.set(self.activations.get() + 1);
         let waker = waker::waker(key);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.polled(task, future, polled);
@@ -621,7 +620,7 @@ impl Core {
         }
         let (owner, by) = (slot.agent, self.agent.get());
         if by != AgentId::OUTSIDE && by != owner && !self.config.realtime {
-            let label = slot.label;
+            let label = tasks.label(key.task());
             drop(tasks);
             let by = format!("by code of agent {} without a message", self.path(by));
             self.foreign_wake(owner, label, by);
@@ -782,13 +781,9 @@ impl Core {
             let mut agents = self.agents.borrow_mut();
             let me = &mut agents.meta[from.index()];
             note.sequence = me.sequence;
-            note.from = OrderKey::new(self.config.rank, from);
+            note.from = from;
             me.sequence += 1;
-            let peer = if note.to == AgentId::OUTSIDE {
-                0
-            } else {
-                OrderKey::new(self.config.rank, note.to).raw()
-            };
+            let peer = self.key(note.to).raw();
             me.fingerprint.mix(Tag::Reply, self.now.get(), self.round.get(), peer, note.sequence, note.hash);
         }
         self.observe(from, || What::Reply { to: note.to, sequence: note.sequence, hash: note.hash });
@@ -797,14 +792,14 @@ impl Core {
 
     /// Why a call ends whose handler was dropped.
     #[cold]
-    pub(crate) fn abandoned(&self, callee: AgentId, call: CallRef) -> Fault {
+    pub(crate) fn abandoned(&self, callee: AgentId, call: CallRef) -> Box<Fault> {
         let method = self.calls.borrow_mut().get(call).map_or("?", |head| head.label);
         let why = match self.agents.borrow().meta.get(callee.index()).map(|meta| meta.status) {
             Some(Status::Stopped) => "it was stopped",
             Some(Status::Down) => "it failed and restarts",
             _ => "its handler ended without an answer",
         };
-        Fault::Abandoned { agent: self.path(callee), method: method.into(), why: why.into() }
+        Box::new(Fault::Abandoned { agent: self.path(callee), method: method.into(), why: why.into() })
     }
 
     #[inline]
@@ -827,12 +822,12 @@ impl Core {
                 Tag::Answer,
                 self.now.get(),
                 self.round.get(),
-                note.from.raw(),
+                self.key(note.from).raw(),
                 note.sequence,
                 note.hash,
             );
         }
-        self.observe(note.to, || What::Answer { from: note.from, sequence: note.sequence, hash: note.hash });
+        self.observe(note.to, || What::Answer { from: self.key(note.from), sequence: note.sequence, hash: note.hash });
         self.wake_waiter(waiter);
     }
 }
@@ -909,7 +904,9 @@ impl Core {
     }
 
     fn fire(&self, wheel: &RefCell<Wheel>, tag: Tag) {
-        let (now, round) = (self.now.get(), self.round.get());
+        // which agent, when, and in which round: no order among them is left to remember, so they are summed at once
+        let at = fold(self.now.get().as_nanos() as u64 ^ 0xE703_7ED1_A0B4_28DB, u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62);
+        let mut sum = self.timers_fired.get();
         let mut fired = Vec::new();
         let mut wheel = wheel.borrow_mut();
         let mut tasks = self.tasks.borrow_mut();
@@ -920,14 +917,14 @@ impl Core {
                 return;
             }
             let slot = &mut tasks.slots[waiter as usize];
-            let at = u64::from(round) << 8 | tag as u64;
-            slot.fingerprint = fold(slot.fingerprint ^ now.as_nanos() as u64, at ^ 0x8EBC_6AF0_9C88_C6E3) | 1;
+            sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
             if !slot.queued {
                 slot.queued = true;
                 ready.push(waiter);
             }
         });
         drop((wheel, tasks, ready));
+        self.timers_fired.set(sum);
         for waiter in fired {
             self.wake_waiter(waiter);
         }
@@ -944,8 +941,9 @@ impl Core {
     fn admit_wakes(&self) {
         for key in self.injector.take() {
             let known = self.tasks.borrow().slots.get(key.task() as usize).and_then(|slot| {
-                (slot.alive && key.is_generation(slot.generation)).then_some((slot.agent, slot.label))
+                (slot.alive && key.is_generation(slot.generation)).then_some(slot.agent)
             });
+            let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
                 Some(_) if self.config.realtime => self.wake_from_code(key),
                 Some((agent, label)) => self.foreign_wake(agent, label, "from outside the kernel".into()),
@@ -966,7 +964,7 @@ impl Core {
             }
         }
         for note in self.replies.borrow().iter().take(32) {
-            let from = note.from.parts().map_or("outside".into(), |(_, n)| self.path(AgentId::new(n)));
+            let from = self.path(note.from);
             busy.push(Involved { agent: self.path(note.to), what: format!("is to receive a reply from {from}") });
         }
         for task in self.ready.borrow().iter().take(32) {
@@ -1173,19 +1171,8 @@ impl Core {
     }
 
     fn fingerprint(&self) -> u64 {
-        let mut open: BTreeMap<AgentId, u64> = BTreeMap::new();
-        for slot in self.tasks.borrow().slots.iter().filter(|slot| slot.alive && slot.fingerprint != 0) {
-            let sum = open.entry(slot.agent).or_default();
-            *sum = sum.wrapping_add(crate::fingerprint::finalise(slot.fingerprint));
-        }
         let agents = self.agents.borrow();
-        agents.meta.iter().enumerate().fold(0, |sum: u64, (index, meta)| {
-            let waiting = open.get(&AgentId::new(index as u32)).copied().unwrap_or(0);
-            sum.wrapping_add(fold(
-                meta.fingerprint.finalise().wrapping_add(waiting),
-                meta.identity ^ 0x9E37_79B9_7F4A_7C15,
-            ))
-        })
+        agents.meta.iter().fold(self.timers_fired.get(), |sum, meta| sum.wrapping_add(meta.fingerprint.finalise()))
     }
 
     fn teardown(&self) {
@@ -1193,7 +1180,7 @@ impl Core {
         let observer = self.observer.borrow_mut().take();
         drop(observer);
         for task in self.tasks.borrow().all() {
-            self.end_task_quietly(task);
+            self.end_task(task);
         }
         let injections = std::mem::take(&mut *self.injections.borrow_mut());
         drop(injections);
@@ -1205,11 +1192,6 @@ impl Core {
         }
         let sides = std::mem::take(&mut self.sides.borrow_mut().wakers);
         drop(sides);
-    }
-
-    fn end_task_quietly(&self, task: u32) {
-        let future = self.tasks.borrow_mut().end(task);
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
     }
 }
 
@@ -1262,9 +1244,11 @@ impl Kernel {
                 deadlines: RefCell::new(wheels.1),
                 settled: RefCell::default(),
                 settlings: Cell::new(0),
+                timers_fired: Cell::new(0),
                 sides: RefCell::default(),
                 agents: RefCell::default(),
                 classes: RefCell::default(),
+                inboxes: RefCell::default(),
                 types: RefCell::default(),
                 policies: RefCell::default(),
                 active: RefCell::default(),
@@ -1461,7 +1445,7 @@ impl Kernel {
     }
 
     /// The answer to a call from outside, if it is there; at most once.
-    pub fn answer<A: Actor>(&self, asked: &mut Asked<A>) -> Option<Result<A::Reply, Fault>> {
+    pub fn answer<A: Actor>(&self, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
         self.enter(|| mailbox::answer(&self.core, asked))
     }
 
@@ -1519,7 +1503,7 @@ impl Kernel {
         Counts {
             agents: core.agents.borrow().meta.len() as u64,
             messages: core.messages.get(),
-            activations: core.activations.get(),
+            activations: core.messages.get() + core.activations.get(),
             instants: core.instants.get(),
             dead_letters: core.dead.get(),
             late_replies: core.late.get(),

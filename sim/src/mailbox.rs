@@ -29,9 +29,9 @@ use crate::call::{CallRef, CallState, Fault};
 use crate::context::{Ctx, This};
 use crate::current;
 use crate::fingerprint::Tag;
-use crate::kernel::{Core, ReplyNote};
+use crate::kernel::{Core, NO_TASK, ReplyNote};
 use crate::observe::What;
-use crate::order::{OrderKey, Ordered, arrange};
+use crate::order::{Ordered, arrange};
 use crate::supervise::panic_text;
 use crate::task::Label;
 
@@ -147,7 +147,6 @@ pub(crate) struct Cell<A: Actor> {
 struct Mail<A: Actor> {
     to: AgentId,
     from: AgentId,
-    key: OrderKey,
     sequence: u64,
     hash: u64,
     call: CallRef,
@@ -156,8 +155,9 @@ struct Mail<A: Actor> {
 
 impl<A: Actor> Ordered for Mail<A> {
     #[inline]
-    fn order(&self) -> (AgentId, OrderKey, u64) {
-        (self.to, self.key, self.sequence)
+    fn order(&self) -> (AgentId, u32, u64) {
+        // outside comes first; all agents here are of one container, so that the ordinal is the order key
+        (self.to, self.from.ordinal().wrapping_add(1), self.sequence)
     }
 }
 
@@ -171,9 +171,11 @@ pub(crate) struct Inbox<A: Actor> {
     factories: RefCell<BTreeMap<u32, Factory<A>>>,
     starts: RefCell<Vec<u32>>,
     resumed: RefCell<Vec<u32>>,
+    /// whether the kernel knows that there is something to deliver
+    active: std::cell::Cell<bool>,
     mail: RefCell<Vec<Mail<A>>>,
     spare: RefCell<Vec<Mail<A>>>,
-    values: RefCell<Values<Result<A::Reply, Fault>>>,
+    values: RefCell<Values<Result<A::Reply, Box<Fault>>>>,
 }
 
 /// Replies that lie here until their caller takes them.
@@ -206,7 +208,7 @@ impl<T> Values<T> {
 }
 
 /// An inbox as the kernel sees it, without its types.
-pub(crate) trait Class: Any {
+pub(crate) trait Class {
     /// Hands out what arrived in the previous round.
     fn deliver(&self, core: &Core);
     /// Drops a reply nobody waits for.
@@ -227,7 +229,6 @@ pub(crate) trait Class: Any {
     fn pending(&self) -> Vec<(AgentId, AgentId, Label)>;
     /// Drops everything, inside the kernel.
     fn teardown(&self);
-    fn as_any(&self) -> &dyn Any;
     fn size(&self) -> usize;
     fn facet(&self) -> Option<&'static dyn Any>;
 }
@@ -240,6 +241,7 @@ impl<A: Actor> Inbox<A> {
             factories: RefCell::default(),
             starts: RefCell::default(),
             resumed: RefCell::default(),
+            active: std::cell::Cell::new(false),
             mail: RefCell::default(),
             spare: RefCell::default(),
             values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
@@ -264,24 +266,24 @@ impl<A: Actor> Inbox<A> {
     /// Tells the kernel, once a round, that there is something to deliver.
     #[inline]
     fn activate(&self, core: &Core) {
-        if self.mail.borrow().is_empty() && self.starts.borrow().is_empty() && self.resumed.borrow().is_empty() {
+        if !self.active.replace(true) {
             core.activate(self.number);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&self, core: &Core, mail: Mail<A>) {
         self.activate(core);
         self.mail.borrow_mut().push(mail);
     }
 
     #[inline]
-    pub(crate) fn put_value(&self, value: Result<A::Reply, Fault>) -> u32 {
+    pub(crate) fn put_value(&self, value: Result<A::Reply, Box<Fault>>) -> u32 {
         self.values.borrow_mut().put(value)
     }
 
     #[inline]
-    pub(crate) fn take_value(&self, slot: u32) -> Option<Result<A::Reply, Fault>> {
+    pub(crate) fn take_value(&self, slot: u32) -> Option<Result<A::Reply, Box<Fault>>> {
         self.values.borrow_mut().take(slot)
     }
 
@@ -295,21 +297,29 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
+    /// Hands messages to their agents. A panic ends one handler and not the batch: what follows is caught per batch, and
+    /// not per message, for speed.
     #[inline]
+    fn hand_over_all(&self, core: &Core, mut mail: impl Iterator<Item = Mail<A>>) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+            for mail in mail.by_ref() {
+                self.hand_over(core, mail);
+            }
+        })) {
+            core.fail(core.running(), core.running_label(), panic_text(&*panic));
+            core.finish();
+        }
+    }
+
+    #[inline(always)]
     fn hand_over(&self, core: &Core, mail: Mail<A>) {
         let mut agents = core.agents.borrow_mut();
         let meta = &mut agents.meta[mail.to.index()];
         match meta.status {
             Status::Running => {
                 meta.queued -= 1;
-                meta.fingerprint.mix(
-                    Tag::Receive,
-                    core.now(),
-                    core.round(),
-                    mail.key.raw(),
-                    mail.sequence,
-                    mail.hash,
-                );
+                let peer = core.key(mail.from).raw();
+                meta.fingerprint.mix(Tag::Receive, core.now(), core.round(), peer, mail.sequence, mail.hash);
                 let index = meta.index;
                 drop(agents);
                 let this = This::new(self.cells.borrow()[index as usize].clone());
@@ -327,39 +337,41 @@ impl<A: Actor> Inbox<A> {
                     if let Some(mail) = waiting.as_mut().and_then(|queue| queue.pop_back()) {
                         drop(waiting);
                         core.agents.borrow_mut().meta[to.index()].queued -= 1;
-                        self.refuse(core, &mail, Fault::WaitCycle(cycle));
+                        self.refuse(core, &mail, Box::new(Fault::WaitCycle(cycle)));
                     }
                 }
             }
             Status::Stopped => {
                 meta.queued -= 1;
                 drop(agents);
-                self.refuse(core, &mail, Fault::Stopped(core.path(mail.to)));
+                self.refuse(core, &mail, Box::new(Fault::Stopped(core.path(mail.to))));
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
-        let Mail { to, from, key, sequence, hash, call, message } = mail;
+        let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
-        core.observe(to, || What::Receive { from, key, sequence, label, hash });
+        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
         core.count_message();
         let reply = ReplyTo { call, caller: from, callee: to, kind: PhantomData };
-        self.guarded(core, to, label, || A::receive(&this, message, reply));
+        core.begin(to, NO_TASK, label);
+        A::receive(&this, message, reply);
+        core.finish();
     }
 
     /// Runs agent code: as that agent, and with its panics made failures.
-    #[inline]
     fn guarded(&self, core: &Core, agent: AgentId, label: Label, run: impl FnOnce()) {
-        core.begin(agent, u32::MAX, label);
+        core.begin(agent, NO_TASK, label);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             core.fail(agent, label, panic_text(&*panic));
         }
         core.finish();
     }
 
-    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Fault) {
+    #[cold]
+    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Box<Fault>) {
         core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
         if mail.call.is_none() {
             core.count_dead_letter(|| format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to)));
@@ -370,7 +382,7 @@ impl<A: Actor> Inbox<A> {
 
     /// Puts a reply on its way: it arrives in the next round.
     #[inline]
-    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Fault>) {
+    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Box<Fault>>) {
         let hash = match &value {
             Ok(reply) => A::reply_hash(reply),
             Err(fault) => fault.hash(),
@@ -382,9 +394,12 @@ impl<A: Actor> Inbox<A> {
 
 impl<A: Actor> Class for Inbox<A> {
     fn deliver(&self, core: &Core) {
-        let starts = std::mem::take(&mut *self.starts.borrow_mut());
-        for index in starts {
-            self.start(core, index);
+        self.active.set(false);
+        if !self.starts.borrow().is_empty() {
+            let starts = std::mem::take(&mut *self.starts.borrow_mut());
+            for index in starts {
+                self.start(core, index);
+            }
         }
         let resumed = std::mem::take(&mut *self.resumed.borrow_mut());
         let mut mail = std::mem::take(&mut *self.spare.borrow_mut());
@@ -393,14 +408,10 @@ impl<A: Actor> Class for Inbox<A> {
             let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
             // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
             let queued = cell.waiting.borrow_mut().take();
-            for mail in queued.into_iter().flat_map(|queue| *queue) {
-                self.hand_over(core, mail);
-            }
+            self.hand_over_all(core, queued.into_iter().flat_map(|queue| *queue));
         }
         arrange(&mut mail, core.shuffle());
-        for mail in mail.drain(..) {
-            self.hand_over(core, mail);
-        }
+        self.hand_over_all(core, mail.drain(..));
         *self.spare.borrow_mut() = mail;
     }
 
@@ -485,10 +496,6 @@ impl<A: Actor> Class for Inbox<A> {
         drop(factories);
     }
 
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn size(&self) -> usize {
         self.cells.borrow().len()
     }
@@ -535,7 +542,7 @@ impl<A: Actor> ReplyTo<A> {
     }
 
     #[inline]
-    fn finish(&mut self, value: Result<A::Reply, Fault>) {
+    fn finish(&mut self, value: Result<A::Reply, Box<Fault>>) {
         let call = std::mem::replace(&mut self.call, CallRef::NONE);
         if !call.is_none() {
             current::try_with(|core| {
@@ -584,7 +591,7 @@ impl<A: Actor> Unpin for Call<A> {}
 
 impl<A: Actor> Call<A> {
     /// Sends it one-way: whatever the handler returns is dropped.
-    #[inline]
+    #[inline(always)]
     pub fn send(mut self) {
         if let Sending::New(message) = &mut self.state {
             let message = message.take();
@@ -605,14 +612,14 @@ impl<A: Actor> Call<A> {
 }
 
 impl<A: Actor> Future for Call<A> {
-    type Output = Result<A::Reply, Fault>;
+    type Output = Result<A::Reply, Box<Fault>>;
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
         match &mut me.state {
             Sending::New(message) => {
-                let Some(message) = message.take() else { return Poll::Ready(Err(Fault::NoKernel)) };
+                let Some(message) = message.take() else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
                 let sent = current::try_with(|core| {
                     let waiter = core.waiter(cx.waker());
                     post(core, me.to, message, Some(waiter))
@@ -624,14 +631,14 @@ impl<A: Actor> Future for Call<A> {
                     }
                     failed => {
                         me.state = Sending::Done;
-                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or(Fault::NoKernel)))
+                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or_else(|| Box::new(Fault::NoKernel))))
                     }
                 }
             }
             Sending::Sent(call) => {
                 let call = *call;
                 let taken = current::try_with(|core| take(core, me.to, call, cx));
-                match taken.unwrap_or(Poll::Ready(Err(Fault::NoKernel))) {
+                match taken.unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel)))) {
                     Poll::Ready(value) => {
                         me.state = Sending::Done;
                         Poll::Ready(value)
@@ -639,7 +646,7 @@ impl<A: Actor> Future for Call<A> {
                     Poll::Pending => Poll::Pending,
                 }
             }
-            Sending::Done => Poll::Ready(Err(Fault::NoKernel)),
+            Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
         }
     }
 }
@@ -653,39 +660,49 @@ impl<A: Actor> Drop for Call<A> {
     }
 }
 
+#[cold]
+fn busy<A: Actor>(core: &Core, to: AgentId, limit: u32, message: &A::Msg) -> Box<Fault> {
+    core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(message), core.path(to)));
+    Box::new(Fault::Busy { agent: core.path(to), limit })
+}
+
+#[cold]
+fn stranger<A: Actor>(core: &Core, to: AgentId, message: &A::Msg) -> Box<Fault> {
+    core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(message)));
+    Box::new(Fault::Unknown(format!("{to:?} of another kernel")))
+}
+
 /// Sends a message; with a waiter it is a call.
-#[inline]
+#[inline(always)]
 pub(crate) fn post<A: Actor>(
     core: &Core,
     to: Ref<A>,
     message: A::Msg,
     waiter: Option<u32>,
-) -> Result<CallRef, Fault> {
+) -> Result<CallRef, Box<Fault>> {
     if to.kernel != core.id() {
-        core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(&message)));
-        return Err(Fault::Unknown(format!("{:?} of another kernel", to.agent)));
+        return Err(stranger::<A>(core, to.agent, &message));
     }
     let hash = A::message_hash(&message);
     let from = core.running();
-    let (key, sequence) = {
+    let sequence = {
         let mut agents = core.agents.borrow_mut();
         let target = &mut agents.meta[to.agent.index()];
         let limit = core.config.mailbox;
         if target.queued >= limit {
             drop(agents);
-            core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(&message), core.path(to.agent)));
-            return Err(Fault::Busy { agent: core.path(to.agent), limit });
+            return Err(busy::<A>(core, to.agent, limit, &message));
         }
         target.queued += 1;
         if from == AgentId::OUTSIDE {
-            (OrderKey::OUTSIDE, core.next_injection())
+            core.next_injection()
         } else {
             let me = &mut agents.meta[from.index()];
             let sequence = me.sequence;
             me.sequence += 1;
-            let peer = OrderKey::new(core.config.rank, to.agent).raw();
+            let peer = core.key(to.agent).raw();
             me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
-            (OrderKey::new(core.config.rank, from), sequence)
+            sequence
         }
     };
     if core.is_observed() {
@@ -701,7 +718,7 @@ pub(crate) fn post<A: Actor>(
         }
     };
     core.with_class::<A, _>(to.class, |inbox| {
-        inbox.push(core, Mail { to: to.agent, from, key, sequence, hash, call, message });
+        inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
     });
     Ok(call)
 }
@@ -712,15 +729,15 @@ fn take<A: Actor>(
     to: Ref<A>,
     call: CallRef,
     cx: &mut Context<'_>,
-) -> Poll<Result<A::Reply, Fault>> {
+) -> Poll<Result<A::Reply, Box<Fault>>> {
     let mut calls = core.calls.borrow_mut();
-    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Fault::NoKernel)) };
+    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
     match head.state {
         CallState::Answered(value) => {
             calls.close(call);
             drop(calls);
             let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
-            Poll::Ready(value.flatten().unwrap_or(Err(Fault::NoKernel)))
+            Poll::Ready(value.flatten().unwrap_or_else(|| Err(Box::new(Fault::NoKernel))))
         }
         CallState::Open => {
             let old = head.waiter;
@@ -757,7 +774,7 @@ fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) {
 /// A call from outside the container, whose answer the driver fetches by [`Kernel::answer`](crate::Kernel::answer).
 pub struct Asked<A: Actor> {
     pub(crate) to: Ref<A>,
-    pub(crate) call: Result<CallRef, Fault>,
+    pub(crate) call: Result<CallRef, Box<Fault>>,
 }
 
 impl<A: Actor> fmt::Debug for Asked<A> {
@@ -767,7 +784,7 @@ impl<A: Actor> fmt::Debug for Asked<A> {
 }
 
 /// The answer of a call from outside, once it is there.
-pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Fault>> {
+pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
     let call = match &asked.call {
         Ok(call) => *call,
         Err(fault) => return Some(Err(fault.clone())),

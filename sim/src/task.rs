@@ -1,6 +1,6 @@
 //! Tasks: the futures of agents, in a slab.
 //!
-//! Why: an agent waits far more often than it works. A task is one slot of 48 bytes beside its boxed future, found by
+//! Why: an agent waits far more often than it works. A task is one slot of 32 bytes beside its boxed future, found by
 //! index, so waking, polling and cancelling touch one cache line.
 //!
 //! | state    | `future` | `queued` | `alive` |
@@ -26,13 +26,10 @@ pub(crate) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 pub(crate) struct Slot {
     pub(crate) future: Option<TaskFuture>,
-    pub(crate) label: Label,
     pub(crate) agent: AgentId,
     pub(crate) generation: u32,
-    /// the call this task answers
-    pub(crate) serves: CallRef,
-    /// hash of the timers that have fired for this task; joins the agent's fingerprint
-    pub(crate) fingerprint: u64,
+    /// index into the labels
+    label: u16,
     pub(crate) queued: bool,
     pub(crate) alive: bool,
 }
@@ -40,6 +37,9 @@ pub(crate) struct Slot {
 #[derive(Default)]
 pub(crate) struct Tasks {
     pub(crate) slots: Vec<Slot>,
+    /// the call each task answers; apart from the slots, since nobody looks at it while all is well
+    serves: Vec<CallRef>,
+    labels: Vec<Label>,
     free: Vec<u32>,
     alive: usize,
 }
@@ -47,29 +47,40 @@ pub(crate) struct Tasks {
 impl Tasks {
     /// A new slot, alive and without a future; `None` when 2^28 tasks are alive.
     pub(crate) fn add(&mut self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
+        let label = self.number(label);
         let task = match self.free.pop() {
             Some(task) => task,
             None if self.slots.len() < crate::waker::MAX_TASKS => {
-                let fresh = Slot {
-                    future: None,
-                    label,
-                    agent,
-                    generation: 0,
-                    serves,
-                    fingerprint: 0,
-                    queued: false,
-                    alive: false,
-                };
+                let fresh = Slot { future: None, agent, generation: 0, label, queued: false, alive: false };
                 self.slots.push(fresh);
+                self.serves.push(CallRef::NONE);
                 self.slots.len() as u32 - 1
             }
             None => return None,
         };
         let slot = &mut self.slots[task as usize];
-        (slot.agent, slot.label, slot.serves) = (agent, label, serves);
-        (slot.alive, slot.queued, slot.fingerprint) = (true, false, 0);
+        (slot.agent, slot.label, slot.alive, slot.queued) = (agent, label, true, false);
+        self.serves[task as usize] = serves;
         self.alive += 1;
         Some(task)
+    }
+
+    /// The number of a label: a program has few of them, and mostly asks for the same one again.
+    fn number(&mut self, label: Label) -> u16 {
+        let known = self.labels.iter().rposition(|known| std::ptr::eq(*known, label));
+        let number = known.unwrap_or_else(|| {
+            self.labels.push(label);
+            self.labels.len() - 1
+        });
+        u16::try_from(number).unwrap_or(0)
+    }
+
+    pub(crate) fn label(&self, task: u32) -> Label {
+        self.labels[usize::from(self.slots[task as usize].label)]
+    }
+
+    pub(crate) fn serves(&self, task: u32) -> CallRef {
+        self.serves[task as usize]
     }
 
     /// Ends a task; its future, if it is here, is the caller's to drop outside any borrow.
@@ -81,7 +92,7 @@ impl Tasks {
         slot.alive = false;
         slot.queued = false;
         slot.generation = slot.generation.wrapping_add(1);
-        slot.serves = CallRef::NONE;
+        self.serves[task as usize] = CallRef::NONE;
         self.free.push(task);
         self.alive -= 1;
         slot.future.take()

@@ -48,7 +48,7 @@ impl Core {
         let (serves, agent) = {
             let tasks = self.tasks.borrow();
             match tasks.slots.get(task as usize) {
-                Some(slot) if slot.alive => (slot.serves, slot.agent),
+                Some(slot) if slot.alive => (tasks.serves(task), slot.agent),
                 _ => return Vec::new(),
             }
         };
@@ -68,8 +68,9 @@ impl Core {
         let mut at = Some(end);
         while let Some(index) = at {
             let (task, from) = reached[index];
-            if let Some(slot) = self.tasks.borrow().slots.get(task as usize) {
-                names.push(format!("{}.{}", self.path(slot.agent), slot.label));
+            if task != NO_TASK {
+                let (agent, label) = self.task_of(task);
+                names.push(format!("{}.{label}", self.path(agent)));
             }
             at = from;
         }
