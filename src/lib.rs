@@ -1,1 +1,4 @@
 //! Isochrone.
+pub mod channel;
+pub mod codec;
+pub mod rpc;
