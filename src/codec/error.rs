@@ -174,7 +174,7 @@ impl fmt::Display for Got<'_> {
 }
 
 /// The first bytes of something, printable, for error messages.
-pub(crate) fn shorten(bytes: &[u8], most: usize) -> String {
+fn shorten(bytes: &[u8], most: usize) -> String {
     let text = bytes[..bytes.len().min(most)].escape_ascii();
     if bytes.len() > most { format!("`{text}`... {} bytes", bytes.len()) } else { format!("`{text}`") }
 }

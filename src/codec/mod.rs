@@ -24,8 +24,6 @@ pub use limits::Limits;
 pub use ser::to_value;
 pub use value::Value;
 
-pub(crate) use error::shorten;
-
 /// How the payload of a frame is written.
 ///
 /// Both ends of a connection must be configured alike: the wire negotiates nothing.
