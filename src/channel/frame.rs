@@ -23,20 +23,22 @@ pub(super) struct FrameBuffer {
 
 impl FrameBuffer {
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            // What is left is less than one frame if frames are taken as they complete; it moves at most once a push.
-            self.bytes.drain(..self.start);
-            self.start = 0;
-            if self.bytes.is_empty() && self.bytes.capacity() > KEEP {
-                self.bytes = Vec::new();
-            }
-        }
+        // What is left is less than one frame if frames are taken as they complete; it moves once a push.
+        self.bytes.drain(..self.start);
+        self.start = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The payload of the next complete frame of at most `limit` bytes.
     pub(super) fn next(&mut self, limit: usize, first: bool) -> Result<Option<&[u8]>, ChannelError> {
-        let Some(len) = self.announced() else { return Ok(None) };
+        let Some(len) = self.announced() else {
+            if self.len() == 0 {
+                self.bytes.clear();
+                self.bytes.shrink_to(KEEP);
+                self.start = 0;
+            }
+            return Ok(None);
+        };
         if len == 0 {
             return Err(ChannelError::EmptyFrame);
         }
