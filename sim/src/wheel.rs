@@ -24,12 +24,13 @@
 //!
 //! So everything on a level is earlier than everything on the levels above, and the lowest occupied slot holds
 //! the next timer. To reach it the cursor jumps to the earliest instant of that slot and the slot's timers are
-//! filed again relative to it, in order. This changes no other timer's slot: they differ from old and new
+//! filed again relative to it, in order, until all that is left in the lowest slot is due at one instant:
+//! then it fires from where it lies. This changes no other timer's slot: they differ from old and new
 //! cursor in the same digit. Hence the slot of any timer can be *computed* from its instant, which makes
 //! [`Wheel::cancel`] cheap, and timers of one instant are always filed in one slot in the order of insertion,
-//! which makes them first in, first out. A slot whose timers are all due at one instant moves as a whole.
+//! which makes them first in, first out.
 //!
-//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon. Nothing may be inserted
+//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon, and in [`Wheel::fire`]. Nothing may be inserted
 //! before the cursor; the kernel's `now` never is.
 //!
 //! **Cancelling** bumps the timer's generation and takes it off its slot's live count; the dead entry stays
@@ -37,7 +38,8 @@
 //! cancelled timer never shows in [`Wheel::next`] and never causes a stop.
 //!
 //! **Memory.** 16 bytes a filed timer and 8 to 12 for its place in the table (which keeps its high-water
-//! mark). Empty slots keep their vectors for reuse, all together at most as much as is live and a constant.
+//! mark). An emptied slot keeps a small vector; larger ones are pooled per level, because a level fills one slot
+//! while it empties another, and given back when the pools hold more than is live and a constant.
 //!
 //! **Failure modes.** A timer id is never valid again after its timer has fired or was cancelled: a place in
 //! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
@@ -50,8 +52,10 @@ const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
 
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
 const DEAD_ALLOWED: usize = 32;
-/// Entries of capacity (16 bytes each) that empty slots may keep beside as many as are live.
-const SPARE_ALLOWED: usize = 2048;
+/// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the level's pool.
+const KEPT_IN_PLACE: usize = 64;
+/// Entries for which the pools may keep room beside as many as are live.
+const SPARE_ALLOWED: usize = 4096;
 
 /// Names one timer, from [`Wheel::insert`] until it fires or is cancelled. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,15 +95,7 @@ struct Slot {
 impl Slot {
     const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX, latest: 0, live: 0, stale: false };
 
-    #[inline]
-    fn push(&mut self, entry: Entry) {
-        self.earliest = self.earliest.min(entry.when);
-        self.latest = self.latest.max(entry.when);
-        self.live += 1;
-        self.entries.push(entry);
-    }
-
-    /// Empties the slot and leaves it this vector's capacity.
+    /// Empties the slot but for this vector's capacity.
     #[inline]
     fn reset(&mut self, mut entries: Vec<Entry>) {
         entries.clear();
@@ -141,7 +137,11 @@ pub struct Wheel {
     free: Vec<u32>,
     /// Places in the table that ran out of generations.
     retired: usize,
-    /// Capacity that was left in emptied slots since `trim` last looked; some may be in use again.
+    /// What `ready` last answered, until it is fired.
+    ready: Option<u64>,
+    /// Per level, empty vectors with room for more than `KEPT_IN_PLACE` entries.
+    pools: [Vec<Vec<Entry>>; LEVELS],
+    /// The capacity of all vectors in the pools.
     spare: usize,
 }
 
@@ -156,6 +156,8 @@ impl Wheel {
             table: Vec::new(),
             free: Vec::new(),
             retired: 0,
+            ready: None,
+            pools: [const { Vec::new() }; LEVELS],
             spare: 0,
         }
     }
@@ -261,10 +263,11 @@ impl Wheel {
 
     /// Gets the earliest timers ready to [`fire`](Wheel::fire) if they are due at or before `horizon`.
     ///
-    /// `Ok` is their instant, and the cursor is now at or before it, so that nothing earlier may be inserted
-    /// any more. `Err` is the earliest instant beyond the horizon, or `None` without timers.
+    /// `Ok` is their instant, and the cursor is now at or before it; nothing earlier may be inserted any more.
+    /// `Err` is the earliest instant beyond the horizon, or `None` without timers.
     #[inline]
     pub fn ready(&mut self, horizon: u64) -> Result<u64, Option<u64>> {
+        self.ready = None;
         loop {
             let Some(index) = self.lowest() else { return Err(None) };
             if self.slots[index].stale {
@@ -274,7 +277,8 @@ impl Wheel {
             if earliest > horizon {
                 return Err(Some(earliest));
             }
-            if index < SLOTS_PER_LEVEL {
+            if self.slots[index].latest == earliest {
+                self.ready = Some(earliest);
                 return Ok(earliest);
             }
             self.cascade(index, earliest);
@@ -282,17 +286,21 @@ impl Wheel {
     }
 
     /// Hands out, in the order of insertion, the payload of every timer due at the instant that
-    /// [`ready`](Wheel::ready) last answered with `Ok`. Without such an answer nothing happens.
+    /// [`ready`](Wheel::ready) last answered with `Ok`, including those inserted since.
+    ///
+    /// Without such an answer, or if those timers were cancelled, nothing happens.
     #[inline]
     pub fn fire(&mut self, mut out: impl FnMut(u32)) {
-        if self.occupied[0] == 0 {
+        let Some(instant) = self.ready else { return };
+        // once more, in case something was inserted or cancelled since
+        if self.ready(instant) != Ok(instant) {
             return;
         }
-        let index = self.occupied[0].trailing_zeros() as usize;
+        self.ready = None;
+        let Some(index) = self.lowest() else { return };
         self.vacate(index);
-        let slot = &mut self.slots[index];
-        self.cursor = slot.earliest;
-        let entries = std::mem::take(&mut slot.entries);
+        self.cursor = instant;
+        let entries = std::mem::take(&mut self.slots[index].entries);
         for entry in &entries {
             let timer = self.table[entry.id as usize];
             if timer.generation == entry.generation {
@@ -321,8 +329,10 @@ impl Wheel {
     /// The bytes allocated.
     pub fn held_bytes(&self) -> usize {
         let entries: usize = self.slots.iter().map(|slot| slot.entries.capacity()).sum();
+        let pools: usize = self.pools.iter().map(Vec::capacity).sum();
         std::mem::size_of_val(&*self.slots)
-            + entries * size_of::<Entry>()
+            + (entries + self.spare) * size_of::<Entry>()
+            + pools * size_of::<Vec<Entry>>()
             + self.table.capacity() * size_of::<Timer>()
             + self.free.capacity() * size_of::<u32>()
     }
@@ -344,15 +354,37 @@ impl Wheel {
     #[inline]
     fn file(&mut self, entry: Entry) {
         let index = self.slot_of(entry.when);
-        self.occupy(index);
-        self.slots[index].push(entry);
-    }
-
-    #[inline]
-    fn occupy(&mut self, index: usize) {
         let level = index / SLOTS_PER_LEVEL;
         self.occupied[level] |= 1 << (index % SLOTS_PER_LEVEL);
         self.levels |= 1 << level;
+        if self.slots[index].entries.len() == self.slots[index].entries.capacity() {
+            self.grow(index);
+        }
+        let slot = &mut self.slots[index];
+        slot.earliest = slot.earliest.min(entry.when);
+        slot.latest = slot.latest.max(entry.when);
+        slot.live += 1;
+        slot.entries.push(entry);
+    }
+
+    /// Makes room in a full slot: a small one's own, then what the level's pool has, then twice as much.
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        let entries = &mut self.slots[index].entries;
+        let held = entries.len();
+        if held < KEPT_IN_PLACE {
+            entries.reserve_exact((4 * held).clamp(4, KEPT_IN_PLACE) - held);
+            return;
+        }
+        if let Some(mut larger) = self.pools[index / SLOTS_PER_LEVEL].pop() {
+            self.spare -= larger.capacity();
+            if larger.capacity() > held {
+                larger.extend_from_slice(entries);
+                *entries = larger;
+                return;
+            }
+        }
+        entries.reserve(1); // doubles
     }
 
     #[inline]
@@ -377,22 +409,8 @@ impl Wheel {
         self.vacate(index);
         self.cursor = earliest;
         let slot = &mut self.slots[index];
-        let one_instant = slot.latest == earliest;
         let has_dead = slot.has_dead();
         let entries = std::mem::take(&mut slot.entries);
-        if one_instant {
-            // all levels below are empty: what is there becomes the slot of the instant as it is
-            let live = slot.live;
-            let target = (earliest & DIGIT_MASK) as usize;
-            self.occupy(target);
-            let target = &mut self.slots[target];
-            target.live = live;
-            target.earliest = earliest;
-            target.latest = earliest;
-            let kept = std::mem::replace(&mut target.entries, entries);
-            self.slots[index].reset(kept);
-            return;
-        }
         if has_dead {
             for &entry in &entries {
                 if self.table[entry.id as usize].generation == entry.generation {
@@ -423,26 +441,36 @@ impl Wheel {
         slot.entries = entries;
     }
 
-    /// Leaves a vacated slot its vector, unless the empty slots hold too much by now.
+    /// Leaves a vacated slot its vector if it is small, and pools it if not.
     #[inline]
     fn recycle(&mut self, index: usize, entries: Vec<Entry>) {
-        self.spare += entries.capacity();
-        self.slots[index].reset(entries);
-        if self.spare > 2 * (self.len() + SPARE_ALLOWED) {
-            self.trim();
+        if entries.capacity() <= KEPT_IN_PLACE {
+            self.slots[index].reset(entries);
+        } else {
+            self.pool(index, entries);
+        }
+        if self.spare > SPARE_ALLOWED && self.spare > SPARE_ALLOWED + self.len() {
+            self.give_back();
         }
     }
 
-    /// Gives back what empty slots hold if it is more than is live. At least `SPARE_ALLOWED` entries of capacity
-    /// were emptied since the last look, which pays for it.
     #[cold]
-    fn trim(&mut self) {
-        self.spare = 0;
-        let empty = |slot: &Slot| slot.entries.is_empty();
-        let spare: usize = self.slots.iter().filter(|s| empty(s)).map(|s| s.entries.capacity()).sum();
-        if spare > self.len() + SPARE_ALLOWED {
-            for slot in self.slots.iter_mut().filter(|s| empty(s)) {
-                slot.entries = Vec::new();
+    fn pool(&mut self, index: usize, mut entries: Vec<Entry>) {
+        entries.clear();
+        self.spare += entries.capacity();
+        self.pools[index / SLOTS_PER_LEVEL].push(entries);
+        self.slots[index].reset(Vec::new());
+    }
+
+    /// Empties the pools, largest vectors first, until they hold no more than is allowed.
+    #[cold]
+    fn give_back(&mut self) {
+        let allowed = SPARE_ALLOWED + self.len();
+        for pool in self.pools.iter_mut().rev() {
+            while self.spare > allowed
+                && let Some(entries) = pool.pop()
+            {
+                self.spare -= entries.capacity();
             }
         }
     }
