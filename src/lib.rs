@@ -1,24 +1,76 @@
 //! Isochrone: a kernel for multi-agent systems whose agents do not know which clock they run on.
+//!
+//! The same agent code runs live, on the wall clock; simulated, as fast as possible and deterministic to the last bit;
+//! and coupled, where an external simulator advances the clock.
+//!
+//! ```
+//! use isochrone::prelude::*;
+//!
+//! struct Meter { kwh: u32 }
+//!
+//! #[agent]
+//! impl Meter {
+//!     #[every(minutes = 15)]
+//!     fn count(&mut self) {
+//!         self.kwh += 1;
+//!     }
+//!
+//!     /// What has been counted so far.
+//!     #[expose]
+//!     fn reading(&self) -> u32 {
+//!         self.kwh
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let world = Container::new(Config::new("grid"))?;
+//! world.add("meter", Meter { kwh: 0 })?;
+//! world.run_until(Time::ZERO + hours(1))?;
+//! assert_eq!(world.call("meter", "reading", Args::default())?.as_i64(), Some(4));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what |
+//! |--------|------|
+//! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
+//! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
+//! | [`coupling`] | external simulators: the step and its modes; mosaik |
+//! | [`app`] | the command line of every program |
+//! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
+//! | [`sim`] | the kernel, usable without any of the above |
 #![forbid(unsafe_code)]
 
 pub mod agent;
+#[cfg(feature = "app")]
+pub mod app;
+pub mod channel;
+pub mod clock;
 pub mod codec;
+pub mod coupling;
 pub mod rpc;
 
 // lets the code that `#[agent]` generates name this crate from inside it
 extern crate self as isochrone;
 
-/// What generated code and agents' programs reach through this crate.
-pub use isochrone_sim as sim;
-
 pub use isochrone_macros::agent;
+/// The discrete-event kernel below the agents.
+pub use isochrone_sim as sim;
+#[doc(hidden)]
+pub use serde;
 
 /// Everything a program with agents needs.
 pub mod prelude {
-    pub use crate::agent::{Agent, Call, Inputs, Proxy};
-    pub use crate::rpc::CallError;
-    pub use crate::agent;
-    pub use isochrone_sim::{Ctx, Draw, This, Time, days, hours, micros, millis, minutes, nanos, secs};
     pub use std::process::ExitCode;
     pub use std::time::Duration;
+
+    pub use isochrone_sim::{
+        Config, Ctx, Draw, Elapsed, Policy, Task, This, Time, days, hours, micros, millis, minutes, nanos, secs,
+    };
+
+    pub use crate::agent;
+    pub use crate::agent::{Agent, Call, Container, Inputs, Proxy};
+    #[cfg(feature = "app")]
+    pub use crate::app::{App, Built};
+    pub use crate::rpc::{Args, CallError};
 }

@@ -27,8 +27,9 @@ impl AgentId {
     /// Nobody of this container: the simulator, the set-up code, a caller from outside.
     pub const OUTSIDE: AgentId = AgentId(u32::MAX);
 
-    pub(crate) const fn new(index: u32) -> Self {
-        AgentId(index)
+    /// The agent with this ordinal of creation.
+    pub const fn new(ordinal: u32) -> Self {
+        AgentId(ordinal)
     }
 
     pub(crate) const fn index(self) -> usize {

@@ -151,6 +151,11 @@ impl Ctx {
         Random { agent: self.agent, purpose: random::purpose_of(purpose) }
     }
 
+    /// What the program or the driver has [provided](crate::Kernel::provide): parameters of the run, say.
+    pub fn shared<T: 'static>(&self) -> Option<Rc<T>> {
+        crate::local::shared()
+    }
+
     /// Creates an agent whose name is below this one's.
     ///
     /// # Errors

@@ -35,6 +35,10 @@ impl Injector {
         std::mem::take(&mut *lock(&self.woken))
     }
 
+    pub(crate) fn has_some(&self) -> bool {
+        !lock(&self.woken).is_empty()
+    }
+
     /// Asks for `driver` to be woken at the next wake from outside.
     pub(crate) fn watch(&self, driver: &Waker) {
         *lock(&self.driver) = Some(driver.clone());

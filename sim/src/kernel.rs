@@ -23,6 +23,7 @@
 //! # Failure modes
 //! A failing agent never stops the kernel unless its policy says so; see [`SimError`] for what does.
 
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -224,6 +225,9 @@ pub(crate) struct Core {
     fatal: RefCell<Option<SimError>>,
     /// something among failures, fatal needs attention after this agent's code
     alarm: Cell<bool>,
+    pub(crate) shared: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
+    tracking: Cell<bool>,
+    touched: RefCell<Vec<AgentId>>,
     observer: RefCell<Option<Box<dyn Observer>>>,
     observed: Cell<bool>,
     letters: RefCell<Vec<String>>,
@@ -302,6 +306,9 @@ impl Core {
         self.task.set(task);
         self.label.set(label);
         self.activations.set(self.activations.get() + 1);
+        if self.tracking.get() {
+            self.touched.borrow_mut().push(agent);
+        }
     }
 
     #[inline]
@@ -1276,6 +1283,9 @@ impl Kernel {
                 escalated: RefCell::default(),
                 fatal: RefCell::default(),
                 alarm: Cell::new(false),
+                shared: RefCell::default(),
+                tracking: Cell::new(false),
+                touched: RefCell::default(),
                 observer: RefCell::default(),
                 observed: Cell::new(false),
                 letters: RefCell::default(),
@@ -1320,6 +1330,23 @@ impl Kernel {
     pub fn set_policy<A: Actor>(&self, policy: Policy) {
         let class = self.core.register::<A>();
         self.core.policies.borrow_mut().insert(class, policy);
+    }
+
+    /// Makes a value reachable for all agents by [`Ctx::shared`](crate::Ctx::shared): one of each type, the last one counts.
+    /// It must be constant for the run, or belong to a driver: agents share nothing.
+    pub fn provide<T: 'static>(&self, value: Rc<T>) {
+        let old = self.core.shared.borrow_mut().insert(TypeId::of::<T>(), value);
+        drop(old);
+    }
+
+    /// The number of agents ever created; their numbers count from 0.
+    pub fn population(&self) -> u32 {
+        self.core.agents.borrow().meta.len() as u32
+    }
+
+    /// Who created the agent; [`AgentId::OUTSIDE`] for the set-up, and for an agent that is not here.
+    pub fn creator(&self, agent: AgentId) -> AgentId {
+        self.core.agents.borrow().meta.get(agent.index()).map_or(AgentId::OUTSIDE, |meta| meta.creator)
     }
 
     /// Everything that happens is shown to this observer from now on.
@@ -1382,6 +1409,25 @@ impl Kernel {
         }
     }
 
+    /// Puts the clock forward without letting anything happen in between: timers that are overdue then fire at once, at the
+    /// new time, and periodic ones skip what they missed. For a wall clock that ran away (suspend, overload).
+    pub fn jump(&self, to: Time) {
+        self.core.move_to(to);
+    }
+
+    /// From now on the kernel notes which agents' code has run, see [`Kernel::take_touched`].
+    pub fn track(&self, on: bool) {
+        self.core.tracking.set(on);
+    }
+
+    /// Agents whose code has run since the last call, in order of creation.
+    pub fn take_touched(&self) -> Vec<AgentId> {
+        let mut touched = std::mem::take(&mut *self.core.touched.borrow_mut());
+        touched.sort_unstable();
+        touched.dedup();
+        touched
+    }
+
     /// The rounds of the livelock limit are counted from here: a new step has begun.
     pub fn begin_step(&self) {
         self.core.spent.set(0);
@@ -1440,7 +1486,7 @@ impl Kernel {
     }
 
     /// What the agent's type tells the layers above, see [`Actor::facet`].
-    pub fn facet(&self, agent: AgentId) -> Option<&'static dyn std::any::Any> {
+    pub fn facet(&self, agent: AgentId) -> Option<&'static dyn Any> {
         self.core.class_of(agent).and_then(|(class, _)| class.facet())
     }
 
@@ -1516,6 +1562,11 @@ impl Kernel {
     /// Asks for `driver` to be woken when a task is woken from outside the kernel.
     pub fn watch(&self, driver: &Waker) {
         self.core.injector.watch(driver);
+    }
+
+    /// Whether tasks have been woken from outside since the last turn.
+    pub fn has_wakes(&self) -> bool {
+        self.core.injector.has_some()
     }
 
     /// External operations that have been asked for since the last call; the driver runs them.

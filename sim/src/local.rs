@@ -2,7 +2,8 @@
 //!
 //! All of it answers `None`, or does nothing, where no kernel runs.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
+use std::rc::Rc;
 
 use crate::agent::AgentId;
 use crate::current;
@@ -37,6 +38,12 @@ pub fn reference<A: Actor>(agent: AgentId) -> Option<Ref<A>> {
 /// What the agent's type tells the layers above, see [`Actor::facet`].
 pub fn facet(agent: AgentId) -> Option<&'static dyn Any> {
     current::try_with(|core| core.class_of(agent).and_then(|(class, _)| class.facet())).flatten()
+}
+
+/// What has been provided to the kernel, see [`Kernel::provide`](crate::Kernel::provide).
+pub fn shared<T: 'static>() -> Option<Rc<T>> {
+    let value = current::try_with(|core| core.shared.borrow().get(&TypeId::of::<T>()).cloned()).flatten()?;
+    value.downcast().ok()
 }
 
 /// Counts a message to nobody.

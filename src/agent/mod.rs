@@ -4,6 +4,7 @@
 //! dispatch, the typed proxy, the constructor and the ports; everything here is what the generated code stands on.
 
 mod call;
+mod container;
 mod every;
 mod inputs;
 mod model;
@@ -12,6 +13,7 @@ mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
 
+pub use container::Container;
 pub use call::{Call, Deadline, Invocation, Take};
 pub(crate) use call::from_fault;
 pub use every::{Body, every};

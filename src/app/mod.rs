@@ -1,0 +1,218 @@
+//! The command line that every program with agents gets.
+//!
+//! Why: a scenario is written once and run in every way: simulated, live, under a co-simulator. So the program says what
+//! its agents are and how they are set up, and [`App::main`] does the rest: flags, logs, progress, `Ctrl-C`, summary, exit
+//! codes.
+//!
+//! | exit code | meaning |
+//! |-----------|---------|
+//! | 0   | the run came to its end |
+//! | 1   | it failed: an agent escalated, a law was broken, mosaik was lost |
+//! | 2   | the command line was wrong |
+//! | 130 | `Ctrl-C` ended a simulated run early |
+
+mod cli;
+mod params;
+mod progress;
+mod run;
+mod summary;
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use isochrone_sim::{Config, Policy};
+use serde::de::DeserializeOwned;
+
+use crate::agent::{Agent, Container, Vtable};
+use crate::codec::Value;
+use crate::coupling::Mode;
+#[cfg(feature = "mosaik")]
+use crate::coupling::mosaik;
+pub use summary::Summary;
+
+/// What a scenario's set-up returns.
+pub type Built = Result<(), Box<dyn Error>>;
+
+type Build = Rc<dyn Fn(&Container) -> Built>;
+type Prepare = Rc<dyn Fn(&Container, &Value) -> Result<(), String>>;
+type Policies = Vec<Rc<dyn Fn(&Container)>>;
+
+/// A program with agents.
+///
+/// ```no_run
+/// use isochrone::prelude::*;
+///
+/// struct Clock;
+///
+/// #[agent]
+/// impl Clock {
+///     #[every(seconds = 1)]
+///     fn tick(&mut self, cx: &Ctx) {
+///         println!("it is {}", cx.now());
+///     }
+/// }
+///
+/// fn main() -> ExitCode {
+///     App::new("clocks").scenario(|world| { world.add("clock", Clock)?; Ok(()) }).main()
+/// }
+/// ```
+#[must_use = "a program does nothing until `main` runs it"]
+pub struct App {
+    name: String,
+    about: String,
+    types: Vec<Type>,
+    build: Build,
+    prepare: Prepare,
+    policies: Policies,
+    config: Config,
+    mode: Mode,
+    #[cfg(feature = "mosaik")]
+    offer: Offer,
+}
+
+struct Type {
+    name: String,
+    vtable: &'static Vtable,
+    public: bool,
+}
+
+/// What only mosaik wants to know.
+#[cfg(feature = "mosaik")]
+#[derive(Default)]
+struct Offer {
+    kind: mosaik::Kind,
+    api: mosaik::Api,
+    extra: std::collections::BTreeMap<String, mosaik::Extra>,
+    any_inputs: Vec<String>,
+    overrides: Option<Value>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "App({:?})", self.name)
+    }
+}
+
+impl App {
+    /// A program of this name; it is also the name of its container, and so part of every agent's identity.
+    pub fn new(name: &str) -> Self {
+        App {
+            name: name.into(),
+            about: format!("{name}: a program of agents"),
+            types: Vec::new(),
+            build: Rc::new(|_| Ok(())),
+            prepare: Rc::new(params::none),
+            policies: Vec::new(),
+            config: Config::new(name),
+            mode: Mode::default(),
+            #[cfg(feature = "mosaik")]
+            offer: Offer::default(),
+        }
+    }
+
+    /// The sentence that `--help` begins with.
+    pub fn about(mut self, about: &str) -> Self {
+        self.about = about.into();
+        self
+    }
+
+    /// Makes a type of agents known under a name: to simulators, which create such agents by their `#[constructor]`.
+    pub fn agent<A: Agent>(mut self, name: &str) -> Self {
+        self.types.push(Type { name: name.into(), vtable: Vtable::of::<A>(), public: true });
+        self
+    }
+
+    /// As [`agent`](App::agent), for agents that only other agents create: simulators see them as children.
+    pub fn child<A: Agent>(mut self, name: &str) -> Self {
+        self.types.push(Type { name: name.into(), vtable: Vtable::of::<A>(), public: false });
+        self
+    }
+
+    /// What is there before the run begins. It is called once per run.
+    pub fn scenario(mut self, build: impl Fn(&Container) -> Built + 'static) -> Self {
+        self.build = Rc::new(build);
+        self
+    }
+
+    /// The parameters of a run: `--param name=value` on the command line, the arguments of mosaik's `world.start`. Agents
+    /// and set-up read them as `shared::<P>()`.
+    pub fn params<P: DeserializeOwned + 'static>(mut self) -> Self {
+        self.prepare = Rc::new(params::provide::<P>);
+        self
+    }
+
+    /// What happens to agents that fail; default: the run ends. `--policy` overrides it.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.config.policy = policy;
+        self
+    }
+
+    /// What happens to agents of one type that fail, whatever the program's policy is.
+    pub fn supervise<A: Agent>(mut self, policy: Policy) -> Self {
+        self.policies.push(Rc::new(move |world| world.supervise::<A>(policy)));
+        self
+    }
+
+    /// Changes the kernel's configuration: limits, start of the clock.
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// How far agents run in a step under a simulator; `--mode` overrides it.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How mosaik schedules the program; `--type` overrides it.
+    #[cfg(feature = "mosaik")]
+    pub fn mosaik_type(mut self, kind: mosaik::Kind) -> Self {
+        self.offer.kind = kind;
+        self
+    }
+
+    /// A method that mosaik's scenarios may call on the simulator.
+    #[cfg(feature = "mosaik")]
+    pub fn extra(
+        mut self,
+        name: &str,
+        method: impl Fn(&Container, crate::rpc::Args) -> Result<Value, crate::rpc::CallError> + 'static,
+    ) -> Self {
+        self.offer.extra.insert(name.into(), Rc::new(method));
+        self
+    }
+
+    /// Lets mosaik connect inputs that the model does not name.
+    #[cfg(feature = "mosaik")]
+    pub fn any_inputs(mut self, model: &str) -> Self {
+        self.offer.any_inputs.push(model.into());
+        self
+    }
+
+    /// Replaces entries of the description mosaik gets; dicts are merged.
+    #[cfg(feature = "mosaik")]
+    pub fn meta(mut self, overrides: Value) -> Self {
+        self.offer.overrides = Some(overrides);
+        self
+    }
+
+    /// Runs the program as its command line says.
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// Runs the program with a command line of the caller's; the first argument is its name.
+    pub fn run(self, args: impl IntoIterator<Item: Into<std::ffi::OsString> + Clone>) -> ExitCode {
+        match cli::parse(&self, args) {
+            Ok(cli) => run::run(self, cli),
+            Err(error) => {
+                // clap's own: help and version are no failures
+                let _ = error.print();
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            }
+        }
+    }
+}

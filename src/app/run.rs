@@ -1,0 +1,261 @@
+//! The runs behind the flags.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use isochrone_sim::{Config, Time};
+
+use super::cli::{Cli, Command, Common, Live, Sim};
+use super::progress::Progress;
+use super::summary::Summary;
+use super::{App, params};
+use crate::agent::Container;
+use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
+use crate::codec::Value;
+#[cfg(feature = "mosaik")]
+use crate::coupling::mosaik;
+
+const FAILED: u8 = 1;
+const INTERRUPTED: u8 = 130;
+
+pub(super) fn run(app: App, cli: Cli) -> ExitCode {
+    let common = match &cli.command {
+        Command::Sim(sim) => &sim.common,
+        Command::Live(live) => &live.common,
+        #[cfg(feature = "mosaik")]
+        Command::Mosaik(mosaik) => &mosaik.common,
+    };
+    if let Err(message) = start_log(&common.log) {
+        eprintln!("error: {message}");
+        return ExitCode::from(2);
+    }
+    let config = configure(app.config.clone(), common);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime could not be started: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let local = tokio::task::LocalSet::new();
+    let result = local.block_on(&runtime, async {
+        let interrupt = Interrupt::default();
+        tokio::task::spawn_local(watch_ctrl_c(interrupt.clone()));
+        match cli.command {
+            Command::Sim(sim) => simulate(&app, config, &sim, interrupt).await,
+            Command::Live(live) => go_live(&app, config, &live, interrupt).await,
+            #[cfg(feature = "mosaik")]
+            Command::Mosaik(args) => serve_mosaik(app, config, args, interrupt).await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(Ended::Failed(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(FAILED)
+        }
+        Err(Ended::Usage(message)) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+enum Ended {
+    Failed(String),
+    Usage(String),
+    Interrupted,
+}
+
+impl From<RunError> for Ended {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Interrupted(at) => {
+                eprintln!("interrupted at {at}");
+                Ended::Interrupted
+            }
+            error => Ended::Failed(error.to_string()),
+        }
+    }
+}
+
+fn start_log(filter: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
+    // a second program in one process keeps the log of the first
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .try_init();
+    Ok(())
+}
+
+fn configure(mut config: Config, common: &Common) -> Config {
+    config.seed = common.seed;
+    config.shuffle = common.shuffle;
+    config.epoch = common.start.unwrap_or(config.epoch);
+    config.policy = common.policy.unwrap_or(config.policy);
+    config
+}
+
+/// The first `Ctrl-C` asks the run to end, the second one ends the program.
+async fn watch_ctrl_c(interrupt: Interrupt) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        interrupt.set();
+    }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(INTERRUPTED.into());
+    }
+}
+
+fn build(app: &App, config: Config, params: &Value) -> Result<Container, String> {
+    let world = Container::new(config).map_err(|error| error.to_string())?;
+    prepare(app, &world, params)?;
+    Ok(world)
+}
+
+fn prepare(app: &App, world: &Container, params: &Value) -> Result<(), String> {
+    for policy in &app.policies {
+        policy(world);
+    }
+    (app.prepare)(world, params)?;
+    world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))
+}
+
+async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -> Result<(), Ended> {
+    let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let world = build(app, config, &params).map_err(Ended::Failed)?;
+    let (from, started) = (world.now(), Instant::now());
+    let progress = Progress::new(from, args.until);
+    let result = match args.pace {
+        None => FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop),
+        Some(factor) => {
+            let mut paced = Paced::new(factor, interrupt);
+            if let Some(allowed) = args.strict {
+                paced = paced.strict(allowed);
+            }
+            let result = paced.run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop);
+            let lag = paced.lag();
+            if lag.late > 0 {
+                let worst = isochrone_sim::display_span(lag.worst);
+                tracing::warn!("{} events were late, the worst by {worst}", lag.late);
+            }
+            result
+        }
+    };
+    drop(progress);
+    tell(&world, Summary::of(world.kernel(), from, started.elapsed()));
+    Ok(result?)
+}
+
+async fn go_live(app: &App, mut config: Config, args: &Live, interrupt: Interrupt) -> Result<(), Ended> {
+    let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let epoch = args.common.start;
+    Wall::configure(&mut config);
+    config.epoch = epoch.unwrap_or(config.epoch);
+    let world = build(app, config, &params).map_err(Ended::Failed)?;
+    let (from, started) = (world.now(), Instant::now());
+    let (wall, _live) = Wall::new(interrupt);
+    let mut wall = wall.max_lag(args.max_lag);
+    let result = wall.run(world.kernel(), args.until.unwrap_or(Time::MAX)).await;
+    tell(&world, Summary::of(world.kernel(), from, started.elapsed()));
+    Ok(result?)
+}
+
+/// Failures, dead letters and the summary.
+fn tell(world: &Container, summary: Summary) {
+    for report in world.kernel().reports() {
+        eprintln!("{report}");
+    }
+    for letter in world.kernel().dead_letters().iter().take(5) {
+        eprintln!("dead letter: {letter}");
+    }
+    eprintln!("{summary}");
+}
+
+#[cfg(feature = "mosaik")]
+async fn serve_mosaik(
+    app: App,
+    config: Config,
+    args: super::cli::Mosaik,
+    interrupt: Interrupt,
+) -> Result<(), Ended> {
+    let models = app.types.iter().map(|kind| {
+        let any_inputs = app.offer.any_inputs.contains(&kind.name);
+        (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))
+    });
+    let given = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let app = std::rc::Rc::new(app);
+    let simulator = mosaik::Simulator {
+        kind: args.kind.unwrap_or(app.offer.kind),
+        api: args.api.unwrap_or(app.offer.api),
+        mode: args.mode.unwrap_or(app.mode),
+        models: models.collect(),
+        extra: app.offer.extra.clone(),
+        overrides: app.offer.overrides.clone(),
+        config,
+        build: {
+            let app = app.clone();
+            std::rc::Rc::new(move |world, setup| prepare(&app, world, &with(&given, &setup.params)))
+        },
+    };
+    let failed = |error: mosaik::ServeError| Ended::Failed(error.to_string());
+    match (&args.connect, &args.listen) {
+        (Some(address), _) => {
+            let stream = mosaik::connect(address).await.map_err(failed)?;
+            finish(mosaik::serve(stream, &simulator, interrupt).await)
+        }
+        (None, Some(address)) => {
+            let listener = mosaik::listen(address).await.map_err(failed)?;
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!("waiting for mosaik at {address}");
+            }
+            loop {
+                let accepted = tokio::select! {
+                    biased;
+                    () = interrupt.wait() => return Err(Ended::Interrupted),
+                    accepted = listener.accept() => accepted,
+                };
+                let (stream, _) = accepted.map_err(|error| Ended::Failed(format!("{address}: {error}")))?;
+                let _ = stream.set_nodelay(true);
+                let ended = finish(mosaik::serve(stream, &simulator, interrupt.clone()).await);
+                match ended {
+                    Err(Ended::Failed(message)) if args.keep => tracing::error!("{message}"),
+                    Err(ended) => return Err(ended),
+                    Ok(()) if args.keep => {}
+                    Ok(()) => return Ok(()),
+                }
+            }
+        }
+        (None, None) => Err(Ended::Usage("say where mosaik is: HOST:PORT, or --listen HOST:PORT".into())),
+    }
+}
+
+/// Parameters of the command line, overridden by those of the scenario.
+#[cfg(feature = "mosaik")]
+fn with(given: &Value, told: &Value) -> Value {
+    let mut entries: Vec<_> = told.as_map().unwrap_or_default().to_vec();
+    for (name, value) in given.as_map().unwrap_or_default() {
+        if !entries.iter().any(|(known, _)| known == name) {
+            entries.push((name.clone(), value.clone()));
+        }
+    }
+    Value::Map(entries)
+}
+
+#[cfg(feature = "mosaik")]
+fn finish(served: mosaik::Served) -> Result<(), Ended> {
+    if let Some(coupling) = &served.coupling {
+        let kernel = coupling.container().kernel();
+        let (steps, _) = coupling.counts();
+        let summary = Summary::of(kernel, Time::ZERO, served.wall).steps(steps);
+        tracing::info!("{summary}");
+    }
+    match served.result {
+        Ok(()) => Ok(()),
+        Err(mosaik::ServeError::Interrupted) => Err(Ended::Interrupted),
+        Err(error) => Err(Ended::Failed(error.to_string())),
+    }
+}

@@ -1,0 +1,120 @@
+//! What all drivers share: a turn of the kernel, beside everything else on this thread.
+//!
+//! Why: in live and coupled runs the kernel is one future beside sockets on a current-thread runtime. It is polled
+//! outside tokio's cooperative budget, which would otherwise fake quiescence, and gives way at a round boundary with
+//! `yield_now`, which lets sockets be polled too (waking itself would not).
+//!
+//! Contract: [`Drive::advance`] returns when every event up to the limit has happened and no external operation that
+//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Time};
+
+use super::Interrupt;
+
+/// Rounds per poll; a round of a few agents takes some hundred nanoseconds.
+const BUDGET: u32 = 2_000;
+
+/// Why a run ended before its time.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// An error of the simulation.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// Somebody asked it to stop: `Ctrl-C`.
+    #[error("interrupted at {0}")]
+    Interrupted(Time),
+    /// A strict real-time run fell behind.
+    #[error("the run fell behind the wall clock by {} at {at}; at most {} were allowed",
+        isochrone_sim::display_span(*lag), isochrone_sim::display_span(*allowed))]
+    Lag {
+        /// Simulated time.
+        at: Time,
+        /// How far behind.
+        lag: std::time::Duration,
+        /// How far it may be.
+        allowed: std::time::Duration,
+    },
+}
+
+type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutcome)>>>;
+
+/// A kernel's turns, with its external operations.
+#[derive(Debug, Default)]
+pub struct Drive {
+    externals: FuturesUnordered<Running>,
+    interrupt: Interrupt,
+}
+
+impl Drive {
+    /// Ends with [`RunError::Interrupted`] when `interrupt` is set.
+    pub fn new(interrupt: Interrupt) -> Self {
+        Drive { externals: FuturesUnordered::new(), interrupt }
+    }
+
+    /// The request that ends its runs.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
+    ///
+    /// # Errors
+    /// What the kernel says, or that the run was interrupted.
+    pub async fn advance(
+        &mut self,
+        kernel: &Kernel,
+        limit: Time,
+        inclusive: bool,
+    ) -> Result<Option<Time>, RunError> {
+        kernel.begin_step();
+        loop {
+            let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, BUDGET)));
+            let progress = tokio::task::unconstrained(turn).await?;
+            self.start_externals(kernel);
+            match progress {
+                Progress::Quiet { next } => return Ok(next),
+                Progress::Blocked => self.wait_for_external(kernel).await?,
+                _ => {
+                    if self.interrupt.is_set() {
+                        return Err(RunError::Interrupted(kernel.now()));
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Takes over operations the agents have asked for.
+    pub(crate) fn start_externals(&mut self, kernel: &Kernel) {
+        for started in kernel.take_external() {
+            self.externals.push(Box::pin(started.run()));
+        }
+    }
+
+    async fn wait_for_external(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        let interrupt = self.interrupt.clone();
+        tokio::select! {
+            biased;
+            () = interrupt.wait() => Err(RunError::Interrupted(kernel.now())),
+            (id, outcome) = self.finished() => {
+                kernel.finish_external(id, outcome);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs the operations until one has finished; never returns while there is none.
+    pub(crate) async fn finished(&mut self) -> (ExternalId, ExternalOutcome) {
+        match self.externals.next().await {
+            Some(finished) => finished,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The wall clock as master: live runs.
+//!
+//! Why: a live run is a coupled run whose master is the wall clock. Each turn reads the clock once, `W = max(wall,
+//! last + 1 ns)`, lets everything before W happen, injects the turn's inputs at (W, round 0), and lets W happen. `now()` is
+//! that logical time; inputs enter only at the start of a turn.
+//!
+//! When the wall is more than `max_lag` ahead (a suspended machine, an overload), the clock jumps: overdue timers fire
+//! once, at the new time, and periodic methods skip what they missed.
+
+use std::time::Duration;
+
+use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Drive, Interrupt, RunError};
+
+/// Something from outside, to run inside the kernel at the start of the next turn.
+type Input = Box<dyn FnOnce() + Send>;
+
+/// The way into a live run from other threads and from connections.
+#[derive(Clone, Debug)]
+pub struct Live {
+    inputs: mpsc::UnboundedSender<Input>,
+}
+
+impl Live {
+    /// Runs `enter` inside the kernel at the start of its next turn; there it may send to agents. False when the run is over.
+    pub fn inject(&self, enter: impl FnOnce() + Send + 'static) -> bool {
+        self.inputs.send(Box::new(enter)).is_ok()
+    }
+}
+
+/// Runs on the wall clock.
+#[derive(Debug)]
+pub struct Wall {
+    drive: Drive,
+    max_lag: Duration,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    jumps: u64,
+}
+
+impl Wall {
+    /// A driver, and the way into its run.
+    pub fn new(interrupt: Interrupt) -> (Self, Live) {
+        let (sender, inputs) = mpsc::unbounded_channel();
+        let wall = Wall { drive: Drive::new(interrupt), max_lag: Duration::from_secs(5), inputs, jumps: 0 };
+        (wall, Live { inputs: sender })
+    }
+
+    /// Makes a configuration one for a live run: wakes from outside are allowed, and time zero is now.
+    pub fn configure(config: &mut Config) {
+        config.realtime = true;
+        config.epoch = wall_epoch();
+    }
+
+    /// How far behind the wall the run may be before its clock jumps; default 5 s.
+    pub fn max_lag(mut self, max_lag: Duration) -> Self {
+        self.max_lag = max_lag;
+        self
+    }
+
+    /// How often the clock has jumped.
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
+    /// Runs until `until`, or until interrupted: then it returns as well.
+    ///
+    /// # Errors
+    /// What the simulation says.
+    pub async fn run(&mut self, kernel: &Kernel, until: Time) -> Result<(), RunError> {
+        let (from, start) = (kernel.now(), Instant::now());
+        let interrupt = self.drive.interrupt().clone();
+        let mut early = Early::default();
+        while kernel.now() < until {
+            let passed = start.elapsed();
+            let last = kernel.now().saturating_add(Duration::from_nanos(1));
+            let wall = from.saturating_add(passed).max(last).min(until);
+            self.catch_up(kernel, wall);
+            let stopped = self.turn(kernel, wall, std::mem::take(&mut early)).await;
+            if interrupt.is_set() {
+                return Ok(());
+            }
+            let next = stopped?;
+            let due = next.map_or(until, |next| next.min(until)).checked_since(from).unwrap_or_default();
+            let sleep = async {
+                match start.checked_add(due) {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = interrupt.wait() => return Ok(()),
+                Some(input) = self.inputs.recv() => early.inputs.push(input),
+                result = self.drive.finished() => early.results.push(result),
+                () = kernel_woken(kernel) => {}
+                () = sleep => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn catch_up(&mut self, kernel: &Kernel, wall: Time) {
+        let lag = kernel.next_event().and_then(|next| wall.checked_since(next)).unwrap_or_default();
+        if lag > self.max_lag {
+            self.jumps += 1;
+            tracing::warn!(at = %kernel.now(), to = %wall, "the clock jumps: the run was {} behind", isochrone_sim::display_span(lag));
+            kernel.jump(wall);
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        kernel: &Kernel,
+        wall: Time,
+        early: Early,
+    ) -> Result<Option<Time>, RunError> {
+        self.drive.advance(kernel, wall, false).await?;
+        // everything before W has happened: what came in meanwhile happens at (W, round 0)
+        kernel.jump(wall);
+        for (id, outcome) in early.results {
+            kernel.finish_external(id, outcome);
+        }
+        for input in early.inputs {
+            kernel.inject_with(wall, input)?;
+        }
+        while let Ok(input) = self.inputs.try_recv() {
+            kernel.inject_with(wall, input)?;
+        }
+        self.drive.advance(kernel, wall, true).await
+    }
+}
+
+/// What came in while the run slept.
+#[derive(Default)]
+struct Early {
+    inputs: Vec<Input>,
+    results: Vec<(ExternalId, ExternalOutcome)>,
+}
+
+/// Returns when a task of the kernel is woken from outside.
+async fn kernel_woken(kernel: &Kernel) {
+    std::future::poll_fn(|cx| {
+        kernel.watch(cx.waker());
+        if kernel.has_wakes() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
+fn wall_epoch() -> Epoch {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let date = chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
+    date.map_or_else(Epoch::default, Epoch::new)
+}

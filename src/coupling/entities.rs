@@ -1,0 +1,175 @@
+//! The agents a simulator has created, as it knows them: entity ids, ports, what was last read.
+//!
+//! Why buffers: events are taken out of an agent when it is read, but a step may look at an agent several times before the
+//! simulator asks; and an agent that has been stopped keeps its last outputs.
+
+use std::collections::BTreeMap;
+
+use isochrone_sim::fingerprint::payload_hash;
+use isochrone_sim::{AgentId, Kernel, Time};
+
+use crate::agent::{OutputKind, Vtable};
+use crate::codec::{Value, from_value};
+use crate::rpc::CallError;
+
+/// An agent as a simulator sees it.
+#[derive(Debug)]
+pub struct Entity {
+    /// Its id.
+    pub eid: String,
+    /// The agent.
+    pub agent: AgentId,
+    pub(crate) vtable: &'static Vtable,
+    ports: Vec<Port>,
+}
+
+#[derive(Debug, Default)]
+struct Port {
+    connected: bool,
+    events: Vec<Value>,
+    last: Option<Value>,
+    hash: u64,
+}
+
+/// What the ports that were asked for say.
+#[derive(Debug, Default, PartialEq)]
+pub struct Readings {
+    /// Entity, port, value, in the order asked for; ports without news are missing.
+    pub values: Vec<(String, String, Value)>,
+    /// When the simulator is to see them, if that is not the time of the step.
+    pub stamp: Option<Time>,
+}
+
+impl Entity {
+    pub(crate) fn new(eid: String, agent: AgentId, vtable: &'static Vtable, connected: bool) -> Self {
+        let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
+        Entity { eid, agent, vtable, ports }
+    }
+
+    /// Name of its model.
+    pub fn model(&self) -> &'static str {
+        self.vtable.model.name
+    }
+
+    fn kind(&self, port: usize) -> OutputKind {
+        self.vtable.model.outputs[port].kind
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        self.ports.iter_mut().for_each(|port| port.connected = false);
+    }
+
+    pub(crate) fn connect(&mut self, port: usize) {
+        self.ports[port].connected = true;
+    }
+
+    /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call.
+    pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
+        let mut news = false;
+        for port in 0..self.ports.len() {
+            match self.kind(port) {
+                OutputKind::State | OutputKind::OnChange => {
+                    if self.ports[port].connected
+                        && let Some(hash) = (self.vtable.peek)(kernel, self.agent, port)
+                    {
+                        news |= std::mem::replace(&mut self.ports[port].hash, hash) != hash;
+                    }
+                }
+                OutputKind::Event | OutputKind::Stamped => news |= self.collect(kernel, port)?,
+            }
+        }
+        Ok(news)
+    }
+
+    /// Whether it has emitted events nobody has read yet.
+    pub(crate) fn has_events(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
+        let mut some = false;
+        for port in 0..self.ports.len() {
+            if matches!(self.kind(port), OutputKind::Event | OutputKind::Stamped) {
+                some |= self.collect(kernel, port)?;
+            }
+        }
+        Ok(some)
+    }
+
+    fn collect(&mut self, kernel: &Kernel, port: usize) -> Result<bool, CallError> {
+        if let Some(value) = (self.vtable.read)(kernel, self.agent, port)
+            && let Value::List(events) = value?
+            && self.ports[port].connected
+        {
+            self.ports[port].events.extend(events);
+        }
+        Ok(!self.ports[port].events.is_empty())
+    }
+
+    /// Keeps what the state outputs are now, for a simulator that asks later.
+    pub(crate) fn hold(&mut self, kernel: &Kernel) -> Result<(), CallError> {
+        for port in 0..self.ports.len() {
+            if self.ports[port].connected && matches!(self.kind(port), OutputKind::State | OutputKind::OnChange) {
+                self.present(kernel, port)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn present(&mut self, kernel: &Kernel, port: usize) -> Result<Option<Value>, CallError> {
+        match (self.vtable.read)(kernel, self.agent, port) {
+            Some(value) => {
+                let value = value?;
+                self.ports[port].last = Some(value.clone());
+                Ok(Some(value))
+            }
+            // stopped: its last outputs stay
+            None => Ok(self.ports[port].last.clone()),
+        }
+    }
+
+    /// Reads one port; `held` takes what [`hold`](Entity::hold) has kept. The time is that of a stamped event.
+    pub(crate) fn read(
+        &mut self,
+        kernel: &Kernel,
+        port: usize,
+        held: bool,
+    ) -> Result<(Option<Value>, Option<Time>), CallError> {
+        let (value, stamp) = match self.kind(port) {
+            OutputKind::State if held && self.ports[port].last.is_some() => (self.ports[port].last.clone(), None),
+            OutputKind::State => (self.present(kernel, port)?, None),
+            OutputKind::OnChange => (self.changed(kernel, port, held)?, None),
+            OutputKind::Event => {
+                self.collect(kernel, port)?;
+                let events = std::mem::take(&mut self.ports[port].events);
+                ((!events.is_empty()).then_some(Value::List(events)), None)
+            }
+            OutputKind::Stamped => {
+                self.collect(kernel, port)?;
+                self.stamped(port)?
+            }
+        };
+        if let Some(value) = &value {
+            kernel.mix(self.agent, port as u64, payload_hash(value));
+        }
+        Ok((value, stamp))
+    }
+
+    fn changed(&mut self, kernel: &Kernel, port: usize, held: bool) -> Result<Option<Value>, CallError> {
+        let value = if held { self.ports[port].last.clone() } else { self.present(kernel, port)? };
+        let hash = value.as_ref().map(payload_hash).map_or(0, |hash| hash | 1);
+        let changed = std::mem::replace(&mut self.ports[port].hash, hash) != hash;
+        Ok(value.filter(|_| changed))
+    }
+
+    fn stamped(&mut self, port: usize) -> Result<(Option<Value>, Option<Time>), CallError> {
+        let mut stamps: BTreeMap<Time, Vec<Value>> = BTreeMap::new();
+        for event in std::mem::take(&mut self.ports[port].events) {
+            let (time, value): (Time, Value) = from_value(event)
+                .map_err(|error| CallError::new("TypeError", format!("a stamped event is no (Time, value): {error}")))?;
+            stamps.entry(time).or_default().push(value);
+        }
+        if stamps.len() > 1 {
+            let name = self.vtable.model.outputs[port].name;
+            let message = format!("{}.{name} has events of different stamps in one step; a simulator takes one", self.eid);
+            return Err(CallError::new("ValueError", message));
+        }
+        Ok(stamps.pop_first().map_or((None, None), |(time, events)| (Some(Value::List(events)), Some(time))))
+    }
+}

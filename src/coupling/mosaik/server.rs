@@ -1,0 +1,227 @@
+//! The connection to mosaik, and the loop that serves it.
+//!
+//! Contract: while a request of mosaik's is being answered the connection is read on, since mosaik answers the agents'
+//! requests meanwhile, and since `stop` may come at any time: it ends everything at once.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+
+use super::requests::{Ask, Link};
+use super::session::{Refusal, Session};
+use super::simulator::Simulator;
+use crate::channel::{ChannelError, Config, Connection, Event, Failure, RequestId};
+use crate::clock::Interrupt;
+use crate::codec::Value;
+use crate::coupling::Coupling;
+use crate::rpc::Request;
+
+/// Why a run under mosaik ended other than by `stop`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// mosaik could not be reached, or an address not be listened on.
+    #[error("{address}: {error}")]
+    Address {
+        /// Where.
+        address: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The connection ended without a `stop`.
+    #[error("the connection to mosaik was lost{}: mosaik has ended without saying `stop`, or the network failed", .0.as_ref().map_or(String::new(), |error| format!(" ({error})")))]
+    Lost(Option<ChannelError>),
+    /// The run failed; mosaik was told.
+    #[error("{0}")]
+    Failed(String),
+    /// Somebody asked the program to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A run that has ended, with its agents, for the summary.
+#[derive(Debug)]
+pub struct Served {
+    /// The agents, if mosaik came as far as `init`.
+    pub coupling: Option<Coupling>,
+    /// How long it took.
+    pub wall: Duration,
+    /// How it ended.
+    pub result: Result<(), ServeError>,
+}
+
+fn address_error(address: &str) -> impl Fn(io::Error) -> ServeError {
+    move |error| ServeError::Address { address: address.into(), error }
+}
+
+/// Connects to a mosaik that has started this program (`cmd`).
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn connect(address: &str) -> Result<TcpStream, ServeError> {
+    let stream = TcpStream::connect(address).await.map_err(address_error(address))?;
+    stream.set_nodelay(true).map_err(address_error(address))?;
+    Ok(stream)
+}
+
+/// Waits for mosaik to connect (`connect`), on an address with a port.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn listen(address: &str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(address_error(address))
+}
+
+/// Serves one run, until mosaik says `stop` or is gone.
+pub async fn serve<S>(stream: S, simulator: &Simulator, interrupt: Interrupt) -> Served
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let started = Instant::now();
+    let mut config = Config::default();
+    // mosaik is the one that started us, and the inputs of a large scenario come in one frame
+    config.max_first_frame = config.max_frame;
+    let mut server = Server {
+        connection: Connection::new(stream, config),
+        asked: BTreeMap::new(),
+        queued: Vec::new(),
+        interrupt: interrupt.clone(),
+    };
+    let (sender, mut asks) = mpsc::unbounded_channel();
+    let link = Link(sender);
+    let mut session = Session::new(simulator, interrupt);
+    let result = server.run(&mut session, &link, &mut asks).await;
+    let result = match (result, session.fatal.take()) {
+        (Ok(()), Some(message)) => Err(ServeError::Failed(message)),
+        (result, _) => result,
+    };
+    Served { coupling: session.into_coupling(), wall: started.elapsed(), result }
+}
+
+struct Server<S> {
+    connection: Connection<S>,
+    asked: BTreeMap<RequestId, oneshot::Sender<Result<Value, Failure>>>,
+    /// requests that came while another one was being answered
+    queued: Vec<(Value, Value)>,
+    interrupt: Interrupt,
+}
+
+/// What the connection brought.
+enum Came {
+    Request(Value, Value),
+    Stop(Value),
+    Nothing,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
+    async fn run(
+        &mut self,
+        session: &mut Session<'_>,
+        link: &Link,
+        asks: &mut mpsc::UnboundedReceiver<Ask>,
+    ) -> Result<(), ServeError> {
+        loop {
+            let (id, content) = match self.next_request().await? {
+                Came::Request(id, content) => (id, content),
+                Came::Stop(id) => return self.stop(&id).await,
+                Came::Nothing => continue,
+            };
+            let request = match Request::from_value(content) {
+                Ok(request) => request,
+                Err(error) => {
+                    self.refuse(&id, &error.into());
+                    continue;
+                }
+            };
+            let interrupt = self.interrupt.clone();
+            let result = {
+                let mut answer = std::pin::pin!(session.answer(request, link));
+                loop {
+                    tokio::select! {
+                        biased;
+                        result = &mut answer => break result,
+                        () = interrupt.wait() => return Err(ServeError::Interrupted),
+                        Some(ask) = asks.recv() => self.ask(ask),
+                        came = self.event() => match came? {
+                            Came::Request(id, content) => self.queued.push((id, content)),
+                            Came::Stop(id) => return self.stop(&id).await,
+                            Came::Nothing => {}
+                        },
+                    }
+                }
+            };
+            match result {
+                Ok(value) => {
+                    // what cannot be written is one failed call
+                    if let Err(error) = self.connection.reply(&id, &value) {
+                        self.refuse(&id, &("TypeError".into(), error.to_string()));
+                    }
+                }
+                Err(refusal) => self.refuse(&id, &refusal),
+            }
+        }
+    }
+
+    async fn next_request(&mut self) -> Result<Came, ServeError> {
+        if !self.queued.is_empty() {
+            let (id, content) = self.queued.remove(0);
+            return Ok(Came::Request(id, content));
+        }
+        let interrupt = self.interrupt.clone();
+        tokio::select! {
+            biased;
+            () = interrupt.wait() => Err(ServeError::Interrupted),
+            came = self.event() => came,
+        }
+    }
+
+    async fn event(&mut self) -> Result<Came, ServeError> {
+        match self.connection.event().await {
+            Ok(Some(Event::Request { id, content })) => {
+                let stop = content.as_list().and_then(|list| list.first()?.as_str()) == Some("stop");
+                Ok(if stop { Came::Stop(id) } else { Came::Request(id, content) })
+            }
+            Ok(Some(Event::Answer { request, result })) => {
+                if let Some(asker) = self.asked.remove(&request) {
+                    // an agent that has lost interest is no error
+                    let _ = asker.send(result);
+                }
+                Ok(Came::Nothing)
+            }
+            Ok(Some(_)) => Ok(Came::Nothing),
+            Ok(None) => Err(ServeError::Lost(None)),
+            Err(error) => Err(ServeError::Lost(Some(error))),
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        match self.connection.request(&ask.content) {
+            Ok(id) => {
+                self.asked.insert(id, ask.answer);
+            }
+            Err(error) => {
+                let _ = ask.answer.send(Err(Failure::Closed(error.to_string().into())));
+            }
+        }
+    }
+
+    /// A failure as mosaik takes it: a list of strings.
+    fn refuse(&mut self, id: &Value, (kind, message): &Refusal) {
+        tracing::error!("{kind}: {message}");
+        let content = Value::list([kind.as_str(), message.as_str()]);
+        if let Err(error) = self.connection.fail(id, &content) {
+            tracing::error!("a failure could not be told to mosaik: {error}");
+        }
+    }
+
+    async fn stop(&mut self, id: &Value) -> Result<(), ServeError> {
+        // mosaik waits 0.1 s at most and may be gone already: nothing depends on this reply
+        let _ = self.connection.reply(id, &Value::Null);
+        let _ = self.connection.flush().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! One run under mosaik: its requests, one after the other.
+
+use isochrone_sim::{SimError, Tick, Time};
+
+use super::requests::Link;
+use super::simulator::{Kind, Setup, Simulator};
+use crate::agent::Container;
+use crate::clock::{Interrupt, RunError};
+use crate::codec::Value;
+use crate::coupling::{CoupleError, Coupling, PortInput};
+use crate::rpc::{Args, CallError, Request};
+
+/// What mosaik is told when a request fails: the kind of the error, and its message.
+pub(crate) type Refusal = (String, String);
+
+/// What has been told at `init`, and the agents.
+pub(crate) struct Session<'s> {
+    simulator: &'s Simulator,
+    interrupt: Interrupt,
+    run: Option<Run>,
+    /// the failure of an agent, or another error, that ended the run
+    pub(crate) fatal: Option<String>,
+}
+
+struct Run {
+    coupling: Coupling,
+    tick: Tick,
+    step_size: Option<i64>,
+    time: i64,
+    reported: usize,
+}
+
+fn refuse(kind: &str, message: impl Into<String>) -> Refusal {
+    (kind.into(), message.into())
+}
+
+impl From<CoupleError> for Refusal {
+    fn from(error: CoupleError) -> Self {
+        let kind = match &error {
+            CoupleError::Run(RunError::Sim(SimError::Escalated(_))) => "AgentFailure",
+            CoupleError::Run(_) | CoupleError::Past { .. } => "SimulationError",
+            CoupleError::Model { .. } | CoupleError::Entity(_) | CoupleError::Port { .. } => "LookupError",
+            CoupleError::Input { .. } | CoupleError::Output { .. } => "TypeError",
+            CoupleError::Create { .. } => "ValueError",
+        };
+        (kind.into(), error.to_string())
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        (error.kind().to_string(), error.message().to_string())
+    }
+}
+
+impl<'s> Session<'s> {
+    pub(crate) fn new(simulator: &'s Simulator, interrupt: Interrupt) -> Self {
+        Session { simulator, interrupt, run: None, fatal: None }
+    }
+
+    /// The agents, once mosaik has said `init`.
+    pub(crate) fn coupling(&self) -> Option<&Coupling> {
+        self.run.as_ref().map(|run| &run.coupling)
+    }
+
+    /// Ends the run and hands out the agents, for the summary.
+    pub(crate) fn into_coupling(self) -> Option<Coupling> {
+        self.run.map(|run| run.coupling)
+    }
+
+    /// Answers one request of mosaik's.
+    pub(crate) async fn answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
+        let Request { path, args } = request;
+        if path == "init" {
+            return self.init(args, link);
+        }
+        let simulator = self.simulator;
+        let Some(run) = &mut self.run else {
+            return Err(refuse("RuntimeError", format!("`{path}` before `init`")));
+        };
+        let result = match path.as_str() {
+            "create" => run.create(args),
+            "setup_done" => run.setup_done(simulator.kind).await,
+            "step" => run.step(args).await,
+            "get_data" => run.get_data(args),
+            name => match simulator.extra.get(name) {
+                Some(method) => method(run.coupling.container(), args).map_err(Refusal::from),
+                None => Err(refuse("LookupError", format!("no method {name:?} is here"))),
+            },
+        };
+        run.report();
+        if let Err((kind, message)) = &result
+            && (kind == "AgentFailure" || kind == "SimulationError")
+        {
+            self.fatal.get_or_insert_with(|| message.clone());
+        }
+        result
+    }
+
+    fn init(&mut self, args: Args, link: &Link) -> Result<Value, Refusal> {
+        let (positional, keyword) = args.into_parts();
+        let sid = positional.first().and_then(Value::as_str).unwrap_or_default().to_string();
+        let params = Value::Map(keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
+        let resolution = params.get("time_resolution").and_then(Value::as_f64).unwrap_or(1.0);
+        let tick = Tick::from_seconds(resolution)
+            .map_err(|error| refuse("ValueError", format!("time_resolution: {error}")))?;
+        let step_size = match params.get("step_size") {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(value.as_i64().filter(|size| *size > 0).ok_or_else(|| {
+                refuse("ValueError", format!("step_size must be a positive whole number of mosaik's steps, not {value}"))
+            })?),
+        };
+        if self.simulator.kind == Kind::TimeBased && step_size.is_none() {
+            let message = "a time-based simulator needs the parameter step_size: world.start(.., step_size=900)";
+            return Err(refuse("ValueError", message));
+        }
+        let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
+        let container = Container::new(self.simulator.config.clone())
+            .map_err(|error| refuse("RuntimeError", error.to_string()))?;
+        container.kernel().provide(std::rc::Rc::new(Link(link.0.clone())));
+        let setup = Setup { sid, tick, params };
+        (self.simulator.build)(&container, &setup).map_err(|message| refuse("ValueError", message))?;
+        let models = self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
+        let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
+        self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0 });
+        Ok(meta)
+    }
+}
+
+impl Run {
+    fn create(&mut self, args: Args) -> Result<Value, Refusal> {
+        let (positional, keyword) = args.into_parts();
+        let wrong = || refuse("TypeError", "create() takes a number and the name of a model");
+        let count = positional.first().and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).ok_or_else(wrong)?;
+        let model = positional.get(1).and_then(Value::as_str).ok_or_else(wrong)?;
+        let params = Args::from_parts(vec![], keyword);
+        let created = self.coupling.create(model, count, &params)?;
+        // a child may be related to one that comes after it: all are known before any is described
+        let children: Vec<_> = created.iter().map(|parent| self.adopt(*parent)).collect();
+        let described = created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
+        Ok(Value::List(described.collect()))
+    }
+
+    fn adopt(&mut self, parent: usize) -> Vec<Child> {
+        let children = self.coupling.adopt_children(parent);
+        children.into_iter().map(|position| Child { position, children: self.adopt(position) }).collect()
+    }
+
+    fn describe(&self, position: usize, children: &[Child]) -> Value {
+        let entity = &self.coupling.entities()[position];
+        let related = self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
+        let mut entries: Vec<(Value, Value)> = vec![
+            ("eid".into(), entity.eid.as_str().into()),
+            ("type".into(), entity.model().into()),
+            ("rel".into(), Value::list(related)),
+        ];
+        if !children.is_empty() {
+            let children = children.iter().map(|child| self.describe(child.position, &child.children));
+            entries.push(("children".into(), Value::List(children.collect())));
+        }
+        Value::Map(entries)
+    }
+
+    async fn setup_done(&mut self, kind: Kind) -> Result<Value, Refusal> {
+        let next = self.coupling.start().await?;
+        match next {
+            Some(next) if kind == Kind::EventBased => Err(refuse(
+                "SimulationError",
+                format!(
+                    "an agent has an event at {next}, but mosaik will not step this simulator: declare hybrid or call \
+                     `world.set_initial_event`"
+                ),
+            )),
+            _ => Ok(Value::Null),
+        }
+    }
+
+    async fn step(&mut self, args: Args) -> Result<Value, Refusal> {
+        let (positional, _) = args.into_parts();
+        let mut positional = positional.into_iter();
+        let at = positional.next().and_then(|value| value.as_i64());
+        let at = at.ok_or_else(|| refuse("TypeError", "step() takes a time that is a whole number"))?;
+        let time = self.time_of(at)?;
+        let inputs = inputs(positional.next().unwrap_or(Value::Map(vec![])))?;
+        // nothing from outside comes at or before max_advance: the agents may go on to just before the step after it
+        let limit = match positional.next().and_then(|value| value.as_i64()) {
+            Some(advance) => Some(self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX)),
+            None => None,
+        };
+        self.time = at;
+        let next = self.coupling.step(time, inputs, limit).await?;
+        Ok(match (self.step_size, next) {
+            (Some(size), _) => Value::Int(at.saturating_add(size)),
+            (None, Some(next)) if next == Time::MAX => Value::Null,
+            (None, Some(next)) => Value::Int(self.tick.ceil(next).max(at.saturating_add(1))),
+            (None, None) => Value::Null,
+        })
+    }
+
+    fn time_of(&self, step: i64) -> Result<Time, Refusal> {
+        let beyond = || refuse("OverflowError", format!("step {step} lies beyond the year 2262 of the run"));
+        self.tick.time_of(step).ok_or_else(beyond)
+    }
+
+    fn get_data(&mut self, args: Args) -> Result<Value, Refusal> {
+        let (positional, _) = args.into_parts();
+        let wrong = || refuse("TypeError", "get_data() takes {entity: [attribute]}");
+        let request = positional.first().and_then(Value::as_map).ok_or_else(wrong)?;
+        let mut ports: Vec<(usize, usize)> = Vec::new();
+        for (eid, attrs) in request {
+            let eid = eid.as_str().ok_or_else(wrong)?;
+            for attr in attrs.as_list().ok_or_else(wrong)? {
+                let port = self.coupling.locate(eid, attr.as_str().ok_or_else(wrong)?)?;
+                // several connections of one attribute make mosaik ask for it several times
+                if ports.last() != Some(&port) && !ports.contains(&port) {
+                    ports.push(port);
+                }
+            }
+        }
+        if self.coupling.counts().0 > 0 && !self.coupling.is_connected() {
+            self.coupling.connect(&ports);
+        }
+        let readings = self.coupling.read(&ports)?;
+        let mut data: Vec<(Value, Value)> = Vec::new();
+        for (eid, port, value) in readings.values {
+            let entry = (Value::Str(port), value);
+            match data.last_mut() {
+                Some((Value::Str(known), Value::Map(entries))) if *known == eid => entries.push(entry),
+                _ => data.push((Value::Str(eid), Value::Map(vec![entry]))),
+            }
+        }
+        if let Some(stamp) = readings.stamp {
+            let step = self.tick.ceil(stamp);
+            if step < self.time {
+                let message = format!("an event is stamped for {stamp}, before the step at {} it belongs to", self.time);
+                return Err(refuse("ValueError", message));
+            }
+            data.push(("time".into(), Value::Int(step)));
+        }
+        Ok(Value::Map(data))
+    }
+
+    /// Says on the program's own log what became of failing agents.
+    fn report(&mut self) {
+        let reports = self.coupling.container().kernel().reports();
+        for report in &reports[self.reported..] {
+            tracing::error!("{report}");
+        }
+        self.reported = reports.len();
+    }
+}
+
+struct Child {
+    position: usize,
+    children: Vec<Child>,
+}
+
+/// `{entity: {attribute: {source: value}}}`.
+fn inputs(value: Value) -> Result<Vec<PortInput>, Refusal> {
+    let wrong = || refuse("TypeError", "step() takes inputs as {entity: {attribute: {source: value}}}");
+    let map = |value: Value| match value {
+        Value::Map(entries) => entries
+            .into_iter()
+            .map(|(key, value)| match key {
+                Value::Str(key) => Ok((key, value)),
+                _ => Err(wrong()),
+            })
+            .collect::<Result<Vec<_>, _>>(),
+        _ => Err(wrong()),
+    };
+    let mut inputs = Vec::new();
+    for (eid, attrs) in map(value)? {
+        for (port, values) in map(attrs)? {
+            inputs.push(PortInput { eid: eid.clone(), port, values: map(values)? });
+        }
+    }
+    Ok(inputs)
+}
+
