@@ -844,6 +844,16 @@ impl Core {
     #[inline]
     fn run_round(&self) -> bool {
         let mut some = false;
+        // all that the previous round sent is taken before any code of this one can send
+        let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
+        std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
+        let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
+        std::mem::swap(&mut active, &mut *self.active.borrow_mut());
+        for number in &active {
+            if let Some(class) = self.class(*number) {
+                class.seal();
+            }
+        }
         if !self.externals.borrow().is_empty() {
             some |= self.deliver_externals();
         }
@@ -854,20 +864,16 @@ impl Core {
                 self.wake_waiter(waiter);
             }
         }
-        if !self.replies.borrow().is_empty() {
+        if !replies.is_empty() {
             some = true;
-            let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
-            std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
             arrange(&mut replies, self.shuffle());
             for note in replies.drain(..) {
                 self.deliver_reply(&note);
             }
-            *self.spare_replies.borrow_mut() = replies;
         }
-        if !self.active.borrow().is_empty() {
+        *self.spare_replies.borrow_mut() = replies;
+        if !active.is_empty() {
             some = true;
-            let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
-            std::mem::swap(&mut active, &mut *self.active.borrow_mut());
             if self.config.shuffle.is_none() {
                 active.sort_unstable();
             } else if let Some(shuffle) = self.shuffle() {
@@ -878,8 +884,8 @@ impl Core {
                     class.deliver(self);
                 }
             }
-            *self.spare_active.borrow_mut() = active;
         }
+        *self.spare_active.borrow_mut() = active;
         if !self.ready.borrow().is_empty() {
             some = true;
             let mut ready = std::mem::take(&mut *self.spare_ready.borrow_mut());

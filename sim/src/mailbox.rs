@@ -172,7 +172,9 @@ pub(crate) struct Inbox<A: Actor> {
     starts: RefCell<Vec<u32>>,
     resumed: RefCell<Vec<u32>>,
     mail: RefCell<Vec<Mail<A>>>,
-    spare: RefCell<Vec<Mail<A>>>,
+    /// the same three, of the round that is being delivered
+    sealed: RefCell<(Vec<u32>, Vec<u32>)>,
+    arriving: RefCell<Vec<Mail<A>>>,
     values: RefCell<Values<Result<A::Reply, Fault>>>,
 }
 
@@ -207,7 +209,9 @@ impl<T> Values<T> {
 
 /// An inbox as the kernel sees it, without its types.
 pub(crate) trait Class: Any {
-    /// Hands out what arrived in the previous round.
+    /// Takes what was sent in the previous round: whatever is sent from now on arrives in the next one.
+    fn seal(&self);
+    /// Hands out what was taken.
     fn deliver(&self, core: &Core);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
@@ -241,7 +245,8 @@ impl<A: Actor> Inbox<A> {
             starts: RefCell::default(),
             resumed: RefCell::default(),
             mail: RefCell::default(),
-            spare: RefCell::default(),
+            sealed: RefCell::default(),
+            arriving: RefCell::default(),
             values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
         }
     }
@@ -381,14 +386,18 @@ impl<A: Actor> Inbox<A> {
 }
 
 impl<A: Actor> Class for Inbox<A> {
-    fn deliver(&self, core: &Core) {
+    fn seal(&self) {
+        std::mem::swap(&mut *self.mail.borrow_mut(), &mut *self.arriving.borrow_mut());
         let starts = std::mem::take(&mut *self.starts.borrow_mut());
+        *self.sealed.borrow_mut() = (starts, std::mem::take(&mut *self.resumed.borrow_mut()));
+    }
+
+    fn deliver(&self, core: &Core) {
+        let (starts, resumed) = std::mem::take(&mut *self.sealed.borrow_mut());
         for index in starts {
             self.start(core, index);
         }
-        let resumed = std::mem::take(&mut *self.resumed.borrow_mut());
-        let mut mail = std::mem::take(&mut *self.spare.borrow_mut());
-        std::mem::swap(&mut mail, &mut *self.mail.borrow_mut());
+        let mut mail = std::mem::take(&mut *self.arriving.borrow_mut());
         for index in resumed {
             let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
             // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
@@ -401,7 +410,7 @@ impl<A: Actor> Class for Inbox<A> {
         for mail in mail.drain(..) {
             self.hand_over(core, mail);
         }
-        *self.spare.borrow_mut() = mail;
+        *self.arriving.borrow_mut() = mail;
     }
 
     fn discard(&self, value: u32) {
@@ -469,7 +478,7 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn teardown(&self) {
-        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.spare.borrow_mut()));
+        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);
