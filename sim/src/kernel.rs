@@ -935,7 +935,12 @@ impl Core {
         });
         drop((wheel, tasks, ready));
         for waiter in fired {
-            self.wake_waiter(waiter);
+            if waiter & SIDE == 0 {
+                // a constructor is agents' code: it runs inside the round
+                self.wake_soon(waiter);
+            } else {
+                self.wake_waiter(waiter);
+            }
         }
         if self.observed.get() {
             let woken: Vec<u32> = self.ready.borrow().clone();

@@ -293,8 +293,15 @@ impl<A: Actor> Inbox<A> {
     fn start(&self, core: &Core, index: u32) {
         let Some(this) = self.this(index) else { return };
         let id = this.id();
-        let status = core.agents.borrow().meta[id.index()].status;
-        if status == Status::Running {
+        let has_state = this.try_with(|_| ()).is_some();
+        let runs = {
+            let status = &mut core.agents.borrow_mut().meta[id.index()].status;
+            if *status == Status::Down && has_state {
+                *status = Status::Running;
+            }
+            *status == Status::Running
+        };
+        if runs {
             core.observe(id, || What::Start);
             self.guarded(core, id, "start", || A::started(&this));
         }
