@@ -525,30 +525,35 @@ impl Core {
         let waker = waker::waker(key);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.task.set(outer);
-        self.polled(task, future, polled);
+        self.polled(key, future, polled);
     }
 
-    fn polled(&self, task: u32, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
-        match polled {
-            Ok(Poll::Pending) => {
-                let mut tasks = self.tasks.borrow_mut();
-                let slot = &mut tasks.slots[task as usize];
-                if slot.alive {
-                    slot.future = Some(future);
-                    return;
-                }
-                // its agent was stopped while it ran
-                drop(tasks);
-                drop(future);
+    fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
+        let (task, agent) = (key.task(), self.agent.get());
+        let label = {
+            let mut tasks = self.tasks.borrow_mut();
+            let slot = &mut tasks.slots[task as usize];
+            let alive = slot.alive && key.is_generation(slot.generation);
+            if alive && matches!(polled, Ok(Poll::Pending)) {
+                slot.future = Some(future);
+                return;
             }
-            done => {
-                if let Err(panic) = done {
-                    let (agent, label) = self.task_of(task);
-                    self.fail(agent, label, panic_text(&*panic));
-                }
-                drop(future);
-                self.end_task(task);
-            }
+            // it has ended, or its agent was stopped while it ran: then the slot may be another task's
+            alive.then_some(slot.label)
+        };
+        if let Err(panic) = polled {
+            self.fail(agent, label.unwrap_or(self.label.get()), panic_text(&*panic));
+        }
+        self.drop_as(agent, label.unwrap_or(self.label.get()), future);
+        if label.is_some() {
+            self.end_task(task);
+        }
+    }
+
+    /// Drops what belongs to an agent; a panic in there is a failure of that agent.
+    fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            self.fail(agent, label, panic_text(&*panic));
         }
     }
 
@@ -560,19 +565,19 @@ impl Core {
 
     /// Ends a task and lets what its timers have seen join the agent's fingerprint.
     pub(crate) fn end_task(&self, task: u32) {
-        let (agent, fingerprint, future) = {
+        let (agent, label, fingerprint, future) = {
             let mut tasks = self.tasks.borrow_mut();
             let slot = &tasks.slots[task as usize];
             if !slot.alive {
                 return;
             }
-            (slot.agent, slot.fingerprint, tasks.end(task))
+            (slot.agent, slot.label, slot.fingerprint, tasks.end(task))
         };
         if fingerprint != 0 {
             self.agents.borrow_mut().meta[agent.index()].fingerprint.join(fingerprint);
         }
         if future.is_some() {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            self.drop_as(agent, label, future);
         }
     }
 
@@ -590,8 +595,10 @@ impl Core {
     fn poll_task(&self, task: u32) {
         let (future, key, agent, label) = {
             let mut tasks = self.tasks.borrow_mut();
+            if !tasks.take_turn(task) {
+                return;
+            }
             let slot = &mut tasks.slots[task as usize];
-            slot.queued = false;
             if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
                 self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
                 return;
@@ -603,7 +610,7 @@ impl Core {
         self.begin(agent, task, label);
         let waker = waker::waker(key);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        self.polled(task, future, polled);
+        self.polled(key, future, polled);
         self.finish();
     }
 
@@ -926,6 +933,10 @@ impl Core {
                 return;
             }
             let slot = &mut tasks.slots[waiter as usize];
+            if !slot.alive {
+                // its sleep was dropped where no kernel runs
+                return;
+            }
             let at = u64::from(round) << 8 | tag as u64;
             slot.fingerprint = fold(slot.fingerprint ^ now.as_nanos() as u64, at ^ 0x8EBC_6AF0_9C88_C6E3) | 1;
             if !slot.queued {
