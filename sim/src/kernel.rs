@@ -534,30 +534,35 @@ impl Core {
         let waker = waker::waker(key);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.task.set(outer);
-        self.polled(task, future, polled);
+        self.polled(key, future, polled);
     }
 
-    fn polled(&self, task: u32, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
-        match polled {
-            Ok(Poll::Pending) => {
-                let mut tasks = self.tasks.borrow_mut();
-                let slot = &mut tasks.slots[task as usize];
-                if slot.alive {
-                    slot.future = Some(future);
-                    return;
-                }
-                // its agent was stopped while it ran
-                drop(tasks);
-                drop(future);
+    fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
+        let (task, agent) = (key.task(), self.agent.get());
+        let label = {
+            let mut tasks = self.tasks.borrow_mut();
+            let slot = &mut tasks.slots[task as usize];
+            let alive = slot.alive && key.is_generation(slot.generation);
+            if alive && matches!(polled, Ok(Poll::Pending)) {
+                slot.future = Some(future);
+                return;
             }
-            done => {
-                if let Err(panic) = done {
-                    let (agent, label) = self.task_of(task);
-                    self.fail(agent, label, panic_text(&*panic));
-                }
-                drop(future);
-                self.end_task(task);
-            }
+            // it has ended, or its agent was stopped while it ran: then the slot may be another task's
+            alive.then_some(slot.label)
+        };
+        if let Err(panic) = polled {
+            self.fail(agent, label.unwrap_or(self.label.get()), panic_text(&*panic));
+        }
+        self.drop_as(agent, label.unwrap_or(self.label.get()), future);
+        if label.is_some() {
+            self.end_task(task);
+        }
+    }
+
+    /// Drops what belongs to an agent; a panic in there is a failure of that agent.
+    fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            self.fail(agent, label, panic_text(&*panic));
         }
     }
 
@@ -568,9 +573,13 @@ impl Core {
 
     /// Ends a task and drops its future.
     pub(crate) fn end_task(&self, task: u32) {
-        let future = self.tasks.borrow_mut().end(task);
+        let (agent, label, future) = {
+            let mut tasks = self.tasks.borrow_mut();
+            let agent = tasks.slots[task as usize].agent;
+            (agent, tasks.label(task), tasks.end(task))
+        };
         if future.is_some() {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+            self.drop_as(agent, label, future);
         }
     }
 
@@ -588,8 +597,10 @@ impl Core {
     fn poll_task(&self, task: u32) {
         let (future, key, agent) = {
             let mut tasks = self.tasks.borrow_mut();
+            if !tasks.take_turn(task) {
+                return;
+            }
             let slot = &mut tasks.slots[task as usize];
-            slot.queued = false;
             if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
                 self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
                 return;
@@ -602,7 +613,7 @@ impl Core {
         self.activations.set(self.activations.get() + 1);
         let waker = waker::waker(key);
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        self.polled(task, future, polled);
+        self.polled(key, future, polled);
         self.finish();
     }
 
@@ -839,6 +850,16 @@ impl Core {
     #[inline]
     fn run_round(&self) -> bool {
         let mut some = false;
+        // all that the previous round sent is taken before any code of this one can send
+        let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
+        std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
+        let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
+        std::mem::swap(&mut active, &mut *self.active.borrow_mut());
+        for number in &active {
+            if let Some(class) = self.class(*number) {
+                class.seal();
+            }
+        }
         if !self.externals.borrow().is_empty() {
             some |= self.deliver_externals();
         }
@@ -849,20 +870,16 @@ impl Core {
                 self.wake_waiter(waiter);
             }
         }
-        if !self.replies.borrow().is_empty() {
+        if !replies.is_empty() {
             some = true;
-            let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
-            std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
             arrange(&mut replies, self.shuffle());
             for note in replies.drain(..) {
                 self.deliver_reply(&note);
             }
-            *self.spare_replies.borrow_mut() = replies;
         }
-        if !self.active.borrow().is_empty() {
+        *self.spare_replies.borrow_mut() = replies;
+        if !active.is_empty() {
             some = true;
-            let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
-            std::mem::swap(&mut active, &mut *self.active.borrow_mut());
             if self.config.shuffle.is_none() {
                 active.sort_unstable();
             } else if let Some(shuffle) = self.shuffle() {
@@ -873,8 +890,8 @@ impl Core {
                     class.deliver(self);
                 }
             }
-            *self.spare_active.borrow_mut() = active;
         }
+        *self.spare_active.borrow_mut() = active;
         if !self.ready.borrow().is_empty() {
             some = true;
             let mut ready = std::mem::take(&mut *self.spare_ready.borrow_mut());
@@ -917,6 +934,10 @@ impl Core {
                 return;
             }
             let slot = &mut tasks.slots[waiter as usize];
+            if !slot.alive {
+                // its sleep was dropped where no kernel runs
+                return;
+            }
             sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
             if !slot.queued {
                 slot.queued = true;
@@ -926,7 +947,12 @@ impl Core {
         drop((wheel, tasks, ready));
         self.timers_fired.set(sum);
         for waiter in fired {
-            self.wake_waiter(waiter);
+            if waiter & SIDE == 0 {
+                // a constructor is agents' code: it runs inside the round
+                self.wake_soon(waiter);
+            } else {
+                self.wake_waiter(waiter);
+            }
         }
         if self.observed.get() {
             let woken: Vec<u32> = self.ready.borrow().clone();

@@ -174,7 +174,9 @@ pub(crate) struct Inbox<A: Actor> {
     /// whether the kernel knows that there is something to deliver
     active: std::cell::Cell<bool>,
     mail: RefCell<Vec<Mail<A>>>,
-    spare: RefCell<Vec<Mail<A>>>,
+    /// the same three, of the round that is being delivered
+    sealed: RefCell<(Vec<u32>, Vec<u32>)>,
+    arriving: RefCell<Vec<Mail<A>>>,
     values: RefCell<Values<Result<A::Reply, Box<Fault>>>>,
 }
 
@@ -209,7 +211,9 @@ impl<T> Values<T> {
 
 /// An inbox as the kernel sees it, without its types.
 pub(crate) trait Class {
-    /// Hands out what arrived in the previous round.
+    /// Takes what was sent in the previous round: whatever is sent from now on arrives in the next one.
+    fn seal(&self);
+    /// Hands out what was taken.
     fn deliver(&self, core: &Core);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
@@ -243,7 +247,8 @@ impl<A: Actor> Inbox<A> {
             resumed: RefCell::default(),
             active: std::cell::Cell::new(false),
             mail: RefCell::default(),
-            spare: RefCell::default(),
+            sealed: RefCell::default(),
+            arriving: RefCell::default(),
             values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
         }
     }
@@ -290,8 +295,15 @@ impl<A: Actor> Inbox<A> {
     fn start(&self, core: &Core, index: u32) {
         let Some(this) = self.this(index) else { return };
         let id = this.id();
-        let status = core.agents.borrow().meta[id.index()].status;
-        if status == Status::Running {
+        let has_state = this.try_with(|_| ()).is_some();
+        let runs = {
+            let status = &mut core.agents.borrow_mut().meta[id.index()].status;
+            if *status == Status::Down && has_state {
+                *status = Status::Running;
+            }
+            *status == Status::Running
+        };
+        if runs {
             core.observe(id, || What::Start);
             self.guarded(core, id, "start", || A::started(&this));
         }
@@ -393,17 +405,19 @@ impl<A: Actor> Inbox<A> {
 }
 
 impl<A: Actor> Class for Inbox<A> {
-    fn deliver(&self, core: &Core) {
+    fn seal(&self) {
         self.active.set(false);
-        if !self.starts.borrow().is_empty() {
-            let starts = std::mem::take(&mut *self.starts.borrow_mut());
-            for index in starts {
-                self.start(core, index);
-            }
+        std::mem::swap(&mut *self.mail.borrow_mut(), &mut *self.arriving.borrow_mut());
+        let starts = std::mem::take(&mut *self.starts.borrow_mut());
+        *self.sealed.borrow_mut() = (starts, std::mem::take(&mut *self.resumed.borrow_mut()));
+    }
+
+    fn deliver(&self, core: &Core) {
+        let (starts, resumed) = std::mem::take(&mut *self.sealed.borrow_mut());
+        for index in starts {
+            self.start(core, index);
         }
-        let resumed = std::mem::take(&mut *self.resumed.borrow_mut());
-        let mut mail = std::mem::take(&mut *self.spare.borrow_mut());
-        std::mem::swap(&mut mail, &mut *self.mail.borrow_mut());
+        let mut mail = std::mem::take(&mut *self.arriving.borrow_mut());
         for index in resumed {
             let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
             // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
@@ -412,7 +426,7 @@ impl<A: Actor> Class for Inbox<A> {
         }
         arrange(&mut mail, core.shuffle());
         self.hand_over_all(core, mail.drain(..));
-        *self.spare.borrow_mut() = mail;
+        *self.arriving.borrow_mut() = mail;
     }
 
     fn discard(&self, value: u32) {
@@ -480,7 +494,7 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn teardown(&self) {
-        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.spare.borrow_mut()));
+        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);

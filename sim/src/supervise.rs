@@ -178,10 +178,8 @@ impl Core {
         }
         let built = self.acting_as(agent, "constructor", || class.rebuild(self, index));
         match built {
-            Some(Ok(())) => {
-                self.agents.borrow_mut().meta[agent.index()].status = Status::Running;
-                class.resume(self, index);
-            }
+            // it stays down until its first code runs, in the next round: mail of this round queues behind the older
+            Some(Ok(())) => class.resume(self, index),
             Some(Err(message)) => {
                 self.fail(agent, "constructor", message);
                 self.settle_failures();

@@ -8,9 +8,12 @@
 //! | waiting  | some     | no       | yes |
 //! | ready    | some     | yes      | yes |
 //! | polled   | none     | no, or yes when woken meanwhile | yes |
+//! | ended    | none     | yes: its entry in the run queue is still there | no |
 //! | free     | none     | no       | no |
 //!
-//! Contract: a slot's generation grows when its task ends, so a stale key names nobody. Futures are polled and dropped
+//! Contract: a slot's generation grows when its task ends, so a stale key names nobody. A run queue holds a slot once if
+//! and only if it is `queued`, and the slot of a task that ends in there is not reused before it comes up: the entry
+//! would run a stranger in the wrong round. Futures are polled and dropped
 //! by the kernel while no borrow of the slab is held.
 
 use std::future::Future;
@@ -90,12 +93,24 @@ impl Tasks {
             return None;
         }
         slot.alive = false;
-        slot.queued = false;
         slot.generation = slot.generation.wrapping_add(1);
         self.serves[task as usize] = CallRef::NONE;
-        self.free.push(task);
+        if !slot.queued {
+            self.free.push(task);
+        }
         self.alive -= 1;
         slot.future.take()
+    }
+
+    /// The run queue has come to this task; false if it has ended meanwhile.
+    #[inline]
+    pub(crate) fn take_turn(&mut self, task: u32) -> bool {
+        let slot = &mut self.slots[task as usize];
+        slot.queued = false;
+        if !slot.alive {
+            self.free.push(task);
+        }
+        slot.alive
     }
 
     pub(crate) fn alive(&self) -> usize {
