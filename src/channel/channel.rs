@@ -113,7 +113,24 @@ pub struct Counters {
     pub stray: u64,
 }
 
-/// One end of a connection. See the [module](self).
+/// One end of a connection, without the connection: bytes in and events out, requests and replies in and bytes out.
+///
+/// After every [`receive`](Channel::receive), call [`next`](Channel::next) until it yields nothing. Answer every
+/// [`Event::Request`] once. Every own request ends exactly once, with an [`Event::Answer`], unless it is forgotten.
+///
+/// ```
+/// use isochrone::channel::{Channel, Config, Event};
+/// use isochrone::codec::Value;
+///
+/// let (mut client, mut server) = (Channel::new(Config::default()), Channel::new(Config::default()));
+/// let asked = client.request(&Value::from("how much?"))?;
+/// server.receive(&std::mem::take(client.outgoing()));
+/// let Some(Event::Request { id, .. }) = server.next()? else { panic!() };
+/// server.reply(&id, &Value::from(1.5))?;
+/// client.receive(&std::mem::take(server.outgoing()));
+/// assert_eq!(client.next()?, Some(Event::Answer { request: asked, result: Ok(Value::from(1.5)) }));
+/// # Ok::<(), isochrone::channel::ChannelError>(())
+/// ```
 #[derive(Debug)]
 pub struct Channel {
     config: Config,
