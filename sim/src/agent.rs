@@ -123,7 +123,7 @@ impl Agents {
         };
         self.meta.push(Meta {
             identity: 0,
-            fingerprint: Fingerprint::default(),
+            fingerprint: Fingerprint::new(0),
             sequence: 0,
             index,
             creator,

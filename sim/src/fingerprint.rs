@@ -54,14 +54,18 @@ pub enum Tag {
     Send = 1,
     /// A message was received; the peer is its sender.
     Receive = 2,
-    /// A timer or a deadline fired.
+    /// A timer fired.
     Timer = 3,
     /// An external operation's result arrived.
     External = 4,
-    /// A port was given an input.
-    Input = 5,
-    /// A port gave an output.
-    Output = 6,
+    /// A port was written or read; the peer is the port.
+    Port = 5,
+    /// A call was answered; the peer is the caller.
+    Reply = 6,
+    /// An answer arrived; the peer is the callee.
+    Answer = 7,
+    /// A deadline fired.
+    Deadline = 8,
 }
 
 /// The running hash of one agent.

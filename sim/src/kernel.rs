@@ -548,7 +548,7 @@ impl Core {
                 return;
             }
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
-            alive.then_some(slot.label)
+            alive.then(|| tasks.label(task))
         };
         if let Err(panic) = polled {
             self.fail(agent, label.unwrap_or(self.label.get()), panic_text(&*panic));

@@ -14,7 +14,7 @@ mod order;
 pub mod random;
 mod supervise;
 mod task;
-mod time;
+pub mod time;
 mod timers;
 mod waits;
 mod waker;
@@ -32,5 +32,7 @@ pub use order::OrderKey;
 pub use random::Draw;
 pub use supervise::{Outcome, Policy, Report};
 pub use task::Label;
-pub use time::*;
+pub use time::{
+    DisplaySpan, Epoch, Tick, Time, TimeError, days, display_span, hours, micros, millis, minutes, nanos, parse_span, secs,
+};
 pub use timers::{Elapsed, Interval, Settled, Sleep, Timeout, timeout};

@@ -65,7 +65,7 @@ const fn fnv1a(bytes: &[u8]) -> u64 {
 /// The draws of one identity for one purpose, in order.
 ///
 /// ```
-/// use isochrone_sim::random::{Stream, identity_of, purpose_of};
+/// use isochrone_sim::random::{Draw, Stream, identity_of, purpose_of};
 /// let mut stream = Stream::new(7, identity_of("grid/house-3"), purpose_of("arrivals"));
 /// let first = stream.next_u64();
 /// assert!(stream.below(6) < 6);
@@ -98,20 +98,28 @@ impl Stream {
     pub const fn at(&self, n: u64) -> Stream {
         Stream { n, ..*self }
     }
+}
 
-    /// 64 random bits; one draw.
+impl Draw for Stream {
     #[inline]
-    pub const fn next_u64(&mut self) -> u64 {
+    fn next_u64(&mut self) -> u64 {
         let bits = draw(self.seed, self.identity, self.purpose, self.n);
         self.n = self.n.wrapping_add(1);
         bits
     }
+}
+
+/// What can be drawn from a source of random bits. How many bits a draw takes is part of its contract: no release changes
+/// a stream.
+pub trait Draw {
+    /// 64 random bits; one draw.
+    fn next_u64(&mut self) -> u64;
 
     /// An integer in `0..n`, all equally likely (Lemire's method); 0 if `n` is 0.
     ///
     /// One draw, or one more for every rejection, which are rarer than one in 2^64 / `n`.
     #[inline]
-    pub const fn below(&mut self, n: u64) -> u64 {
+    fn below(&mut self, n: u64) -> u64 {
         let mut wide = self.next_u64() as u128 * n as u128;
         if (wide as u64) < n {
             let least = n.wrapping_neg() % n;
@@ -124,7 +132,7 @@ impl Stream {
 
     /// A number in `[0, 1)`, a multiple of 2^-53; one draw.
     #[inline]
-    pub const fn uniform(&mut self) -> f64 {
+    fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
@@ -132,7 +140,7 @@ impl Stream {
     ///
     /// With `low` above `high` it lies between them all the same; where a bound is not finite, so may the answer.
     #[inline]
-    pub const fn range(&mut self, low: f64, high: f64) -> f64 {
+    fn range(&mut self, low: f64, high: f64) -> f64 {
         let u = self.uniform();
         // not low + u * (high - low), which overflows for bounds of opposite sign
         low * (1.0 - u) + high * u
@@ -140,26 +148,26 @@ impl Stream {
 
     /// True with probability `p`: never at or below 0 or for NaN, always from 1 on. One draw.
     #[inline]
-    pub const fn chance(&mut self, p: f64) -> bool {
+    fn chance(&mut self, p: f64) -> bool {
         self.uniform() < p
     }
 
     /// A normally distributed number with this mean and standard deviation; two draws (Box-Muller).
     ///
     /// The second value of the pair is thrown away, so that a draw depends on nothing but its number.
-    pub fn normal(&mut self, mean: f64, sd: f64) -> f64 {
+    fn normal(&mut self, mean: f64, sd: f64) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
         let angle = 2.0 * std::f64::consts::PI * self.uniform();
         mean + sd * (radius * libm::cos(angle))
     }
 
     /// An exponentially distributed number with this mean, as between arrivals; one draw.
-    pub fn exponential(&mut self, mean: f64) -> f64 {
+    fn exponential(&mut self, mean: f64) -> f64 {
         mean * -libm::log(1.0 - self.uniform())
     }
 
     /// Brings a slice into random order, all orders equally likely (Fisher-Yates).
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+    fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             let j = self.below(i as u64 + 1) as usize;
             items.swap(i, j);
@@ -167,7 +175,7 @@ impl Stream {
     }
 
     /// One element, all equally likely; `None`, and no draw, if there is none.
-    pub fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+    fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         if items.is_empty() { None } else { items.get(self.below(items.len() as u64) as usize) }
     }
 }

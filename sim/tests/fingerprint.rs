@@ -195,7 +195,7 @@ fn any_changed_bit_of_an_event_changes_the_fingerprint() {
     };
     let e: Event = (Tag::Send, 1_000, 2, 3, 4, 5);
     let mut prints = vec![print(&[]), print(&[e]), print(&[e, e]), print(&[e, e, e])];
-    for tag in [Tag::Receive, Tag::Timer, Tag::External, Tag::Input, Tag::Output] {
+    for tag in [Tag::Receive, Tag::Timer, Tag::External, Tag::Port, Tag::Reply] {
         prints.push(print(&[(tag, e.1, e.2, e.3, e.4, e.5)]));
         prints.push(print(&[e, (tag, e.1, e.2, e.3, e.4, e.5)]));
         prints.push(print(&[(tag, e.1, e.2, e.3, e.4, e.5), e]));

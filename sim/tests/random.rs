@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use isochrone_sim::random::{Stream, draw, identity_of, purpose_of};
+use isochrone_sim::random::{Draw, Stream, draw, identity_of, purpose_of};
 
 fn stream() -> Stream {
     Stream::new(42, identity_of("grid/house-3"), purpose_of("arrivals"))

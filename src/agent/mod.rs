@@ -15,7 +15,7 @@ use isochrone_sim::{Actor, Ctx, Ref};
 
 pub use container::Container;
 pub use call::{Call, Deadline, Invocation, Take};
-pub(crate) use call::from_fault;
+
 pub use every::{Body, every};
 pub use inputs::{BadInput, Inputs};
 pub use isochrone_sim::local;

@@ -186,13 +186,14 @@ async fn serve_mosaik(
         let any_inputs = app.offer.any_inputs.contains(&kind.name);
         (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))
     });
+    let models = models.collect();
     let given = params::parse(&args.common.params).map_err(Ended::Usage)?;
     let app = std::rc::Rc::new(app);
     let simulator = mosaik::Simulator {
         kind: args.kind.unwrap_or(app.offer.kind),
         api: args.api.unwrap_or(app.offer.api),
         mode: args.mode.unwrap_or(app.mode),
-        models: models.collect(),
+        models,
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
         config,

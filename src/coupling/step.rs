@@ -456,8 +456,12 @@ impl Coupling {
             self.reads += 1;
             let entity = &mut self.entities[*position];
             let name = entity.vtable.model.outputs[*port].name;
-            let error = |error| CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error };
-            let (value, stamp) = entity.read(kernel, *port, self.held).map_err(error)?;
+            let (value, stamp) = match entity.read(kernel, *port, self.held) {
+                Ok(read) => read,
+                Err(error) => {
+                    return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
+                }
+            };
             if let (Some(old), Some(new)) = (readings.stamp, stamp)
                 && old != new
             {

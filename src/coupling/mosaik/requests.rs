@@ -51,7 +51,7 @@ impl MosaikError {
                 MosaikError::new(&text(0), text(1))
             }
             Failure::Remote(other) => MosaikError::new("RemoteException", other.to_string()),
-            other => MosaikError::new("Disconnected", other.to_string()),
+            Failure::Closed(reason) => MosaikError::new("Disconnected", &*reason),
         }
     }
 }

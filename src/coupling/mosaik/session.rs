@@ -98,7 +98,7 @@ impl<'s> Session<'s> {
     }
 
     fn init(&mut self, args: Args, link: &Link) -> Result<Value, Refusal> {
-        let (positional, keyword) = args.into_parts();
+        let Args { positional, keyword, .. } = args;
         let sid = positional.first().and_then(Value::as_str).unwrap_or_default().to_string();
         let params = Value::Map(keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
         let resolution = params.get("time_resolution").and_then(Value::as_f64).unwrap_or(1.0);
@@ -129,11 +129,11 @@ impl<'s> Session<'s> {
 
 impl Run {
     fn create(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, keyword) = args.into_parts();
+        let Args { positional, keyword, .. } = args;
         let wrong = || refuse("TypeError", "create() takes a number and the name of a model");
         let count = positional.first().and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).ok_or_else(wrong)?;
         let model = positional.get(1).and_then(Value::as_str).ok_or_else(wrong)?;
-        let params = Args::from_parts(vec![], keyword);
+        let params = Args::new(vec![], keyword);
         let created = self.coupling.create(model, count, &params)?;
         // a child may be related to one that comes after it: all are known before any is described
         let children: Vec<_> = created.iter().map(|parent| self.adopt(*parent)).collect();
@@ -176,7 +176,7 @@ impl Run {
     }
 
     async fn step(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, _) = args.into_parts();
+        let Args { positional, .. } = args;
         let mut positional = positional.into_iter();
         let at = positional.next().and_then(|value| value.as_i64());
         let at = at.ok_or_else(|| refuse("TypeError", "step() takes a time that is a whole number"))?;
@@ -203,7 +203,7 @@ impl Run {
     }
 
     fn get_data(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, _) = args.into_parts();
+        let Args { positional, .. } = args;
         let wrong = || refuse("TypeError", "get_data() takes {entity: [attribute]}");
         let request = positional.first().and_then(Value::as_map).ok_or_else(wrong)?;
         let mut ports: Vec<(usize, usize)> = Vec::new();
