@@ -134,6 +134,7 @@ impl PayloadHasher {
     /// Mixes in one argument.
     #[inline]
     #[must_use]
+    #[allow(clippy::should_implement_trait)] // takes a reference to anything, which `+` could not
     pub fn add<T: Serialize + ?Sized>(mut self, argument: &T) -> PayloadHasher {
         if argument.serialize(Writer(&mut self)).is_err() {
             self.word(kind::FAILED, 0);
