@@ -196,6 +196,7 @@ async fn serve_mosaik(
         models,
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
+        log_steps: app.offer.log_steps,
         config,
         build: {
             let app = app.clone();
