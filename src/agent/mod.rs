@@ -12,6 +12,7 @@ mod proxy;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
+use serde::de::DeserializeOwned;
 
 pub use container::Container;
 pub use call::{Call, Deadline, Invocation, Take};
@@ -25,7 +26,7 @@ pub(crate) use vtable::Answer;
 pub use vtable::Vtable;
 
 use crate::codec::Value;
-use crate::rpc::{Args, CallError};
+use crate::rpc::{Args, Bound, CallError};
 
 /// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
 pub trait Agent: Actor {
@@ -70,4 +71,10 @@ pub trait Agent: Actor {
 
     /// The hash of what [`output`](Agent::output) would give, for outputs that are state.
     fn output_hash(&mut self, port: usize) -> u64;
+}
+
+/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
+#[doc(hidden)]
+pub fn required<T: DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
+    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
 }
