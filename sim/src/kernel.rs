@@ -1205,7 +1205,8 @@ impl Core {
         self.observed.set(false);
         let observer = self.observer.borrow_mut().take();
         drop(observer);
-        for task in self.tasks.borrow().all() {
+        let tasks = self.tasks.borrow().all();
+        for task in tasks {
             self.end_task(task);
         }
         let injections = std::mem::take(&mut *self.injections.borrow_mut());

@@ -61,10 +61,6 @@ impl<'s> Session<'s> {
         Session { simulator, interrupt, run: None, fatal: None }
     }
 
-    /// The agents, once mosaik has said `init`.
-    pub(crate) fn coupling(&self) -> Option<&Coupling> {
-        self.run.as_ref().map(|run| &run.coupling)
-    }
 
     /// Ends the run and hands out the agents, for the summary.
     pub(crate) fn into_coupling(self) -> Option<Coupling> {
