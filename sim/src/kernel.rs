@@ -176,6 +176,15 @@ struct Sides {
     free: Vec<u32>,
 }
 
+/// Replaces a waiter whose number has been given back: it may soon be somebody else's.
+fn stand_in(waiters: &RefCell<Vec<u32>>, old: u32, new: u32) {
+    if old != new
+        && let Some(waiter) = waiters.borrow_mut().iter_mut().find(|waiter| **waiter == old)
+    {
+        *waiter = new;
+    }
+}
+
 type Injection = Box<dyn FnOnce(&Core)>;
 
 /// What all parts of a kernel share. Public only inside the crate; [`Kernel`] owns it.
@@ -529,8 +538,8 @@ impl Core {
     }
 
     fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
-        let (task, agent) = (key.task(), self.agent.get());
-        let label = {
+        let task = key.task();
+        let running = {
             let mut tasks = self.tasks.borrow_mut();
             let slot = &mut tasks.slots[task as usize];
             let alive = slot.alive && key.is_generation(slot.generation);
@@ -539,13 +548,14 @@ impl Core {
                 return;
             }
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
-            alive.then_some(slot.label)
+            alive.then_some((slot.agent, slot.label))
         };
+        let (agent, label) = running.unwrap_or((self.agent.get(), self.label.get()));
         if let Err(panic) = polled {
-            self.fail(agent, label.unwrap_or(self.label.get()), panic_text(&*panic));
+            self.fail(agent, label, panic_text(&*panic));
         }
-        self.drop_as(agent, label.unwrap_or(self.label.get()), future);
-        if label.is_some() {
+        self.drop_as(agent, label, future);
+        if running.is_some() {
             self.end_task(task);
         }
     }
@@ -677,9 +687,10 @@ impl Core {
 
     fn take_side(&self, waiter: u32) -> Option<Waker> {
         let mut sides = self.sides.borrow_mut();
-        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take();
+        // once: a slot that were free twice would have two owners
+        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take()?;
         sides.free.push(waiter & !SIDE);
-        waker
+        Some(waker)
     }
 
     /// The number under which the owner of this waker can be woken: the task itself for our own wakers.
@@ -739,10 +750,20 @@ impl Core {
         self.soon.borrow_mut().push(waiter);
     }
 
+    /// Another waiter stands in for one that is to be woken in the next round.
+    pub(crate) fn wake_soon_as(&self, old: u32, new: u32) {
+        stand_in(&self.soon, old, new);
+    }
+
     /// Registers a waiter for the moment when this instant is quiet; the number to compare in [`Core::settlings`].
     pub(crate) fn settle(&self, waiter: u32) -> u64 {
         self.settled.borrow_mut().push(waiter);
         self.settlings.get()
+    }
+
+    /// Another waiter stands in for one that was registered.
+    pub(crate) fn settle_as(&self, old: u32, new: u32) {
+        stand_in(&self.settled, old, new);
     }
 
     pub(crate) fn settlings(&self) -> u64 {
@@ -775,7 +796,7 @@ impl Core {
     pub(crate) fn schedule_restart(&self, agent: AgentId, at: Time) {
         if at <= self.now.get() {
             self.wake_soon(agent.ordinal() | RESTART);
-        } else {
+        } else if at < Time::MAX {
             self.timers.borrow_mut().insert(wheel_key(at), agent.ordinal() | RESTART);
         }
     }
@@ -906,6 +927,9 @@ impl Core {
             *self.spare_ready.borrow_mut() = ready;
         }
         if some {
+            if self.round.get() == 0 {
+                self.instants.set(self.instants.get() + 1);
+            }
             self.round.set(self.round.get().saturating_add(1));
             self.spent.set(self.spent.get() + 1);
         }
@@ -917,7 +941,6 @@ impl Core {
             self.now.set(time);
             self.round.set(0);
             self.spent.set(0);
-            self.instants.set(self.instants.get() + 1);
         }
     }
 
@@ -980,7 +1003,7 @@ impl Core {
         let mut busy: Vec<Involved> = Vec::new();
         let classes: Vec<_> = self.classes.borrow().iter().cloned().collect();
         for class in classes {
-            for (to, from, label) in class.pending() {
+            for (to, from, label) in class.pending(self) {
                 busy.push(Involved {
                     agent: self.path(to),
                     what: format!("is to receive `{label}` from {}", self.path(from)),
@@ -1002,14 +1025,17 @@ impl Core {
         SimError::Livelock { time: self.now.get(), rounds: self.spent.get(), busy }
     }
 
-    /// The time of the earliest event that has not happened yet.
-    fn next_event(&self) -> Option<Time> {
-        let work = !self.active.borrow().is_empty()
+    /// Whether the next round of this instant has anything to do.
+    fn is_busy(&self) -> bool {
+        !self.active.borrow().is_empty()
             || !self.ready.borrow().is_empty()
             || !self.replies.borrow().is_empty()
             || !self.soon.borrow().is_empty()
-            || !self.settled.borrow().is_empty();
-        if work {
+    }
+
+    /// The time of the earliest event that has not happened yet.
+    fn next_event(&self) -> Option<Time> {
+        if self.is_busy() || !self.settled.borrow().is_empty() {
             return Some(self.now.get());
         }
         let timer = self.timers.borrow().next().map(wheel_time);
@@ -1020,8 +1046,9 @@ impl Core {
     /// Brings the earliest timer or deadline at or before the horizon to firing.
     #[inline]
     fn fire_next(&self, horizon: Time) -> bool {
-        let horizon = wheel_key(horizon);
-        let bound = self.deadlines.borrow().lower_bound();
+        // what the clock has jumped over is due now, timers before deadlines
+        let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
+        let bound = self.deadlines.borrow().lower_bound().map(|bound| bound.max(now));
         let first = self.timers.borrow_mut().ready(bound.map_or(horizon, |bound| bound.min(horizon)));
         if let Ok(at) = first {
             self.move_to(wheel_time(at));
@@ -1032,7 +1059,7 @@ impl Core {
             return false;
         }
         // a deadline may be near: its exact time decides, and a timer of the same instant goes first
-        let Some(deadline) = self.deadlines.borrow().next() else { return false };
+        let Some(deadline) = self.deadlines.borrow().next().map(|at| at.max(now)) else { return false };
         let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
         if let Ok(at) = timer {
             self.move_to(wheel_time(at));
@@ -1094,6 +1121,9 @@ impl Core {
             return Err(SimError::Past { now: self.now.get(), asked: limit });
         }
         self.admit_wakes();
+        if self.now.get() <= horizon {
+            self.admit_injections();
+        }
         let mut left = budget;
         // before the limit of an exclusive turn lies nothing, if the clock stands there already
         while self.now.get() <= horizon {
@@ -1107,7 +1137,7 @@ impl Core {
             if !self.externals.borrow().is_empty() && self.is_blocked() {
                 return Ok(Progress::Blocked);
             }
-            if self.spent.get() >= self.config.livelock {
+            if self.spent.get() >= self.config.livelock && self.is_busy() {
                 let error = self.livelock();
                 self.spent.set(0);
                 return Err(error);
@@ -1156,8 +1186,7 @@ impl Core {
         if self.resume_settled() {
             return true;
         }
-        let due = self.deadlines.borrow().next() == Some(wheel_key(now));
-        if due && self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
+        if self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
             self.fire(&self.deadlines, Tag::Deadline);
             return true;
         }
@@ -1175,6 +1204,8 @@ impl Core {
                     return true;
                 }
                 self.move_to(input);
+                // inputs are the first of the instant, in the same round as the results that are due
+                self.admit_injections();
                 true
             }
             _ => self.fire_next(horizon),
@@ -1190,7 +1221,11 @@ impl Core {
             return None;
         }
         let injection = injections.keys().next().map(|(time, _)| *time);
-        let external = if self.config.realtime { None } else { externals.earliest() };
+        let external = if self.config.realtime {
+            externals.has_results().then_some(self.now.get())
+        } else {
+            externals.earliest()
+        };
         [injection, external].into_iter().flatten().min()
     }
 

@@ -228,7 +228,7 @@ pub(crate) trait Class: Any {
     /// Callers' tasks whose calls queue behind a locked agent.
     fn queued_callers(&self, core: &Core, index: u32) -> Vec<u32>;
     /// Who gets what next: for the livelock report.
-    fn pending(&self) -> Vec<(AgentId, AgentId, Label)>;
+    fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)>;
     /// Drops everything, inside the kernel.
     fn teardown(&self);
     fn as_any(&self) -> &dyn Any;
@@ -480,8 +480,18 @@ impl<A: Actor> Class for Inbox<A> {
         waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
     }
 
-    fn pending(&self) -> Vec<(AgentId, AgentId, Label)> {
-        self.mail.borrow().iter().take(32).map(|m| (m.to, m.from, A::label(&m.message))).collect()
+    fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
+        let label = |mail: &Mail<A>| (mail.to, mail.from, A::label(&mail.message));
+        let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
+        let cells = self.cells.borrow();
+        for index in self.resumed.borrow().iter().take(32) {
+            pending.extend(cells[*index as usize].waiting.borrow().iter().flat_map(|queue| queue.iter()).take(32).map(label));
+        }
+        for index in self.starts.borrow().iter().take(32) {
+            let id = cells[*index as usize].ctx.id();
+            pending.push((id, core.agents.borrow().meta[id.index()].creator, "start"));
+        }
+        pending
     }
 
     fn teardown(&self) {
@@ -631,7 +641,7 @@ impl<A: Actor> Future for Call<A> {
                 let Some(message) = message.take() else { return Poll::Ready(Err(Fault::NoKernel)) };
                 let sent = current::try_with(|core| {
                     let waiter = core.waiter(cx.waker());
-                    post(core, me.to, message, Some(waiter))
+                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
                 });
                 match sent {
                     Some(Ok(call)) => {

@@ -7,10 +7,10 @@
 //! |---------|---------|
 //! | `New`   | not polled yet; the time is fixed already |
 //! | `Armed` | in the wheel |
-//! | `Due`   | its time was not in the future: it resumes in the next round |
+//! | `Due`   | its time was not in the future: it resumes in the round after this one |
 //! | `Done`  | resumed |
 //!
-//! Contract: a sleep resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
+//! Contract: a sleep until [`Time::MAX`], the end of time, never resumes. Any other resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
 //! reason; a deadline in the phase of deadlines.
 
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::wheel::TimerId;
 enum State {
     New,
     Armed(TimerId),
-    Due,
+    Due { round: u32, waiter: u32 },
     Done,
 }
 
@@ -75,12 +75,14 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
         current::with(|core| match me.state {
+            State::New if me.when == Time::MAX => Poll::Pending,
             State::New => {
                 let waiter = core.waiter(cx.waker());
                 // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
                 if me.when <= core.now() && !me.deadline {
                     core.wake_soon(waiter);
-                    me.state = State::Due;
+                    me.when = core.now();
+                    me.state = State::Due { round: core.round(), waiter };
                 } else {
                     let when = me.when.max(core.now());
                     me.when = when;
@@ -102,7 +104,14 @@ impl Future for Sleep {
                 }
                 Poll::Pending
             }
-            State::Due | State::Done => {
+            // polled again in its own round, for another reason
+            State::Due { round, waiter } if (core.now(), core.round()) <= (me.when, round) => {
+                let new = core.renew_waiter(waiter, cx.waker());
+                core.wake_soon_as(waiter, new);
+                me.state = State::Due { round, waiter: new };
+                Poll::Pending
+            }
+            State::Due { .. } | State::Done => {
                 me.state = State::Done;
                 Poll::Ready(())
             }
@@ -210,7 +219,8 @@ impl Interval {
 #[derive(Debug, Default)]
 #[must_use = "it does nothing until it is awaited"]
 pub struct Settled {
-    since: Option<u64>,
+    /// how often instants had settled when this began, and who waits
+    since: Option<(u64, u32)>,
 }
 
 impl Future for Settled {
@@ -218,12 +228,16 @@ impl Future for Settled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         current::with(|core| match self.since {
-            Some(since) if core.settlings() > since => Poll::Ready(()),
-            // polled for another reason: the first registration stands
-            Some(_) => Poll::Pending,
+            Some((since, _)) if core.settlings() > since => Poll::Ready(()),
+            Some((since, old)) => {
+                let waiter = core.renew_waiter(old, cx.waker());
+                core.settle_as(old, waiter);
+                self.since = Some((since, waiter));
+                Poll::Pending
+            }
             None => {
                 let waiter = core.waiter(cx.waker());
-                self.since = Some(core.settle(waiter));
+                self.since = Some((core.settle(waiter), waiter));
                 Poll::Pending
             }
         })
