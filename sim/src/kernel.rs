@@ -170,10 +170,32 @@ impl Ordered for ReplyNote {
     }
 }
 
+/// A waker that is not ours, and the task that waits through it.
+struct Side {
+    waker: Waker,
+    task: u32,
+}
+
 #[derive(Default)]
 struct Sides {
-    wakers: Vec<Option<Waker>>,
+    wakers: Vec<Option<Side>>,
     free: Vec<u32>,
+}
+
+/// A turn is on until this is dropped.
+struct Turning<'c>(&'c Cell<bool>);
+
+impl<'c> Turning<'c> {
+    fn new(turning: &'c Cell<bool>) -> Self {
+        turning.set(true);
+        Turning(turning)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 /// Replaces a waiter whose number has been given back: it may soon be somebody else's.
@@ -234,6 +256,8 @@ pub(crate) struct Core {
     fatal: RefCell<Option<SimError>>,
     /// something among failures, fatal needs attention after this agent's code
     alarm: Cell<bool>,
+    /// a turn is on: agents' code may run
+    turning: Cell<bool>,
     pub(crate) shared: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     tracking: Cell<bool>,
     touched: RefCell<Vec<AgentId>>,
@@ -325,8 +349,7 @@ impl Core {
         self.agent.set(AgentId::OUTSIDE);
         self.task.set(NO_TASK);
         if self.alarm.get() {
-            self.settle_stops();
-            self.settle_failures();
+            self.settle_alarm();
         }
     }
 
@@ -341,7 +364,8 @@ impl Core {
     }
 
     pub(crate) fn rest_alarm(&self) {
-        self.alarm.set(self.fatal.borrow().is_some());
+        let more = !self.failures.borrow().is_empty() || !self.stops.borrow().is_empty();
+        self.alarm.set(more || self.fatal.borrow().is_some());
     }
 
     /// Runs code as an agent's, inside other code.
@@ -561,7 +585,7 @@ impl Core {
     }
 
     /// Drops what belongs to an agent; a panic in there is a failure of that agent.
-    fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
+    pub(crate) fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             self.fail(agent, label, panic_text(&*panic));
         }
@@ -680,12 +704,12 @@ impl Core {
         if waiter & SIDE == 0 {
             return self.restart(AgentId::new(waiter & !RESTART));
         }
-        if let Some(waker) = self.take_side(waiter) {
-            waker.wake();
+        if let Some(side) = self.take_side(waiter) {
+            side.waker.wake();
         }
     }
 
-    fn take_side(&self, waiter: u32) -> Option<Waker> {
+    fn take_side(&self, waiter: u32) -> Option<Side> {
         let mut sides = self.sides.borrow_mut();
         // once: a slot that were free twice would have two owners
         let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take()?;
@@ -704,14 +728,15 @@ impl Core {
 
     #[cold]
     fn side(&self, waker: Waker) -> u32 {
+        let side = Side { waker, task: self.task.get() };
         let mut sides = self.sides.borrow_mut();
         match sides.free.pop() {
             Some(slot) => {
-                sides.wakers[slot as usize] = Some(waker);
+                sides.wakers[slot as usize] = Some(side);
                 slot | SIDE
             }
             None => {
-                sides.wakers.push(Some(waker));
+                sides.wakers.push(Some(side));
                 (sides.wakers.len() as u32 - 1) | SIDE
             }
         }
@@ -728,7 +753,7 @@ impl Core {
         let kept = old & SIDE != 0 && old != NO_TASK && {
             let sides = self.sides.borrow();
             let known = sides.wakers.get((old & !SIDE) as usize);
-            known.is_some_and(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)))
+            known.is_some_and(|known| known.as_ref().is_some_and(|known| known.waker.will_wake(waker)))
         };
         if kept {
             return old;
@@ -844,6 +869,7 @@ impl Core {
             }
             None => {
                 self.late.set(self.late.get() + 1);
+                self.observe(note.to, || What::Late { from: note.from, sequence: note.sequence });
                 if let Some(class) = self.class(note.class) {
                     class.discard(note.value);
                 }
@@ -950,24 +976,28 @@ impl Core {
         let mut wheel = wheel.borrow_mut();
         let mut tasks = self.tasks.borrow_mut();
         let mut ready = self.ready.borrow_mut();
+        let sides = self.sides.borrow();
+        let at = u64::from(round) << 8 | tag as u64;
         wheel.fire(|waiter| {
+            let mut task = waiter;
             if waiter & (SIDE | RESTART) != 0 {
                 fired.push(waiter);
-                return;
+                let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
+                let Some(Some(side)) = side else { return };
+                task = side.task;
             }
-            let slot = &mut tasks.slots[waiter as usize];
+            let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
             if !slot.alive {
                 // its sleep was dropped where no kernel runs
                 return;
             }
-            let at = u64::from(round) << 8 | tag as u64;
             slot.fingerprint = fold(slot.fingerprint ^ now.as_nanos() as u64, at ^ 0x8EBC_6AF0_9C88_C6E3) | 1;
-            if !slot.queued {
+            if task == waiter &&  !slot.queued {
                 slot.queued = true;
                 ready.push(waiter);
             }
         });
-        drop((wheel, tasks, ready));
+        drop((wheel, tasks, ready, sides));
         for waiter in fired {
             if waiter & SIDE == 0 {
                 // a constructor is agents' code: it runs inside the round
@@ -1128,8 +1158,7 @@ impl Core {
         // before the limit of an exclusive turn lies nothing, if the clock stands there already
         while self.now.get() <= horizon {
             if self.alarm.get() {
-                self.settle_stops();
-                self.settle_failures();
+                self.settle_alarm();
                 if let Some(error) = self.fatal.borrow_mut().take() {
                     return Err(error);
                 }
@@ -1249,8 +1278,15 @@ impl Core {
         self.observed.set(false);
         let observer = self.observer.borrow_mut().take();
         drop(observer);
-        for task in self.tasks.borrow().all() {
-            self.end_task_quietly(task);
+        // what is dropped may start tasks; after so many times it will not stop
+        for _ in 0..1_000 {
+            let tasks = self.tasks.borrow().all();
+            if tasks.is_empty() {
+                break;
+            }
+            for task in tasks {
+                self.end_task_quietly(task);
+            }
         }
         let injections = std::mem::take(&mut *self.injections.borrow_mut());
         drop(injections);
@@ -1340,6 +1376,7 @@ impl Kernel {
                 escalated: RefCell::default(),
                 fatal: RefCell::default(),
                 alarm: Cell::new(false),
+                turning: Cell::new(false),
                 shared: RefCell::default(),
                 tracking: Cell::new(false),
                 touched: RefCell::default(),
@@ -1457,7 +1494,11 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
         let _entered = Entered::new(&self.core);
+        let _turning = Turning::new(&self.core.turning);
         loop {
             match self.core.turn(limit, inclusive, budget)? {
                 Progress::More if budget == u32::MAX => {}

@@ -40,6 +40,8 @@ pub struct Sleep {
     when: Time,
     state: State,
     deadline: bool,
+    /// whose wheel it is armed in
+    kernel: u16,
 }
 
 impl fmt::Debug for Sleep {
@@ -51,11 +53,11 @@ impl fmt::Debug for Sleep {
 impl Sleep {
     #[inline]
     pub(crate) fn until(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: false }
+        Sleep { when, state: State::New, deadline: false, kernel: 0 }
     }
 
     fn deadline(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: true }
+        Sleep { when, state: State::New, deadline: true, kernel: 0 }
     }
 
     /// When it resumes.
@@ -87,7 +89,7 @@ impl Future for Sleep {
                     let when = me.when.max(core.now());
                     me.when = when;
                     let timer = me.wheel(core).borrow_mut().insert(wheel_key(when), waiter);
-                    me.state = State::Armed(timer);
+                    (me.state, me.kernel) = (State::Armed(timer), core.id());
                 }
                 Poll::Pending
             }
@@ -125,7 +127,8 @@ impl Drop for Sleep {
         if let State::Armed(timer) = self.state {
             current::try_with(|core| {
                 let mut wheel = self.wheel(core).borrow_mut();
-                if wheel.is_live(timer) {
+                // inside another kernel the number would be a stranger's timer
+                if core.id() == self.kernel && wheel.is_live(timer) {
                     let waiter = wheel.payload(timer);
                     wheel.cancel(wheel_key(self.when), timer);
                     drop(wheel);
