@@ -288,7 +288,12 @@ impl State {
         let (time, round) = sent.at;
         let next = event.round.checked_sub(1) == Some(round);
         if time != event.time || !(next || sent.between && event.round == round) {
-            self.wrong(event, &format!("it was sent at {time} in round {round}, and arrives in the next round or not at all"));
+            self.wrong(
+                event,
+                &format!(
+                    "it was sent at {time} in round {round}, and arrives in the next round or not at all"
+                ),
+            );
         }
     }
 
@@ -402,12 +407,15 @@ mod tests {
         finds(false, "sender's own order", sent((2, 1), (2, 0)));
         finds(true, "outside comes first", sent((2, 0), (OUT, 0)));
         let replies = |shuffle| {
-            check(shuffle, [
-                (0, 0, 2, reply(0, 0)),
-                (0, 0, 1, reply(0, 0)),
-                (0, 1, 0, answer(2, 0)),
-                (0, 1, 0, answer(1, 0)),
-            ])
+            check(
+                shuffle,
+                [
+                    (0, 0, 2, reply(0, 0)),
+                    (0, 0, 1, reply(0, 0)),
+                    (0, 1, 0, answer(2, 0)),
+                    (0, 1, 0, answer(1, 0)),
+                ],
+            )
         };
         assert_eq!((replies(false).len(), replies(true).len()), (1, 0));
     }
@@ -415,22 +423,36 @@ mod tests {
     #[test]
     fn held_messages_that_are_overtaken_are_found() {
         let start = || {
-            let sends = [(0, 0, 1, send(0, 0)), (0, 0, 1, send(0, 1)), (0, 1, 0, held(1, 0)), (0, 1, 0, held(1, 1))];
+            let sends =
+                [(0, 0, 1, send(0, 0)), (0, 0, 1, send(0, 1)), (0, 1, 0, held(1, 0)), (0, 1, 0, held(1, 1))];
             sends.into_iter()
         };
         finds(true, "waited longer", start().chain([(5, 0, 0, receive(1, 1))]));
         let overtaken = [(5, 0, 1, send(0, 2)), (5, 1, 0, receive(1, 2))];
         finds(true, "go first", start().chain(overtaken));
         // held once more when it is tried, it stays in its place
-        let again = [(5, 0, 0, held(1, 0)), (5, 0, 0, held(1, 1)), (6, 0, 0, receive(1, 0)), (6, 0, 0, receive(1, 1))];
+        let again = [
+            (5, 0, 0, held(1, 0)),
+            (5, 0, 0, held(1, 1)),
+            (6, 0, 0, receive(1, 0)),
+            (6, 0, 0, receive(1, 1)),
+        ];
         assert_eq!(check(true, start().chain(again)), Vec::<String>::new());
     }
 
     #[test]
     fn a_timer_that_fires_while_mail_is_on_its_way_is_found() {
         let on = "on their way";
-        finds(false, on, [(0, 0, 1, send(0, 0)), (0, 1, 2, What::Timer { label: "t" }), (0, 1, 0, receive(1, 0))]);
-        finds(false, on, [(0, 0, 1, reply(0, 0)), (0, 1, 2, What::Deadline { label: "t" }), (0, 1, 0, answer(1, 0))]);
+        finds(
+            false,
+            on,
+            [(0, 0, 1, send(0, 0)), (0, 1, 2, What::Timer { label: "t" }), (0, 1, 0, receive(1, 0))],
+        );
+        finds(
+            false,
+            on,
+            [(0, 0, 1, reply(0, 0)), (0, 1, 2, What::Deadline { label: "t" }), (0, 1, 0, answer(1, 0))],
+        );
     }
 
     #[test]

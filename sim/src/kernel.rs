@@ -791,6 +791,24 @@ impl Core {
         stand_in(&self.settled, old, new);
     }
 
+    /// Nobody waits under this number for the instant to settle any more: it would wake a stranger.
+    pub(crate) fn forget_settled(&self, waiter: u32) {
+        self.forget(&self.settled, waiter);
+    }
+
+    /// The same for the next round.
+    pub(crate) fn forget_soon(&self, waiter: u32) {
+        self.forget(&self.soon, waiter);
+    }
+
+    fn forget(&self, waiters: &RefCell<Vec<u32>>, waiter: u32) {
+        let place = waiters.borrow().iter().rposition(|other| *other == waiter);
+        if let Some(place) = place {
+            waiters.borrow_mut().remove(place);
+            self.release_waiter(waiter);
+        }
+    }
+
     pub(crate) fn settlings(&self) -> u64 {
         self.settlings.get()
     }

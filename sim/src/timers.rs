@@ -84,7 +84,7 @@ impl Future for Sleep {
                 if me.when <= core.now() && !me.deadline {
                     core.wake_soon(waiter);
                     me.when = core.now();
-                    me.state = State::Due { round: core.round(), waiter };
+                    (me.state, me.kernel) = (State::Due { round: core.round(), waiter }, core.id());
                 } else {
                     let when = me.when.max(core.now());
                     me.when = when;
@@ -124,6 +124,9 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
+        if let State::Due { waiter, .. } = self.state {
+            current::try_with(|core| if core.id() == self.kernel { core.forget_soon(waiter) });
+        }
         if let State::Armed(timer) = self.state {
             current::try_with(|core| {
                 let mut wheel = self.wheel(core).borrow_mut();
@@ -222,8 +225,16 @@ impl Interval {
 #[derive(Debug, Default)]
 #[must_use = "it does nothing until it is awaited"]
 pub struct Settled {
-    /// how often instants had settled when this began, and who waits
-    since: Option<(u64, u32)>,
+    /// how often instants had settled when this began, who waits, and in which kernel
+    since: Option<(u64, u32, u16)>,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        if let Some((since, waiter, kernel)) = self.since {
+            current::try_with(|core| if core.id() == kernel && core.settlings() == since { core.forget_settled(waiter) });
+        }
+    }
 }
 
 impl Future for Settled {
@@ -231,16 +242,16 @@ impl Future for Settled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         current::with(|core| match self.since {
-            Some((since, _)) if core.settlings() > since => Poll::Ready(()),
-            Some((since, old)) => {
+            Some((since, ..)) if core.settlings() > since => Poll::Ready(()),
+            Some((since, old, kernel)) => {
                 let waiter = core.renew_waiter(old, cx.waker());
                 core.settle_as(old, waiter);
-                self.since = Some((since, waiter));
+                self.since = Some((since, waiter, kernel));
                 Poll::Pending
             }
             None => {
                 let waiter = core.waiter(cx.waker());
-                self.since = Some((core.settle(waiter), waiter));
+                self.since = Some((core.settle(waiter), waiter, core.id()));
                 Poll::Pending
             }
         })
