@@ -65,7 +65,8 @@ pub mod prelude {
     pub use std::time::Duration;
 
     pub use isochrone_sim::{
-        Config, Ctx, Draw, Elapsed, Policy, Task, This, Time, days, hours, micros, millis, minutes, nanos, secs,
+        Config, Ctx, Draw, Elapsed, Policy, Task, This, Time, days, hours, micros, millis, minutes, nanos,
+        secs,
     };
 
     pub use crate::agent;

@@ -1,7 +1,10 @@
 //! `#[agent]` makes of one impl block what its agents are called by, from near and far.
 use isochrone::prelude::*;
 #[derive(Default)]
-struct House { load_kw: f64, ticks: u32 }
+struct House {
+    load_kw: f64,
+    ticks: u32,
+}
 #[agent]
 impl House {
     /// Sets the load.
@@ -12,14 +15,27 @@ impl House {
         Ok(self.load_kw)
     }
     #[expose]
-    async fn bid(this: This<Self>, price: f64) -> f64 { this.sleep(secs(2)).await; this.with(|me| me.load_kw) * price }
+    async fn bid(this: This<Self>, price: f64) -> f64 {
+        this.sleep(secs(2)).await;
+        this.with(|me| me.load_kw) * price
+    }
     #[expose]
-    async fn excl(&mut self, cx: &Ctx) -> f64 { cx.sleep(secs(1)).await; self.load_kw }
+    async fn excl(&mut self, cx: &Ctx) -> f64 {
+        cx.sleep(secs(1)).await;
+        self.load_kw
+    }
     #[every(minutes = 15)]
-    fn plan(&mut self) { self.ticks += 1; }
+    fn plan(&mut self) {
+        self.ticks += 1;
+    }
     #[input]
-    fn voltage(&mut self, vm: Inputs<f64>) { self.load_kw = vm.sum() }
-    #[output] fn p_mw(&self) -> f64 { self.load_kw }
+    fn voltage(&mut self, vm: Inputs<f64>) {
+        self.load_kw = vm.sum()
+    }
+    #[output]
+    fn p_mw(&self) -> f64 {
+        self.load_kw
+    }
 }
 #[test]
 fn x() {

@@ -4,8 +4,8 @@ use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
 use syn::{
-    Attribute, Expr, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments, PathSegment,
-    ReturnType, Type,
+    Attribute, Expr, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments,
+    PathSegment, ReturnType, Type,
 };
 
 use crate::Errors;
@@ -173,7 +173,10 @@ pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -
         generics.where_clause.as_ref().map(ToTokens::to_token_stream),
     ];
     if let Some(generic) = generic.into_iter().flatten().next() {
-        errors.add(generic, "an agent's type has no generics, for it is found by its name; wrap the concrete type you need");
+        errors.add(
+            generic,
+            "an agent's type has no generics, for it is found by its name; wrap the concrete type you need",
+        );
         return None;
     }
     let ident = segment.ident;
@@ -256,7 +259,9 @@ fn read_method(function: &mut ImplItemFn, me: &Type, errors: &mut Errors) -> Met
     let output = match &sig.output {
         ReturnType::Default => Output::Value(syn::parse_quote!(())),
         ReturnType::Type(_, ty) => match last(ty) {
-            Some(segment) if segment.ident == "Result" => Output::Result(first_type(segment).map(|ty| outside(ty, me))),
+            Some(segment) if segment.ident == "Result" => {
+                Output::Result(first_type(segment).map(|ty| outside(ty, me)))
+            }
             _ => Output::Value(outside(ty, me)),
         },
     };

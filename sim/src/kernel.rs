@@ -432,7 +432,8 @@ impl Core {
 
     #[cold]
     fn tell(&self, agent: AgentId, what: What) {
-        let event = Event { time: self.now.get(), round: self.round.get(), agent, key: self.key(agent), what };
+        let event =
+            Event { time: self.now.get(), round: self.round.get(), agent, key: self.key(agent), what };
         // taken out meanwhile: an observer is user code
         let observer = self.observer.borrow_mut().take();
         if let Some(mut observer) = observer {
@@ -476,7 +477,11 @@ impl Core {
     }
 
     #[inline]
-    pub(crate) fn with_class_of<A: Actor, R>(&self, agent: AgentId, f: impl FnOnce(&Inbox<A>) -> R) -> Option<R> {
+    pub(crate) fn with_class_of<A: Actor, R>(
+        &self,
+        agent: AgentId,
+        f: impl FnOnce(&Inbox<A>) -> R,
+    ) -> Option<R> {
         let class = self.agents.borrow().meta.get(agent.index())?.class;
         self.with_class::<A, R>(class, f)
     }
@@ -565,7 +570,8 @@ impl Core {
         let key = TaskKey::new(self.id, self.tasks.borrow().slots[task as usize].generation, task);
         let outer = self.task.replace(task);
         let waker = waker::waker(key);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.task.set(outer);
         self.polled(key, future, polled);
     }
@@ -621,7 +627,10 @@ impl Core {
     /// Ends a task of somebody's choice, if it is still that one.
     pub(crate) fn cancel_task(&self, key: TaskKey) {
         let ours = self.tasks.borrow().slots.get(key.task() as usize).is_some_and(|slot| {
-            slot.alive && key.kernel() == self.id && key.is_generation(slot.generation) && slot.future.is_some()
+            slot.alive
+                && key.kernel() == self.id
+                && key.is_generation(slot.generation)
+                && slot.future.is_some()
         });
         if ours {
             self.end_task(key.task());
@@ -647,7 +656,8 @@ impl Core {
         self.begin(agent, task, "");
         self.activations.set(self.activations.get() + 1);
         let waker = waker::waker(key);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
         self.polled(key, future, polled);
         self.finish();
     }
@@ -904,7 +914,11 @@ impl Core {
                 note.hash,
             );
         }
-        self.observe(note.to, || What::Answer { from: self.key(note.from), sequence: note.sequence, hash: note.hash });
+        self.observe(note.to, || What::Answer {
+            from: self.key(note.from),
+            sequence: note.sequence,
+            hash: note.hash,
+        });
         self.wake_waiter(waiter);
     }
 }
@@ -990,7 +1004,10 @@ impl Core {
 
     fn fire(&self, wheel: &RefCell<Wheel>, tag: Tag) {
         // which agent, when, and in which round: no order among them is left to remember, so they are summed at once
-        let at = fold(self.now.get().as_nanos() as u64 ^ 0xE703_7ED1_A0B4_28DB, u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62);
+        let at = fold(
+            self.now.get().as_nanos() as u64 ^ 0xE703_7ED1_A0B4_28DB,
+            u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62,
+        );
         let mut sum = self.timers_fired.get();
         let mut fired = Vec::new();
         let mut wheel = wheel.borrow_mut();
@@ -1030,7 +1047,10 @@ impl Core {
             let woken: Vec<u32> = self.ready.borrow().clone();
             for task in woken {
                 let (agent, label) = self.task_of(task);
-                self.tell(agent, if tag == Tag::Timer { What::Timer { label } } else { What::Deadline { label } });
+                self.tell(
+                    agent,
+                    if tag == Tag::Timer { What::Timer { label } } else { What::Deadline { label } },
+                );
             }
         }
     }
@@ -1038,9 +1058,10 @@ impl Core {
     /// Judges the wakes that came from outside since the last turn.
     fn admit_wakes(&self) {
         for key in self.injector.take() {
-            let known = self.tasks.borrow().slots.get(key.task() as usize).and_then(|slot| {
-                (slot.alive && key.is_generation(slot.generation)).then_some(slot.agent)
-            });
+            let known =
+                self.tasks.borrow().slots.get(key.task() as usize).and_then(|slot| {
+                    (slot.alive && key.is_generation(slot.generation)).then_some(slot.agent)
+                });
             let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
                 Some(_) if self.config.realtime => self.wake_from_code(key),
@@ -1063,7 +1084,10 @@ impl Core {
         }
         for note in self.replies.borrow().iter().take(32) {
             let from = self.path(note.from);
-            busy.push(Involved { agent: self.path(note.to), what: format!("is to receive a reply from {from}") });
+            busy.push(Involved {
+                agent: self.path(note.to),
+                what: format!("is to receive a reply from {from}"),
+            });
         }
         for task in self.ready.borrow().iter().take(32) {
             let (agent, label) = self.task_of(*task);
@@ -1166,7 +1190,8 @@ impl Core {
     }
 
     fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
-        let stop = if inclusive { Some(limit) } else { limit.checked_sub(std::time::Duration::from_nanos(1)) };
+        let stop =
+            if inclusive { Some(limit) } else { limit.checked_sub(std::time::Duration::from_nanos(1)) };
         let Some(horizon) = stop else { return Ok(Progress::Quiet { next: self.next_event() }) };
         if limit < self.now.get() {
             return Err(SimError::Past { now: self.now.get(), asked: limit });
@@ -1281,7 +1306,10 @@ impl Core {
 
     fn fingerprint(&self) -> u64 {
         let agents = self.agents.borrow();
-        agents.meta.iter().fold(self.timers_fired.get(), |sum, meta| sum.wrapping_add(meta.fingerprint.finalise()))
+        agents
+            .meta
+            .iter()
+            .fold(self.timers_fired.get(), |sum, meta| sum.wrapping_add(meta.fingerprint.finalise()))
     }
 
     fn teardown(&self) {
@@ -1334,8 +1362,8 @@ impl Kernel {
     /// # Errors
     /// When 65,535 kernels are alive in this process.
     pub fn new(config: Config) -> Result<Self, SimError> {
-        let (id, injector) =
-            current::register().ok_or_else(|| SimError::Limit("a process holds at most 65,535 kernels".into()))?;
+        let (id, injector) = current::register()
+            .ok_or_else(|| SimError::Limit("a process holds at most 65,535 kernels".into()))?;
         let start = config.start;
         // time zero lies half-way through the keys, and a cursor never goes back
         let wheels = (Wheel::starting_at(wheel_key(start)), Wheel::starting_at(wheel_key(start)));

@@ -35,6 +35,7 @@ pub use random::Draw;
 pub use supervise::{Outcome, Policy, Report};
 pub use task::Label;
 pub use time::{
-    DisplaySpan, Epoch, Tick, Time, TimeError, days, display_span, hours, micros, millis, minutes, nanos, parse_span, secs,
+    DisplaySpan, Epoch, Tick, Time, TimeError, days, display_span, hours, micros, millis, minutes, nanos,
+    parse_span, secs,
 };
 pub use timers::{Elapsed, Interval, Settled, Sleep, Timeout, timeout};

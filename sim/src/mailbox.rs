@@ -141,6 +141,7 @@ impl<A: Actor> Ref<A> {
 pub(crate) struct Cell<A: Actor> {
     pub(crate) ctx: Ctx,
     pub(crate) state: RefCell<Option<A>>,
+    #[allow(clippy::box_collection, reason = "8 bytes an agent: hardly any of a million ever queues")]
     waiting: RefCell<Option<Box<VecDeque<Mail<A>>>>>,
 }
 
@@ -386,7 +387,9 @@ impl<A: Actor> Inbox<A> {
     fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Box<Fault>) {
         core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
         if mail.call.is_none() {
-            core.count_dead_letter(|| format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to)));
+            core.count_dead_letter(|| {
+                format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to))
+            });
         } else {
             self.reply(core, mail.to, mail.from, mail.call, Err(fault));
         }
@@ -394,7 +397,14 @@ impl<A: Actor> Inbox<A> {
 
     /// Puts a reply on its way: it arrives in the next round.
     #[inline]
-    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Box<Fault>>) {
+    fn reply(
+        &self,
+        core: &Core,
+        from: AgentId,
+        to: AgentId,
+        call: CallRef,
+        value: Result<A::Reply, Box<Fault>>,
+    ) {
         let hash = match &value {
             Ok(reply) => A::reply_hash(reply),
             Err(fault) => fault.hash(),
@@ -472,7 +482,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn resume(&self, core: &Core, index: u32) {
-        let waiting = self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
+        let waiting =
+            self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
         if waiting {
             self.activate(core);
             self.resumed.borrow_mut().push(index);
@@ -484,7 +495,11 @@ impl<A: Actor> Class for Inbox<A> {
         let Some(cell) = cells.get(index as usize) else { return Vec::new() };
         let waiting = cell.waiting.borrow();
         let mut calls = core.calls.borrow_mut();
-        waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
+        waiting
+            .iter()
+            .flat_map(|queue| queue.iter())
+            .filter_map(|mail| Some(calls.get(mail.call)?.task))
+            .collect()
     }
 
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
@@ -492,7 +507,15 @@ impl<A: Actor> Class for Inbox<A> {
         let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
         let cells = self.cells.borrow();
         for index in self.resumed.borrow().iter().take(32) {
-            pending.extend(cells[*index as usize].waiting.borrow().iter().flat_map(|queue| queue.iter()).take(32).map(label));
+            pending.extend(
+                cells[*index as usize]
+                    .waiting
+                    .borrow()
+                    .iter()
+                    .flat_map(|queue| queue.iter())
+                    .take(32)
+                    .map(label),
+            );
         }
         for index in self.starts.borrow().iter().take(32) {
             let id = cells[*index as usize].ctx.id();
@@ -502,7 +525,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn teardown(&self) {
-        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
+        let mail =
+            (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);
@@ -569,11 +593,13 @@ impl<A: Actor> ReplyTo<A> {
         let call = self.call;
         if !call.is_none() {
             // inside another kernel the numbers would mean others
-            current::try_with(|core| core.id() == self.kernel && {
-                core.with_class_of::<A, _>(self.callee, |inbox| {
-                    inbox.reply(core, self.callee, self.caller, call, value);
-                });
-                true
+            current::try_with(|core| {
+                core.id() == self.kernel && {
+                    core.with_class_of::<A, _>(self.callee, |inbox| {
+                        inbox.reply(core, self.callee, self.caller, call, value);
+                    });
+                    true
+                }
             });
             // only now: if hashing the value panics, the call still ends, as abandoned
             self.call = CallRef::NONE;
@@ -585,7 +611,9 @@ impl<A: Actor> Drop for ReplyTo<A> {
     #[inline]
     fn drop(&mut self) {
         if !self.call.is_none() {
-            let fault = current::try_with(|core| (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call)));
+            let fault = current::try_with(|core| {
+                (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call))
+            });
             if let Some(Some(fault)) = fault {
                 self.finish(Err(fault));
             }
@@ -646,7 +674,9 @@ impl<A: Actor> Future for Call<A> {
         let me = &mut *self;
         match &mut me.state {
             Sending::New(message) => {
-                let Some(message) = message.take() else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
+                let Some(message) = message.take() else {
+                    return Poll::Ready(Err(Box::new(Fault::NoKernel)));
+                };
                 let sent = current::try_with(|core| {
                     let waiter = core.waiter(cx.waker());
                     post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
@@ -658,14 +688,19 @@ impl<A: Actor> Future for Call<A> {
                     }
                     failed => {
                         me.state = Sending::Done;
-                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or_else(|| Box::new(Fault::NoKernel))))
+                        Poll::Ready(Err(failed
+                            .and_then(Result::err)
+                            .unwrap_or_else(|| Box::new(Fault::NoKernel))))
                     }
                 }
             }
             Sending::Sent(call) => {
                 let call = *call;
                 let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
-                match current::try_with(ours).flatten().unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel)))) {
+                match current::try_with(ours)
+                    .flatten()
+                    .unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))))
+                {
                     Poll::Ready(value) => {
                         me.state = Sending::Done;
                         Poll::Ready(value)

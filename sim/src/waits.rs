@@ -66,7 +66,13 @@ impl Core {
     }
 
     /// `a.bid -> b.flexibility -> a.set`: from the holder of the lock to the call that would wait for it.
-    fn name_cycle(&self, reached: &[(u32, Option<usize>)], end: usize, to: AgentId, label: &str) -> Vec<String> {
+    fn name_cycle(
+        &self,
+        reached: &[(u32, Option<usize>)],
+        end: usize,
+        to: AgentId,
+        label: &str,
+    ) -> Vec<String> {
         let mut names = Vec::new();
         let mut at = Some(end);
         while let Some(index) = at {
@@ -86,7 +92,11 @@ impl Core {
         let calls = self.calls.borrow();
         let open = calls.unanswered().into_iter();
         open.map(|head| Involved {
-            agent: if head.caller == AgentId::OUTSIDE { "a caller outside".into() } else { self.path(head.caller) },
+            agent: if head.caller == AgentId::OUTSIDE {
+                "a caller outside".into()
+            } else {
+                self.path(head.caller)
+            },
             what: format!("waits for `{}` of {} since {}", head.label, self.path(head.callee), head.since),
         })
         .collect()

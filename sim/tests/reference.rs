@@ -1012,6 +1012,7 @@ fn compare(kernel: &Story, world: &Story, program: &Program) -> Result<(), TestC
 
 /// 500, or `PROPTEST_CASES`.
 fn cases() -> u32 {
+    #[allow(clippy::disallowed_methods, reason = "how many cases, not which")]
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500)
 }
 

@@ -94,7 +94,10 @@ fn messages(agent: &Agent, names: &Names) -> TokenStream {
 
 /// The methods that messages lead to.
 fn received(agent: &Agent) -> impl Iterator<Item = &Method> {
-    agent.methods.iter().filter(|method| method.is(Key::Expose) || method.is(Key::Input) || method.is(Key::Step))
+    agent
+        .methods
+        .iter()
+        .filter(|method| method.is(Key::Expose) || method.is(Key::Input) || method.is(Key::Step))
 }
 
 /// One line for each type that travels, where an error about it points at the type.
@@ -144,7 +147,9 @@ impl Lines {
 
 /// A local for each argument; errors about it point at the argument's type.
 fn locals(method: &Method) -> Vec<Ident> {
-    let local = |(index, ty): (usize, &Type)| Ident::new(&format!("a{index}"), Span::mixed_site().located_at(ty.span()));
+    let local = |(index, ty): (usize, &Type)| {
+        Ident::new(&format!("a{index}"), Span::mixed_site().located_at(ty.span()))
+    };
     method.args.iter().map(|arg| &arg.ty).enumerate().map(local).collect()
 }
 
@@ -217,5 +222,6 @@ fn text(ty: &Type) -> String {
 
 /// FNV-1a, for constants that must be the same in every build.
 fn name_hash(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    name.bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
