@@ -16,7 +16,7 @@ mod proxy;
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Type};
@@ -195,24 +195,40 @@ fn or_fail(method: &Method, this: &TokenStream, call: &TokenStream, then: &Token
 
 /// A type as its author would write it.
 fn text(ty: &Type) -> String {
-    const TIGHT_BEFORE: &[&str] = &["<", ">", "::", ",", ";", ")", "]", "(", "[", ">>", ".", "?"];
-    const TIGHT_AFTER: &[&str] = &["<", "::", "(", "[", "&", "!", "*", "?"];
-    let mut text = String::new();
-    let mut tight = true;
-    let spaced = ["<", ">", "::", ",", ";", "(", ")", "[", "]", "&", "->"];
-    let mut source = ty.to_token_stream().to_string();
-    source = source.replace("->", "\u{0}");
-    for token in spaced.iter().filter(|token| **token != "->") {
-        source = source.replace(token, &format!(" {token} "));
-    }
-    for word in source.replace('\u{0}', " -> ").split_whitespace() {
-        if !tight && !TIGHT_BEFORE.contains(&word) {
-            text.push(' ');
+    fn write(text: &mut String, tokens: TokenStream) {
+        let mut after_word = false;
+        for token in tokens {
+            let word = matches!(token, TokenTree::Ident(_) | TokenTree::Literal(_));
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        Delimiter::Parenthesis => ("(", ")"),
+                        Delimiter::Bracket => ("[", "]"),
+                        Delimiter::Brace => ("{", "}"),
+                        Delimiter::None => ("", ""),
+                    };
+                    text.push_str(open);
+                    write(text, group.stream());
+                    text.push_str(close);
+                }
+                TokenTree::Punct(punct) => match punct.as_char() {
+                    mark @ (',' | ';') => text.extend([mark, ' ']),
+                    mark @ ('+' | '=') => text.extend([' ', mark, ' ']),
+                    '-' => text.push_str(" -"),
+                    '>' if text.ends_with(" -") => text.push_str("> "),
+                    mark => text.push(mark),
+                },
+                word => {
+                    text.push_str(if after_word { " " } else { "" });
+                    text.push_str(&word.to_string());
+                }
+            }
+            after_word = word;
         }
-        text.push_str(word);
-        tight = TIGHT_AFTER.contains(&word);
     }
-    text
+    let mut text = String::new();
+    write(&mut text, ty.to_token_stream());
+    text.trim_end().into()
 }
 
 /// FNV-1a, for constants that must be the same in every build.
