@@ -1,5 +1,12 @@
 //! `#[agent]` makes of one impl block all that its agents are called by, from near and far.
-#![deny(nonstandard_style, unused, unreachable_pub, private_interfaces, missing_debug_implementations, deprecated)]
+#![deny(
+    nonstandard_style,
+    unused,
+    unreachable_pub,
+    private_interfaces,
+    missing_debug_implementations,
+    deprecated
+)]
 
 use std::cell::RefCell;
 use std::fmt;
@@ -24,11 +31,18 @@ fn at(seconds: u64) -> Time {
 }
 
 /// Calls a method as a caller from outside does, and lets time go on to `until`.
-fn call_until<A: Agent>(kernel: &Kernel, to: Ref<A>, until: Time, method: &str, args: Args) -> Result<Value, CallError> {
+fn call_until<A: Agent>(
+    kernel: &Kernel,
+    to: Ref<A>,
+    until: Time,
+    method: &str,
+    args: Args,
+) -> Result<Value, CallError> {
     let message = kernel.enter(|| A::decode(method, args))?;
     let mut asked = kernel.ask(to, message);
     kernel.run_until(until).unwrap();
-    let answer = kernel.answer(&mut asked).unwrap_or_else(|| panic!("`{method}` was not answered until {until}"));
+    let answer =
+        kernel.answer(&mut asked).unwrap_or_else(|| panic!("`{method}` was not answered until {until}"));
     kernel.enter(|| A::encode(answer.map_err(|fault| CallError::new(fault.kind(), fault.to_string()))?))
 }
 
@@ -217,7 +231,10 @@ fn arguments_arrive_as_python_passes_them() {
     let refused = refused::<House>;
     assert_eq!(refused("set", no_args()), "TypeError: set() missing 1 required positional argument: 'kw'");
     let surplus = no_args().arg(1).arg(2).arg(3);
-    assert_eq!(refused("set", surplus), "TypeError: set() takes from 1 to 2 positional arguments but 3 were given");
+    assert_eq!(
+        refused("set", surplus),
+        "TypeError: set() takes from 1 to 2 positional arguments but 3 were given"
+    );
     let unknown = no_args().arg(1).kwarg("volume", 11);
     assert_eq!(refused("set", unknown), "TypeError: set() got an unexpected keyword argument 'volume'");
     let doubled = no_args().arg(1).kwarg("kw", 1);
@@ -318,7 +335,12 @@ fn the_model_says_what_can_be_called() {
 fn messages_hash_by_method_and_arguments_and_replies_by_result() {
     let hash = House::message_hash;
     assert_eq!(hash(&HouseMessage::set(1.0, 2.0)), hash(&HouseMessage::set(1.0, 2.0)));
-    let messages = [HouseMessage::set(1.0, 2.0), HouseMessage::set(2.0, 1.0), HouseMessage::load(), HouseMessage::panics()];
+    let messages = [
+        HouseMessage::set(1.0, 2.0),
+        HouseMessage::set(2.0, 1.0),
+        HouseMessage::load(),
+        HouseMessage::panics(),
+    ];
     let mut hashes: Vec<_> = messages.iter().map(hash).collect();
     hashes.extend([
         House::reply_hash(&HouseReply::load(Ok(1.0))),
@@ -432,7 +454,10 @@ fn proxies_travel_as_arguments_and_results() {
 
 #[test]
 fn proxies_are_small_and_go_anywhere() {
-    fn anywhere<T: Copy + Send + Sync + PartialEq + fmt::Debug + Serialize + for<'a> Deserialize<'a> + 'static>() {}
+    fn anywhere<
+        T: Copy + Send + Sync + PartialEq + fmt::Debug + Serialize + for<'a> Deserialize<'a> + 'static,
+    >() {
+    }
     anywhere::<HouseProxy>();
     anywhere::<Proxy>();
     assert_eq!(size_of::<HouseProxy>(), 8);
@@ -638,7 +663,12 @@ fn source<T: Serialize>(name: &str, value: T) -> (String, Value) {
     (name.into(), to_value(&value).unwrap())
 }
 
-fn write(kernel: &Kernel, to: Ref<Battery>, port: &str, values: Vec<(String, Value)>) -> Result<(), BadInput> {
+fn write(
+    kernel: &Kernel,
+    to: Ref<Battery>,
+    port: &str,
+    values: Vec<(String, Value)>,
+) -> Result<(), BadInput> {
     let message = Battery::input(Battery::MODEL.input(port).unwrap(), values)?;
     kernel.enter(|| to.call(message).send());
     kernel.run_until(kernel.now()).unwrap();
@@ -658,7 +688,10 @@ fn inputs_arrive_sorted_by_source_and_errors_are_failures() {
     assert_eq!(read(&kernel, battery, "pong"), to_value(&["grid 1 at 0s", "pv 2 at 0s"]).unwrap());
     assert_eq!(read(&kernel, battery, "pong"), to_value(&[""; 0]).unwrap(), "reading takes events out");
     write(&kernel, battery, "power", vec![source("sun", 1000.0)]).unwrap();
-    assert_eq!(kernel.reports()[0].to_string(), "agent b failed at 0s in `power`: 1003 kW are too much (stopped)");
+    assert_eq!(
+        kernel.reports()[0].to_string(),
+        "agent b failed at 0s in `power`: 1003 kW are too much (stopped)"
+    );
 }
 
 #[test]
@@ -711,8 +744,12 @@ fn the_model_says_which_ports_there_are() {
     let model = Battery::MODEL;
     assert_eq!((model.name, model.eid, model.step), ("LiIon", "bat_{n}", true));
     let inputs: Vec<_> = model.inputs.iter().map(|port| (port.name, port.trigger, port.doc)).collect();
-    let expected =
-        [("power", false, "The power that sources want."), ("volts", true, ""), ("later", false, ""), ("alone", false, "")];
+    let expected = [
+        ("power", false, "The power that sources want."),
+        ("volts", true, ""),
+        ("later", false, ""),
+        ("alone", false, ""),
+    ];
     assert_eq!(inputs, expected);
     let outputs: Vec<_> = model.outputs.iter().map(|port| (port.name, port.kind)).collect();
     let expected = [
