@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Ident, LitInt, LitStr, Meta, Token};
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token};
 
 use crate::Errors;
 
@@ -196,10 +196,10 @@ fn period(input: ParseStream<'_>) -> syn::Result<Period> {
             return Err(syn::Error::new_spanned(&unit, format!("periods are given in {known}")));
         };
         input.parse::<Token![=]>()?;
-        let Ok(count) = input.parse::<LitInt>() else {
-            return Err(
-                input.error("a period is given in whole numbers; use a smaller unit for parts of one")
-            );
+        let count: Expr = input.parse()?;
+        let Expr::Lit(ExprLit { lit: Lit::Int(count), .. }) = count else {
+            let message = "a period is given in whole numbers; use a smaller unit for parts of one";
+            return Err(syn::Error::new_spanned(count, message));
         };
         nanos = count
             .base10_parse::<u64>()
@@ -251,7 +251,7 @@ fn doc_line(attr: &Attribute) -> Option<String> {
     let Meta::NameValue(pair) = &attr.meta else { return None };
     let Expr::Lit(literal) = &pair.value else { return None };
     match &literal.lit {
-        syn::Lit::Str(text) if pair.path.is_ident("doc") => {
+        Lit::Str(text) if pair.path.is_ident("doc") => {
             let text = text.value();
             Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
         }

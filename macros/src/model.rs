@@ -1,8 +1,9 @@
 //! What the user wrote, as methods with roles.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{
     Attribute, Expr, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments,
     PathSegment, ReturnType, Type,
@@ -91,6 +92,14 @@ impl Method {
     /// Whether it reads events, which are taken out by reading.
     pub(crate) fn is_event(&self) -> bool {
         self.role(Key::Output).is_some_and(|role| role.flag("event"))
+    }
+
+    /// Where its result is written.
+    pub(crate) fn result(&self) -> Span {
+        match &self.sig.output {
+            ReturnType::Default => self.ident.span(),
+            ReturnType::Type(_, ty) => ty.span(),
+        }
     }
 
     /// The type of its result when all is well.

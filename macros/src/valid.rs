@@ -66,8 +66,7 @@ impl Verdict<'_> {
         if let Some(token) = &sig.unsafety {
             self.refuse(token, format_args!("`{name}` is called from outside, so it must not be `unsafe`"));
         }
-        let cfg =
-            method.attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"));
+        let cfg = method.attrs.iter().find(|attr| attr.path().is_ident("cfg"));
         if let Some(attr) = cfg {
             self.refuse(
                 attr,

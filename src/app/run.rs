@@ -200,6 +200,7 @@ async fn serve_mosaik(
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
         log_steps: app.offer.log_steps,
+        initial_event: args.initial_event,
         config,
         build: {
             let app = app.clone();

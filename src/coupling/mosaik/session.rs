@@ -78,7 +78,7 @@ impl<'s> Session<'s> {
         };
         let result = match path.as_str() {
             "create" => run.create(args),
-            "setup_done" => run.setup_done(simulator.kind).await,
+            "setup_done" => run.setup_done(simulator).await,
             "step" => run.step(args).await,
             "get_data" => run.get_data(args),
             name => match simulator.extra.get(name) {
@@ -175,14 +175,14 @@ impl Run {
         Value::Map(entries)
     }
 
-    async fn setup_done(&mut self, kind: Kind) -> Result<Value, Refusal> {
+    async fn setup_done(&mut self, simulator: &Simulator) -> Result<Value, Refusal> {
         let next = self.coupling.start().await?;
         match next {
-            Some(next) if kind == Kind::EventBased => Err(refuse(
+            Some(next) if simulator.kind == Kind::EventBased && !simulator.initial_event => Err(refuse(
                 "SimulationError",
                 format!(
                     "an agent has an event at {next}, but mosaik will not step this simulator: declare hybrid or call \
-                     `world.set_initial_event`"
+                     `world.set_initial_event` (and say --initial-event)"
                 ),
             )),
             _ => Ok(Value::Null),

@@ -134,6 +134,9 @@ pub struct Simulator {
     pub extra: BTreeMap<String, Extra>,
     /// Replaces entries of the description, model by model: `{"models": {"House": {"any_inputs": true}}}`.
     pub overrides: Option<Value>,
+    /// Whether the scenario calls `world.set_initial_event`, which mosaik does not tell: without it an event-based
+    /// simulator whose agents have something to do at first would never be stepped, and says so.
+    pub initial_event: bool,
     /// Whether all steps are kept, for [`StepLog`].
     pub log_steps: bool,
     /// What the kernel of a run is made with.
