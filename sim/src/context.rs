@@ -22,8 +22,9 @@ use chrono::{DateTime, Utc};
 use pin_project::pin_project;
 
 use crate::agent::{AgentId, NameError, Status};
+use crate::core::Core;
 use crate::current;
-use crate::kernel::{Core, CreateError};
+use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;

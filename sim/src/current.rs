@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::kernel::Core;
+use crate::core::Core;
 use crate::waker::TaskKey;
 
 /// Wakes that came from outside the kernel, and whom to tell that there are some.

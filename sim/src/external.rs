@@ -25,9 +25,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::agent::AgentId;
+use crate::core::Core;
 use crate::current;
 use crate::fingerprint::{Tag, payload_hash};
-use crate::kernel::Core;
 use crate::observe::What;
 use crate::supervise::panic_text;
 use crate::time::Time;

@@ -44,10 +44,10 @@
 //! | file | mechanism |
 //! |------|-----------|
 //! | `time`, `wheel`, `timers` | time as integers; the timer wheel; what waits: sleep, timeout, interval, settled |
-//! | `kernel` | rounds, phases, instants; the contract of a driver |
-//! | `mailbox`, `call`, `order` | typed messages; calls in flight; the order of delivery |
+//! | `kernel`, `instant` | the contract of a driver; rounds, phases, instants |
+//! | `mailbox`, `call`, `reply`, `order` | typed messages; calls in flight and their replies; the order of delivery |
 //! | `agent`, `context`, `local` | identity and life; the handle agents' code holds; the kernel of this thread |
-//! | `task`, `waker`, `current` | futures in a slab; a waker that is an integer; which kernel runs here |
+//! | `task`, `waiter`, `waker`, `current` | futures in a slab; who is to be woken; a waker that is an integer; which kernel runs here |
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
 //! | `external` | calls that leave the simulated world |
 //! | `random`, `fingerprint` | streams by counter; the running hash of a run |
@@ -56,21 +56,26 @@
 mod agent;
 mod call;
 mod check;
+mod config;
 mod context;
+mod core;
 mod current;
 mod error;
 mod external;
 pub mod fingerprint;
+mod instant;
 mod kernel;
 pub mod local;
 mod mailbox;
 mod observe;
 mod order;
 pub mod random;
+mod reply;
 mod supervise;
 mod task;
 pub mod time;
 mod timers;
+mod waiter;
 mod waits;
 mod waker;
 pub mod wheel;
@@ -78,10 +83,12 @@ pub mod wheel;
 pub use agent::{AgentId, NameError, Status};
 pub use call::Fault;
 pub use check::OrderCheck;
+pub use config::{Config, Counts, Progress};
 pub use context::{Ctx, Random, Task, TaskResult, This};
+pub use core::homeless_messages;
 pub use error::{Involved, SimError};
 pub use external::{External, ExternalId, Outcome as ExternalOutcome, Started};
-pub use kernel::{Config, Counts, CreateError, Kernel, Progress, homeless_messages};
+pub use kernel::{CreateError, Kernel};
 pub use mailbox::{Actor, Asked, Call, Ref, ReplyTo};
 pub use observe::{Event, Observer, What};
 pub use order::OrderKey;

@@ -27,13 +27,15 @@ use std::task::{Context, Poll};
 use crate::agent::{AgentId, Status};
 use crate::call::{CallRef, CallState, Fault};
 use crate::context::{Ctx, This};
+use crate::core::Core;
 use crate::current;
 use crate::fingerprint::Tag;
-use crate::kernel::{Core, NO_TASK, ReplyNote};
 use crate::observe::What;
 use crate::order::{Ordered, arrange};
+use crate::reply::ReplyNote;
 use crate::supervise::panic_text;
 use crate::task::Label;
+use crate::waiter::NO_TASK;
 
 /// What the kernel must know about a type of agents: its messages, and how one of them is handled.
 ///
@@ -654,7 +656,7 @@ impl<A: Actor> Call<A> {
             if let Some(message) = message {
                 let sent = current::try_with(|core| post(core, self.to, message, None));
                 if sent.is_none() {
-                    crate::kernel::count_homeless();
+                    crate::core::count_homeless();
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::agent::{AgentId, Status};
-use crate::kernel::Core;
+use crate::core::Core;
 use crate::observe::What;
 use crate::time::Time;
 

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use pin_project::pin_project;
 
+use crate::core::{Core, wheel_key};
 use crate::current;
-use crate::kernel::{Core, wheel_key};
 use crate::time::Time;
 use crate::wheel::TimerId;
 

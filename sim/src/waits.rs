@@ -18,8 +18,9 @@ use std::collections::VecDeque;
 
 use crate::agent::AgentId;
 use crate::call::CallRef;
+use crate::core::Core;
 use crate::error::Involved;
-use crate::kernel::{Core, NO_TASK};
+use crate::waiter::NO_TASK;
 
 impl Core {
     /// The cycle that the call closes by queueing behind the locked agent `to`, as text, or `None`.
