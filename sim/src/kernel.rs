@@ -36,8 +36,9 @@ use crate::current::{self, Entered};
 use crate::error::{Involved, SimError};
 use crate::fingerprint::Tag;
 use crate::instant::Turning;
-use crate::mailbox::{self, Actor, Asked, Ref};
+use crate::mailbox::{Actor, Ref};
 use crate::observe::Observer;
+use crate::request::{self, Asked};
 use crate::supervise::{Policy, Report};
 use crate::time::Time;
 use crate::waiter::NO_TASK;
@@ -232,12 +233,12 @@ impl Kernel {
 
     /// Asks an agent, from outside, now. The answer comes by [`Kernel::answer`] after the kernel has run.
     pub fn ask<A: Actor>(&self, to: Ref<A>, message: A::Msg) -> Asked<A> {
-        self.enter(|| Asked { to, call: mailbox::post(&self.core, to, message, Some(NO_TASK)) })
+        self.enter(|| Asked { to, call: request::post(&self.core, to, message, Some(NO_TASK)) })
     }
 
     /// The answer to a call from outside, if it is there; at most once.
     pub fn answer<A: Actor>(&self, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
-        self.enter(|| mailbox::answer(&self.core, asked))
+        self.enter(|| request::answer(&self.core, asked))
     }
 
     /// The agent's state and clock, for set-up, outputs and tests; `None` for an agent of another kernel.

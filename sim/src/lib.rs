@@ -45,7 +45,7 @@
 //! |------|-----------|
 //! | `time`, `wheel`, `timers` | time as integers; the timer wheel; what waits: sleep, timeout, interval, settled |
 //! | `kernel`, `instant` | the contract of a driver; rounds, phases, instants |
-//! | `mailbox`, `call`, `reply`, `order` | typed messages; calls in flight and their replies; the order of delivery |
+//! | `mailbox`, `request`, `call`, `reply`, `order` | typed messages and requests; calls in flight and their replies; the order of delivery |
 //! | `agent`, `context`, `local` | identity and life; the handle agents' code holds; the kernel of this thread |
 //! | `task`, `waiter`, `waker`, `current` | futures in a slab; who is to be woken; a waker that is an integer; which kernel runs here |
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
@@ -71,6 +71,7 @@ mod observe;
 mod order;
 pub mod random;
 mod reply;
+mod request;
 mod supervise;
 mod task;
 pub mod time;
@@ -89,10 +90,11 @@ pub use core::homeless_messages;
 pub use error::{Involved, SimError};
 pub use external::{External, ExternalId, Outcome as ExternalOutcome, Started};
 pub use kernel::{CreateError, Kernel};
-pub use mailbox::{Actor, Asked, Call, Ref, ReplyTo};
+pub use mailbox::{Actor, Ref, ReplyTo};
 pub use observe::{Event, Observer, What};
 pub use order::OrderKey;
 pub use random::Draw;
+pub use request::{Asked, Call};
 pub use supervise::{Outcome, Policy, Report};
 pub use task::Label;
 pub use time::{
