@@ -181,10 +181,10 @@ impl State {
                 let of_sender = arrived.reply_of.insert(letter.0, letter.1);
                 self.in_order(event, letter, last, of_sender);
             }
-            What::Timer { .. } | What::Deadline { .. } => {
-                if !self.mail.is_empty() || !self.replies.is_empty() {
-                    self.wrong(event, "messages or replies of this instant are on their way");
-                }
+            What::Timer { .. } | What::Deadline { .. }
+                if !self.mail.is_empty() || !self.replies.is_empty() =>
+            {
+                self.wrong(event, "messages or replies of this instant are on their way");
             }
             What::Stop | What::Failure(_) => self.loose.push(event.agent),
             What::Created { by } if *by == AgentId::OUTSIDE => self.loose.push(event.agent),

@@ -13,14 +13,18 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use pin_project::pin_project;
 
 use crate::agent::{AgentId, NameError, Status};
+use crate::core::Core;
 use crate::current;
-use crate::kernel::{Core, CreateError};
+use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;
@@ -65,7 +69,8 @@ impl Ctx {
     /// that can be told.
     pub fn utc_now(&self) -> DateTime<Utc> {
         current::with(|core| {
-            let edge = if core.now() < Time::ZERO { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+            let edge =
+                if core.now() < Time::ZERO { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
             core.config.epoch.utc(core.now()).unwrap_or(edge)
         })
     }
@@ -133,11 +138,7 @@ impl Ctx {
         F: Future<Output: TaskResult> + 'static,
     {
         let agent = self.agent;
-        let future = Box::pin(async move {
-            if let Some(message) = future.await.failure() {
-                current::try_with(|core| core.fail(agent, label, message));
-            }
-        });
+        let future = Box::pin(Running { future, agent, label });
         Task { key: current::with(|core| core.spawn(agent, label, future)) }
     }
 
@@ -311,8 +312,11 @@ impl<A: Actor> This<A> {
 
     #[inline]
     fn state(&self) -> RefMut<'_, A> {
-        let state = self.cell.state.try_borrow_mut().expect("`with` inside `with`: the state is borrowed already");
-        RefMut::map(state, |state| state.as_mut().expect("the agent has no state: it is stopped or in an exclusive method"))
+        let state =
+            self.cell.state.try_borrow_mut().expect("`with` inside `with`: the state is borrowed already");
+        RefMut::map(state, |state| {
+            state.as_mut().expect("the agent has no state: it is stopped or in an exclusive method")
+        })
     }
 
     /// The agent's own address.
@@ -337,7 +341,7 @@ impl<A: Actor> This<A> {
     ) {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, reply.call()) else { return };
-        core.first_poll(task, Box::pin(async move { reply.send(future.await) }));
+        core.first_poll(task, Box::pin(Answering { future, reply: Some(reply) }));
     }
 
     /// Answers a call by a method that has the state for itself until it ends, over its awaits: meanwhile messages queue
@@ -362,6 +366,51 @@ impl<A: Actor> This<A> {
                 reply.send(value);
             }),
         );
+    }
+}
+
+/// A task whose error is its agent's failure. A struct, since an async block would hold the future twice.
+#[pin_project]
+struct Running<F> {
+    #[pin]
+    future: F,
+    agent: AgentId,
+    label: Label,
+}
+
+impl<F: Future<Output: TaskResult>> Future for Running<F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.project();
+        me.future.poll(cx).map(|result| {
+            if let Some(message) = result.failure() {
+                current::try_with(|core| core.fail(*me.agent, me.label, message));
+            }
+        })
+    }
+}
+
+/// A task that answers a call.
+#[pin_project]
+struct Answering<A: Actor, F> {
+    #[pin]
+    future: F,
+    reply: Option<ReplyTo<A>>,
+}
+
+impl<A: Actor, F: Future<Output = A::Reply>> Future for Answering<A, F> {
+    type Output = ();
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.project();
+        me.future.poll(cx).map(|value| {
+            if let Some(reply) = me.reply.take() {
+                reply.send(value);
+            }
+        })
     }
 }
 

@@ -9,11 +9,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::kernel::Core;
+use crate::core::Core;
 use crate::waker::TaskKey;
 
 /// Wakes that came from outside the kernel, and whom to tell that there are some.
@@ -79,7 +80,8 @@ pub(crate) fn unregister(id: u16) {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    // without a destructor of its own, so that a look at it is one load: whoever enters also leaves
+    static CURRENT: RefCell<ManuallyDrop<Option<Rc<Core>>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// The kernel is current on this thread until this is dropped.
@@ -87,26 +89,28 @@ pub(crate) struct Entered(Option<Rc<Core>>);
 
 impl Entered {
     pub(crate) fn new(core: &Rc<Core>) -> Self {
-        Entered(CURRENT.with(|current| current.replace(Some(core.clone()))))
+        let outer = CURRENT.with(|current| current.replace(ManuallyDrop::new(Some(core.clone()))));
+        Entered(ManuallyDrop::into_inner(outer))
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let outer = self.0.take();
-        CURRENT.with(|current| drop(current.replace(outer)));
+        let own = CURRENT.with(|current| current.replace(ManuallyDrop::new(outer)));
+        drop(ManuallyDrop::into_inner(own));
     }
 }
 
 /// Runs `f` with the kernel that runs on this thread, or returns `None` outside of any.
-#[inline]
+#[inline(always)]
 pub(crate) fn try_with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+    CURRENT.with(|current| current.borrow().as_deref().map(f))
 }
 
 /// The kernel that runs on this thread, to run agents' code with: meanwhile the thread-local is not borrowed.
 pub(crate) fn current() -> Option<Rc<Core>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with(|current| (**current.borrow()).clone())
 }
 
 /// As [`try_with`].
@@ -122,12 +126,15 @@ pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> R {
 
 /// What a waker of ours calls.
 pub(crate) fn wake(key: TaskKey) {
-    let ours = try_with(|core| core.id() == key.kernel() && {
-        core.wake_from_code(key);
-        true
+    let ours = try_with(|core| {
+        core.id() == key.kernel() && {
+            core.wake_from_code(key);
+            true
+        }
     });
     if ours != Some(true) {
-        let injector = lock(&REGISTRY).kernels.get(usize::from(key.kernel()).wrapping_sub(1)).cloned().flatten();
+        let injector =
+            lock(&REGISTRY).kernels.get(usize::from(key.kernel()).wrapping_sub(1)).cloned().flatten();
         if let Some(injector) = injector {
             injector.push(key);
         }

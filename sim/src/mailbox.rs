@@ -17,23 +17,23 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use crate::agent::{AgentId, Status};
-use crate::call::{CallRef, CallState, Fault};
+use crate::call::{CallRef, Fault};
 use crate::context::{Ctx, This};
+use crate::core::Core;
 use crate::current;
 use crate::fingerprint::Tag;
-use crate::kernel::{Core, ReplyNote};
 use crate::observe::What;
-use crate::order::{OrderKey, Ordered, arrange};
+use crate::order::{Ordered, arrange};
+use crate::reply::ReplyNote;
+use crate::request::Call;
 use crate::supervise::panic_text;
 use crate::task::Label;
+use crate::waiter::NO_TASK;
 
 /// What the kernel must know about a type of agents: its messages, and how one of them is handled.
 ///
@@ -81,9 +81,9 @@ pub trait Actor: Sized + 'static {
 
 /// The address of an agent in this process: what a typed proxy is made of.
 pub struct Ref<A> {
-    kernel: u16,
-    class: u16,
-    agent: AgentId,
+    pub(crate) kernel: u16,
+    pub(crate) class: u16,
+    pub(crate) agent: AgentId,
     kind: PhantomData<fn() -> A>,
 }
 
@@ -133,7 +133,7 @@ impl<A: Actor> Ref<A> {
     /// A request; it is sent when it is first polled, or by [`Call::send`].
     #[inline]
     pub fn call(self, message: A::Msg) -> Call<A> {
-        Call { to: self, state: Sending::New(Some(message)) }
+        Call::new(self, message)
     }
 }
 
@@ -141,23 +141,24 @@ impl<A: Actor> Ref<A> {
 pub(crate) struct Cell<A: Actor> {
     pub(crate) ctx: Ctx,
     pub(crate) state: RefCell<Option<A>>,
+    #[allow(clippy::box_collection, reason = "8 bytes an agent: hardly any of a million ever queues")]
     waiting: RefCell<Option<Box<VecDeque<Mail<A>>>>>,
 }
 
-struct Mail<A: Actor> {
-    to: AgentId,
-    from: AgentId,
-    key: OrderKey,
-    sequence: u64,
-    hash: u64,
-    call: CallRef,
-    message: A::Msg,
+pub(crate) struct Mail<A: Actor> {
+    pub(crate) to: AgentId,
+    pub(crate) from: AgentId,
+    pub(crate) sequence: u64,
+    pub(crate) hash: u64,
+    pub(crate) call: CallRef,
+    pub(crate) message: A::Msg,
 }
 
 impl<A: Actor> Ordered for Mail<A> {
     #[inline]
-    fn order(&self) -> (AgentId, OrderKey, u64) {
-        (self.to, self.key, self.sequence)
+    fn order(&self) -> (AgentId, u32, u64) {
+        // outside comes first; all agents here are of one container, so that the ordinal is the order key
+        (self.to, self.from.ordinal().wrapping_add(1), self.sequence)
     }
 }
 
@@ -171,11 +172,13 @@ pub(crate) struct Inbox<A: Actor> {
     factories: RefCell<BTreeMap<u32, Factory<A>>>,
     starts: RefCell<Vec<u32>>,
     resumed: RefCell<Vec<u32>>,
+    /// whether the kernel knows that there is something to deliver
+    active: std::cell::Cell<bool>,
     mail: RefCell<Vec<Mail<A>>>,
     /// the same three, of the round that is being delivered
     sealed: RefCell<(Vec<u32>, Vec<u32>)>,
     arriving: RefCell<Vec<Mail<A>>>,
-    values: RefCell<Values<Result<A::Reply, Fault>>>,
+    values: RefCell<Values<Result<A::Reply, Box<Fault>>>>,
 }
 
 /// Replies that lie here until their caller takes them.
@@ -208,7 +211,7 @@ impl<T> Values<T> {
 }
 
 /// An inbox as the kernel sees it, without its types.
-pub(crate) trait Class: Any {
+pub(crate) trait Class {
     /// Takes what was sent in the previous round: whatever is sent from now on arrives in the next one.
     fn seal(&self);
     /// Hands out what was taken.
@@ -231,7 +234,6 @@ pub(crate) trait Class: Any {
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)>;
     /// Drops everything, inside the kernel.
     fn teardown(&self);
-    fn as_any(&self) -> &dyn Any;
     fn size(&self) -> usize;
     fn facet(&self) -> Option<&'static dyn Any>;
 }
@@ -244,6 +246,7 @@ impl<A: Actor> Inbox<A> {
             factories: RefCell::default(),
             starts: RefCell::default(),
             resumed: RefCell::default(),
+            active: std::cell::Cell::new(false),
             mail: RefCell::default(),
             sealed: RefCell::default(),
             arriving: RefCell::default(),
@@ -269,24 +272,24 @@ impl<A: Actor> Inbox<A> {
     /// Tells the kernel, once a round, that there is something to deliver.
     #[inline]
     fn activate(&self, core: &Core) {
-        if self.mail.borrow().is_empty() && self.starts.borrow().is_empty() && self.resumed.borrow().is_empty() {
+        if !self.active.replace(true) {
             core.activate(self.number);
         }
     }
 
-    #[inline]
-    fn push(&self, core: &Core, mail: Mail<A>) {
+    #[inline(always)]
+    pub(crate) fn push(&self, core: &Core, mail: Mail<A>) {
         self.activate(core);
         self.mail.borrow_mut().push(mail);
     }
 
     #[inline]
-    pub(crate) fn put_value(&self, value: Result<A::Reply, Fault>) -> u32 {
+    pub(crate) fn put_value(&self, value: Result<A::Reply, Box<Fault>>) -> u32 {
         self.values.borrow_mut().put(value)
     }
 
     #[inline]
-    pub(crate) fn take_value(&self, slot: u32) -> Option<Result<A::Reply, Fault>> {
+    pub(crate) fn take_value(&self, slot: u32) -> Option<Result<A::Reply, Box<Fault>>> {
         self.values.borrow_mut().take(slot)
     }
 
@@ -307,21 +310,29 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
+    /// Hands messages to their agents. A panic ends one handler and not the batch: what follows is caught per batch, and
+    /// not per message, for speed.
     #[inline]
+    fn hand_over_all(&self, core: &Core, mut mail: impl Iterator<Item = Mail<A>>) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+            for mail in mail.by_ref() {
+                self.hand_over(core, mail);
+            }
+        })) {
+            core.fail(core.running(), core.running_label(), panic_text(&*panic));
+            core.finish();
+        }
+    }
+
+    #[inline(always)]
     fn hand_over(&self, core: &Core, mail: Mail<A>) {
         let mut agents = core.agents.borrow_mut();
         let meta = &mut agents.meta[mail.to.index()];
         match meta.status {
             Status::Running => {
                 meta.queued -= 1;
-                meta.fingerprint.mix(
-                    Tag::Receive,
-                    core.now(),
-                    core.round(),
-                    mail.key.raw(),
-                    mail.sequence,
-                    mail.hash,
-                );
+                let peer = core.key(mail.from).raw();
+                meta.fingerprint.mix(Tag::Receive, core.now(), core.round(), peer, mail.sequence, mail.hash);
                 let index = meta.index;
                 drop(agents);
                 let this = This::new(self.cells.borrow()[index as usize].clone());
@@ -339,42 +350,46 @@ impl<A: Actor> Inbox<A> {
                     if let Some(mail) = waiting.as_mut().and_then(|queue| queue.pop_back()) {
                         drop(waiting);
                         core.agents.borrow_mut().meta[to.index()].queued -= 1;
-                        self.refuse(core, &mail, Fault::WaitCycle(cycle));
+                        self.refuse(core, &mail, Box::new(Fault::WaitCycle(cycle)));
                     }
                 }
             }
             Status::Stopped => {
                 meta.queued -= 1;
                 drop(agents);
-                self.refuse(core, &mail, Fault::Stopped(core.path(mail.to)));
+                self.refuse(core, &mail, Box::new(Fault::Stopped(core.path(mail.to))));
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
-        let Mail { to, from, key, sequence, hash, call, message } = mail;
+        let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
-        core.observe(to, || What::Receive { from, key, sequence, label, hash });
+        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
         core.count_message();
         let reply = ReplyTo { kernel: core.id(), call, caller: from, callee: to, kind: PhantomData };
-        self.guarded(core, to, label, || A::receive(&this, message, reply));
+        core.begin(to, NO_TASK, label);
+        A::receive(&this, message, reply);
+        core.finish();
     }
 
     /// Runs agent code: as that agent, and with its panics made failures.
-    #[inline]
     fn guarded(&self, core: &Core, agent: AgentId, label: Label, run: impl FnOnce()) {
-        core.begin(agent, u32::MAX, label);
+        core.begin(agent, NO_TASK, label);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             core.fail(agent, label, panic_text(&*panic));
         }
         core.finish();
     }
 
-    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Fault) {
+    #[cold]
+    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Box<Fault>) {
         core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
         if mail.call.is_none() {
-            core.count_dead_letter(|| format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to)));
+            core.count_dead_letter(|| {
+                format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to))
+            });
         } else {
             self.reply(core, mail.to, mail.from, mail.call, Err(fault));
         }
@@ -382,7 +397,14 @@ impl<A: Actor> Inbox<A> {
 
     /// Puts a reply on its way: it arrives in the next round.
     #[inline]
-    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Fault>) {
+    fn reply(
+        &self,
+        core: &Core,
+        from: AgentId,
+        to: AgentId,
+        call: CallRef,
+        value: Result<A::Reply, Box<Fault>>,
+    ) {
         let hash = match &value {
             Ok(reply) => A::reply_hash(reply),
             Err(fault) => fault.hash(),
@@ -394,6 +416,7 @@ impl<A: Actor> Inbox<A> {
 
 impl<A: Actor> Class for Inbox<A> {
     fn seal(&self) {
+        self.active.set(false);
         std::mem::swap(&mut *self.mail.borrow_mut(), &mut *self.arriving.borrow_mut());
         let starts = std::mem::take(&mut *self.starts.borrow_mut());
         *self.sealed.borrow_mut() = (starts, std::mem::take(&mut *self.resumed.borrow_mut()));
@@ -409,14 +432,10 @@ impl<A: Actor> Class for Inbox<A> {
             let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
             // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
             let queued = cell.waiting.borrow_mut().take();
-            for mail in queued.into_iter().flat_map(|queue| *queue) {
-                self.hand_over(core, mail);
-            }
+            self.hand_over_all(core, queued.into_iter().flat_map(|queue| *queue));
         }
         arrange(&mut mail, core.shuffle());
-        for mail in mail.drain(..) {
-            self.hand_over(core, mail);
-        }
+        self.hand_over_all(core, mail.drain(..));
         *self.arriving.borrow_mut() = mail;
     }
 
@@ -463,7 +482,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn resume(&self, core: &Core, index: u32) {
-        let waiting = self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
+        let waiting =
+            self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
         if waiting {
             self.activate(core);
             self.resumed.borrow_mut().push(index);
@@ -475,7 +495,11 @@ impl<A: Actor> Class for Inbox<A> {
         let Some(cell) = cells.get(index as usize) else { return Vec::new() };
         let waiting = cell.waiting.borrow();
         let mut calls = core.calls.borrow_mut();
-        waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
+        waiting
+            .iter()
+            .flat_map(|queue| queue.iter())
+            .filter_map(|mail| Some(calls.get(mail.call)?.task))
+            .collect()
     }
 
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
@@ -483,7 +507,15 @@ impl<A: Actor> Class for Inbox<A> {
         let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
         let cells = self.cells.borrow();
         for index in self.resumed.borrow().iter().take(32) {
-            pending.extend(cells[*index as usize].waiting.borrow().iter().flat_map(|queue| queue.iter()).take(32).map(label));
+            pending.extend(
+                cells[*index as usize]
+                    .waiting
+                    .borrow()
+                    .iter()
+                    .flat_map(|queue| queue.iter())
+                    .take(32)
+                    .map(label),
+            );
         }
         for index in self.starts.borrow().iter().take(32) {
             let id = cells[*index as usize].ctx.id();
@@ -493,7 +525,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn teardown(&self) {
-        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
+        let mail =
+            (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);
@@ -507,10 +540,6 @@ impl<A: Actor> Class for Inbox<A> {
         drop(cells);
         let factories = std::mem::take(&mut *self.factories.borrow_mut());
         drop(factories);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 
     fn size(&self) -> usize {
@@ -560,15 +589,17 @@ impl<A: Actor> ReplyTo<A> {
     }
 
     #[inline]
-    fn finish(&mut self, value: Result<A::Reply, Fault>) {
+    fn finish(&mut self, value: Result<A::Reply, Box<Fault>>) {
         let call = self.call;
         if !call.is_none() {
             // inside another kernel the numbers would mean others
-            current::try_with(|core| core.id() == self.kernel && {
-                core.with_class_of::<A, _>(self.callee, |inbox| {
-                    inbox.reply(core, self.callee, self.caller, call, value);
-                });
-                true
+            current::try_with(|core| {
+                core.id() == self.kernel && {
+                    core.with_class_of::<A, _>(self.callee, |inbox| {
+                        inbox.reply(core, self.callee, self.caller, call, value);
+                    });
+                    true
+                }
             });
             // only now: if hashing the value panics, the call still ends, as abandoned
             self.call = CallRef::NONE;
@@ -580,235 +611,12 @@ impl<A: Actor> Drop for ReplyTo<A> {
     #[inline]
     fn drop(&mut self) {
         if !self.call.is_none() {
-            let fault = current::try_with(|core| (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call)));
+            let fault = current::try_with(|core| {
+                (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call))
+            });
             if let Some(Some(fault)) = fault {
                 self.finish(Err(fault));
             }
         }
     }
-}
-
-enum Sending<M> {
-    New(Option<M>),
-    Sent(CallRef),
-    Done,
-}
-
-/// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
-///
-/// Dropping it after it was sent abandons the call: the handler runs on, and its reply is counted as late.
-#[must_use = "a call does nothing until it is awaited or sent"]
-pub struct Call<A: Actor> {
-    to: Ref<A>,
-    state: Sending<A::Msg>,
-}
-
-impl<A: Actor> fmt::Debug for Call<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({:?})", self.to)
-    }
-}
-
-impl<A: Actor> Unpin for Call<A> {}
-
-impl<A: Actor> Call<A> {
-    /// Sends it one-way: whatever the handler returns is dropped.
-    #[inline]
-    pub fn send(mut self) {
-        if let Sending::New(message) = &mut self.state {
-            let message = message.take();
-            self.state = Sending::Done;
-            if let Some(message) = message {
-                let sent = current::try_with(|core| post(core, self.to, message, None));
-                if sent.is_none() {
-                    crate::kernel::count_homeless();
-                }
-            }
-        }
-    }
-
-    /// Whom it asks.
-    pub fn to(&self) -> Ref<A> {
-        self.to
-    }
-}
-
-impl<A: Actor> Future for Call<A> {
-    type Output = Result<A::Reply, Fault>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let me = &mut *self;
-        match &mut me.state {
-            Sending::New(message) => {
-                let Some(message) = message.take() else { return Poll::Ready(Err(Fault::NoKernel)) };
-                let sent = current::try_with(|core| {
-                    let waiter = core.waiter(cx.waker());
-                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
-                });
-                match sent {
-                    Some(Ok(call)) => {
-                        me.state = Sending::Sent(call);
-                        Poll::Pending
-                    }
-                    failed => {
-                        me.state = Sending::Done;
-                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or(Fault::NoKernel)))
-                    }
-                }
-            }
-            Sending::Sent(call) => {
-                let call = *call;
-                let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
-                match current::try_with(ours).flatten().unwrap_or(Poll::Ready(Err(Fault::NoKernel))) {
-                    Poll::Ready(value) => {
-                        me.state = Sending::Done;
-                        Poll::Ready(value)
-                    }
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            Sending::Done => Poll::Ready(Err(Fault::NoKernel)),
-        }
-    }
-}
-
-impl<A: Actor> Drop for Call<A> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Sending::Sent(call) = self.state {
-            // the value is user code's to drop: not under the thread-local's borrow
-            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, call));
-            let value = current::try_with(ours);
-            drop(value);
-        }
-    }
-}
-
-/// Sends a message; with a waiter it is a call.
-#[inline]
-pub(crate) fn post<A: Actor>(
-    core: &Core,
-    to: Ref<A>,
-    message: A::Msg,
-    waiter: Option<u32>,
-) -> Result<CallRef, Fault> {
-    if to.kernel != core.id() {
-        core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(&message)));
-        return Err(Fault::Unknown(format!("{:?} of another kernel", to.agent)));
-    }
-    let hash = A::message_hash(&message);
-    let from = core.running();
-    let (key, sequence) = {
-        let mut agents = core.agents.borrow_mut();
-        let target = &mut agents.meta[to.agent.index()];
-        let limit = core.config.mailbox;
-        if target.queued >= limit {
-            drop(agents);
-            core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(&message), core.path(to.agent)));
-            return Err(Fault::Busy { agent: core.path(to.agent), limit });
-        }
-        target.queued += 1;
-        if from == AgentId::OUTSIDE {
-            (OrderKey::OUTSIDE, core.next_injection())
-        } else {
-            let me = &mut agents.meta[from.index()];
-            let sequence = me.sequence;
-            me.sequence += 1;
-            let peer = OrderKey::new(core.config.rank, to.agent).raw();
-            me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
-            (OrderKey::new(core.config.rank, from), sequence)
-        }
-    };
-    if core.is_observed() {
-        let label = A::label(&message);
-        core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
-    }
-    let call = match waiter {
-        None => CallRef::NONE,
-        Some(waiter) => {
-            let label = A::label(&message);
-            let caller = (from, core.running_task());
-            core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
-        }
-    };
-    core.with_class::<A, _>(to.class, |inbox| {
-        inbox.push(core, Mail { to: to.agent, from, key, sequence, hash, call, message });
-    });
-    Ok(call)
-}
-
-/// Takes the reply of a call, or notes who waits for it now.
-fn take<A: Actor>(
-    core: &Core,
-    to: Ref<A>,
-    call: CallRef,
-    cx: &mut Context<'_>,
-) -> Poll<Result<A::Reply, Fault>> {
-    let mut calls = core.calls.borrow_mut();
-    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Fault::NoKernel)) };
-    match head.state {
-        CallState::Answered(value) => {
-            calls.close(call);
-            drop(calls);
-            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
-            Poll::Ready(value.flatten().unwrap_or(Err(Fault::NoKernel)))
-        }
-        CallState::Open => {
-            let old = head.waiter;
-            drop(calls);
-            let new = core.renew_waiter(old, cx.waker());
-            if new != old {
-                let task = core.running_task();
-                if let Some(head) = core.calls.borrow_mut().get(call) {
-                    (head.waiter, head.task) = (new, task);
-                }
-            }
-            Poll::Pending
-        }
-    }
-}
-
-/// The caller lost interest.
-#[cold]
-fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) -> Option<Result<A::Reply, Fault>> {
-    let mut calls = core.calls.borrow_mut();
-    let head = calls.get(call)?;
-    let (state, waiter) = (head.state, head.waiter);
-    calls.close(call);
-    drop(calls);
-    match state {
-        CallState::Open => {
-            core.release_waiter(waiter);
-            None
-        }
-        CallState::Answered(value) => {
-            core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value)).flatten()
-        }
-    }
-}
-
-/// A call from outside the container, whose answer the driver fetches by [`Kernel::answer`](crate::Kernel::answer).
-pub struct Asked<A: Actor> {
-    pub(crate) to: Ref<A>,
-    pub(crate) call: Result<CallRef, Fault>,
-}
-
-impl<A: Actor> fmt::Debug for Asked<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Asked({:?})", self.to)
-    }
-}
-
-/// The answer of a call from outside, once it is there.
-pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Fault>> {
-    let call = match &asked.call {
-        Ok(call) => *call,
-        Err(fault) => return Some(Err(fault.clone())),
-    };
-    let mut calls = core.calls.borrow_mut();
-    let CallState::Answered(value) = calls.get(call)?.state else { return None };
-    calls.close(call);
-    drop(calls);
-    core.with_class::<A, _>(asked.to.class, |inbox| inbox.take_value(value)).flatten()
 }

@@ -51,17 +51,18 @@ impl Shuffle {
     }
 
     /// Where a sender stands among those who wrote to `to`; outside stays first.
-    pub(crate) fn sender(self, to: AgentId, from: OrderKey) -> u64 {
-        if from == OrderKey::OUTSIDE {
+    pub(crate) fn sender(self, to: AgentId, from: u32) -> u64 {
+        if from == 0 {
             return 0;
         }
-        fold(self.0 ^ u64::from(to.ordinal()), from.raw() ^ 0xEB44_ACCA_B455_D165) | 1
+        fold(self.0 ^ u64::from(to.ordinal()), u64::from(from) ^ 0xEB44_ACCA_B455_D165) | 1
     }
 }
 
 /// What is delivered to an agent, as far as the order is concerned.
 pub(crate) trait Ordered {
-    fn order(&self) -> (AgentId, OrderKey, u64);
+    /// Receiver, sender (in the order of the order keys, 0 for outside), sequence number.
+    fn order(&self) -> (AgentId, u32, u64);
 }
 
 /// Puts what arrives in one round into the order of delivery.

@@ -352,7 +352,7 @@ pub fn parse_span(text: &str) -> Result<Duration, TimeError> {
             }
             let scale = 10u128.pow(fraction.len() as u32);
             let part = fraction.parse::<u128>().map_err(|_| malformed())? * nanos;
-            if part % scale != 0 {
+            if !part.is_multiple_of(scale) {
                 return Err(not_whole());
             }
             total = total.checked_add(part / scale).ok_or_else(too_long)?;
@@ -426,16 +426,16 @@ fn compound(out: &mut String, parts: [u64; 4], nanos: u64) -> fmt::Result {
     let used = |i: usize| parts[i] != 0 || (i == 3 && nanos != 0);
     let first = (0..4).find(|&i| used(i)).unwrap_or(3);
     let last = (0..4).rfind(|&i| used(i)).unwrap_or(3);
-    for i in first..=last {
-        if i != first && parts[i] < 10 {
+    for (i, part) in parts.into_iter().enumerate().take(last + 1).skip(first) {
+        if i != first && part < 10 {
             out.push('0');
         }
         match i {
-            0 => write!(out, "{}d", parts[i])?,
-            1 => write!(out, "{}h", parts[i])?,
-            2 if first == last => write!(out, "{}min", parts[i])?,
-            2 => write!(out, "{}m", parts[i])?,
-            _ => decimal(out, parts[i], nanos, 9, "s")?,
+            0 => write!(out, "{part}d")?,
+            1 => write!(out, "{part}h")?,
+            2 if first == last => write!(out, "{part}min")?,
+            2 => write!(out, "{part}m")?,
+            _ => decimal(out, part, nanos, 9, "s")?,
         }
     }
     Ok(())

@@ -18,8 +18,9 @@ use std::collections::VecDeque;
 
 use crate::agent::AgentId;
 use crate::call::CallRef;
+use crate::core::Core;
 use crate::error::Involved;
-use crate::kernel::{Core, NO_TASK};
+use crate::waiter::NO_TASK;
 
 impl Core {
     /// The cycle that the call closes by queueing behind the locked agent `to`, as text, or `None`.
@@ -49,7 +50,7 @@ impl Core {
         let (serves, agent) = {
             let tasks = self.tasks.borrow();
             match tasks.slots.get(task as usize) {
-                Some(slot) if slot.alive => (slot.serves, slot.agent),
+                Some(slot) if slot.alive => (tasks.serves(task), slot.agent),
                 _ => return Vec::new(),
             }
         };
@@ -66,13 +67,20 @@ impl Core {
     }
 
     /// `a.bid -> b.flexibility -> a.set`: from the holder of the lock to the call that would wait for it.
-    fn name_cycle(&self, reached: &[(u32, Option<usize>)], end: usize, to: AgentId, label: &str) -> Vec<String> {
+    fn name_cycle(
+        &self,
+        reached: &[(u32, Option<usize>)],
+        end: usize,
+        to: AgentId,
+        label: &str,
+    ) -> Vec<String> {
         let mut names = Vec::new();
         let mut at = Some(end);
         while let Some(index) = at {
             let (task, from) = reached[index];
-            if let Some(slot) = self.tasks.borrow().slots.get(task as usize) {
-                names.push(format!("{}.{}", self.path(slot.agent), slot.label));
+            if task != NO_TASK {
+                let (agent, label) = self.task_of(task);
+                names.push(format!("{}.{label}", self.path(agent)));
             }
             at = from;
         }
@@ -85,7 +93,11 @@ impl Core {
         let calls = self.calls.borrow();
         let open = calls.unanswered().into_iter();
         open.map(|head| Involved {
-            agent: if head.caller == AgentId::OUTSIDE { "a caller outside".into() } else { self.path(head.caller) },
+            agent: if head.caller == AgentId::OUTSIDE {
+                "a caller outside".into()
+            } else {
+                self.path(head.caller)
+            },
             what: format!("waits for `{}` of {} since {}", head.label, self.path(head.callee), head.since),
         })
         .collect()

@@ -54,6 +54,10 @@ const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
 const DEAD_ALLOWED: usize = 32;
 /// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the level's pool.
 const KEPT_IN_PLACE: usize = 64;
+/// Places of the table (8 bytes each) that the processor's cache is trusted to hold.
+const CACHED: usize = 1 << 17;
+/// Entries of a slot whose places in a larger table are fetched when it is cascaded.
+const FETCHED_AHEAD: usize = 1024;
 /// Entries for which the pools may keep room beside as many as are live.
 const SPARE_ALLOWED: usize = 4096;
 
@@ -411,7 +415,9 @@ impl Wheel {
         let slot = &mut self.slots[index];
         let has_dead = slot.has_dead();
         let entries = std::mem::take(&mut slot.entries);
-        if has_dead {
+        // Reading the table also fetches the places of the timers that fire next, all at once; without it each is
+        // waited for when it fires. For a large slot they would be gone from the cache by then.
+        if has_dead || (entries.len() <= FETCHED_AHEAD && self.table.len() > CACHED) {
             for &entry in &entries {
                 if self.table[entry.id as usize].generation == entry.generation {
                     self.file(entry);

@@ -189,7 +189,7 @@ impl Book {
             Target::Even(to) => to.call(kind).await,
             Target::Odd(to) => to.call(kind).await,
         };
-        result.map_err(|fault: Fault| fault.kind().to_string())
+        result.map_err(|fault: Box<Fault>| fault.kind().to_string())
     }
 }
 
@@ -1006,6 +1006,7 @@ fn compare(kernel: &Story, world: &Story, program: &Program) -> Result<(), TestC
 
 /// 500, or `PROPTEST_CASES`.
 fn cases() -> u32 {
+    #[allow(clippy::disallowed_methods, reason = "how many cases, not which")]
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500)
 }
 

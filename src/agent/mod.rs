@@ -12,12 +12,13 @@ mod proxy;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
+use serde::de::DeserializeOwned;
 
-pub use container::Container;
 pub use call::{Call, Deadline, Invocation, Take};
-pub(crate) use call::from_fault;
+pub use container::Container;
+
 pub use every::{Body, every};
-pub use inputs::{BadInput, Inputs};
+pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
 pub use model::{Input, Method, Model, Output, OutputKind};
 pub use proxy::{Proxy, deserialize, serialize};
@@ -25,7 +26,7 @@ pub(crate) use vtable::Answer;
 pub use vtable::Vtable;
 
 use crate::codec::Value;
-use crate::rpc::{Args, CallError};
+use crate::rpc::{Args, Bound, CallError};
 
 /// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
 pub trait Agent: Actor {
@@ -57,7 +58,7 @@ pub trait Agent: Actor {
     ///
     /// # Errors
     /// [`BadInput`] when a value is of the wrong type.
-    fn input(port: usize, values: Vec<(String, Value)>) -> Result<Self::Msg, BadInput>;
+    fn input(port: usize, values: Written) -> Result<Self::Msg, BadInput>;
 
     /// The message that runs the method of the step, if there is one.
     fn step() -> Option<Self::Msg>;
@@ -70,4 +71,10 @@ pub trait Agent: Actor {
 
     /// The hash of what [`output`](Agent::output) would give, for outputs that are state.
     fn output_hash(&mut self, port: usize) -> u64;
+}
+
+/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
+#[doc(hidden)]
+pub fn required<T: DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
+    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
 }

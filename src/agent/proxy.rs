@@ -79,7 +79,9 @@ pub fn serialize<S: Serializer>(kernel: u16, agent: AgentId, serializer: S) -> R
 }
 
 fn resolve(text: &str) -> Result<AgentId, String> {
-    let rest = text.strip_prefix(SCHEME).ok_or_else(|| format!("{text:?} is no address of the form {SCHEME}container/agent"))?;
+    let rest = text
+        .strip_prefix(SCHEME)
+        .ok_or_else(|| format!("{text:?} is no address of the form {SCHEME}container/agent"))?;
     let (container, path) = rest.split_once('/').ok_or_else(|| format!("{text:?} names no agent"))?;
     if local::kernel().is_none() || container != local::container() {
         return Err(format!("container {container:?} is not here"));

@@ -81,7 +81,8 @@ impl From<RunError> for Ended {
 }
 
 fn start_log(filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
     // a second program in one process keeps the log of the first
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -130,7 +131,9 @@ async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -
     let (from, started) = (world.now(), Instant::now());
     let progress = Progress::new(from, args.until);
     let result = match args.pace {
-        None => FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop),
+        None => {
+            FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop)
+        }
         Some(factor) => {
             let mut paced = Paced::new(factor, interrupt);
             if let Some(allowed) = args.strict {
@@ -186,15 +189,18 @@ async fn serve_mosaik(
         let any_inputs = app.offer.any_inputs.contains(&kind.name);
         (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))
     });
+    let models = models.collect();
     let given = params::parse(&args.common.params).map_err(Ended::Usage)?;
     let app = std::rc::Rc::new(app);
     let simulator = mosaik::Simulator {
         kind: args.kind.unwrap_or(app.offer.kind),
         api: args.api.unwrap_or(app.offer.api),
         mode: args.mode.unwrap_or(app.mode),
-        models: models.collect(),
+        models,
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
+        log_steps: app.offer.log_steps,
+        initial_event: args.initial_event,
         config,
         build: {
             let app = app.clone();
@@ -208,26 +214,29 @@ async fn serve_mosaik(
             finish(mosaik::serve(stream, &simulator, interrupt).await)
         }
         (None, Some(address)) => {
-            let listener = mosaik::listen(address).await.map_err(failed)?;
-            if let Ok(address) = listener.local_addr() {
+            let mut listener = Some(mosaik::listen(address).await.map_err(failed)?);
+            if let Some(Ok(address)) = listener.as_ref().map(tokio::net::TcpListener::local_addr) {
                 tracing::info!("waiting for mosaik at {address}");
             }
-            loop {
+            while let Some(open) = &listener {
                 let accepted = tokio::select! {
                     biased;
                     () = interrupt.wait() => return Err(Ended::Interrupted),
-                    accepted = listener.accept() => accepted,
+                    accepted = open.accept() => accepted,
                 };
                 let (stream, _) = accepted.map_err(|error| Ended::Failed(format!("{address}: {error}")))?;
                 let _ = stream.set_nodelay(true);
-                let ended = finish(mosaik::serve(stream, &simulator, interrupt.clone()).await);
-                match ended {
+                if !args.keep {
+                    // the next program of the scenario may wait at the same address
+                    listener = None;
+                }
+                match finish(mosaik::serve(stream, &simulator, interrupt.clone()).await) {
                     Err(Ended::Failed(message)) if args.keep => tracing::error!("{message}"),
                     Err(ended) => return Err(ended),
-                    Ok(()) if args.keep => {}
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {}
                 }
             }
+            Ok(())
         }
         (None, None) => Err(Ended::Usage("say where mosaik is: HOST:PORT, or --listen HOST:PORT".into())),
     }

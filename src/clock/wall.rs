@@ -111,12 +111,7 @@ impl Wall {
         }
     }
 
-    async fn turn(
-        &mut self,
-        kernel: &Kernel,
-        wall: Time,
-        early: Early,
-    ) -> Result<Option<Time>, RunError> {
+    async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
         self.drive.advance(kernel, wall, false).await?;
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
@@ -152,6 +147,7 @@ async fn kernel_woken(kernel: &Kernel) {
 #[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
 fn wall_epoch() -> Epoch {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let date = chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
+    let date =
+        chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
     date.map_or_else(Epoch::default, Epoch::new)
 }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 
 use super::entities::{Entity, Readings};
-use crate::agent::{BadInput, Container, Proxy, Vtable, local};
+use crate::agent::{BadInput, Container, Proxy, Vtable, Written, local};
 use crate::clock::{Coupled, Interrupt, RunError};
-use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
 /// How far the agents run in a step.
@@ -51,7 +50,7 @@ pub struct PortInput {
     /// The port's name.
     pub port: String,
     /// Source and value.
-    pub values: Vec<(String, Value)>,
+    pub values: Written,
 }
 
 /// Why a simulator's request cannot be answered.
@@ -141,6 +140,9 @@ impl CoupleError {
         }
     }
 }
+
+/// Position of an entity, number of an input, and what is written to it.
+type Resolved = (usize, usize, Written);
 
 /// Pairs of related agents.
 #[derive(Debug, Default)]
@@ -266,9 +268,14 @@ impl Coupling {
         let population = self.container.kernel().population();
         let mut children = Vec::new();
         for agent in (parent.ordinal() + 1..population).map(AgentId::new) {
-            let known = self.container.kernel().creator(agent) != parent || self.by_agent.contains_key(&agent);
+            let known =
+                self.container.kernel().creator(agent) != parent || self.by_agent.contains_key(&agent);
             let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
-            if self.models.values().any(|model| std::ptr::eq(*model, vtable) || model.model.name == vtable.model.name) {
+            if self
+                .models
+                .values()
+                .any(|model| std::ptr::eq(*model, vtable) || model.model.name == vtable.model.name)
+            {
                 let n = self.counts.entry(vtable.model.name).or_default();
                 let eid = vtable.model.entity(*n);
                 *n += 1;
@@ -338,10 +345,12 @@ impl Coupling {
         kernel.jump(time);
         for (position, port, values) in inputs {
             let entity = &self.entities[position];
-            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
-                eid: entity.eid.clone(),
-                port: entity.vtable.model.inputs[port].name.into(),
-                input,
+            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| {
+                CoupleError::Input {
+                    eid: entity.eid.clone(),
+                    port: entity.vtable.model.inputs[port].name.into(),
+                    input,
+                }
             })?;
         }
         for entity in self.entities.iter().filter(|entity| entity.vtable.model.step) {
@@ -361,7 +370,11 @@ impl Coupling {
         }
     }
 
-    async fn run_ahead(&mut self, next: Option<Time>, limit: Option<Time>) -> Result<Option<Time>, CoupleError> {
+    async fn run_ahead(
+        &mut self,
+        next: Option<Time>,
+        limit: Option<Time>,
+    ) -> Result<Option<Time>, CoupleError> {
         let kernel = self.container.kernel();
         for entity in &mut self.entities {
             let emitted = entity.has_events(kernel).map_err(|error| output_error(entity, error))?;
@@ -371,7 +384,10 @@ impl Coupling {
             }
         }
         for entity in &mut self.entities {
-            entity.hold(kernel).and_then(|()| entity.has_news(kernel)).map_err(|error| output_error(entity, error))?;
+            entity
+                .hold(kernel)
+                .and_then(|()| entity.has_news(kernel))
+                .map_err(|error| output_error(entity, error))?;
         }
         self.held = true;
         kernel.track(true);
@@ -397,7 +413,7 @@ impl Coupling {
         Ok(shown.or(next))
     }
 
-    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<(usize, usize, Vec<(String, Value)>)>, CoupleError> {
+    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<Resolved>, CoupleError> {
         let mut resolved = Vec::with_capacity(inputs.len());
         for PortInput { eid, port, mut values } in inputs {
             let Some(position) = self.entity(&eid) else { return Err(CoupleError::Entity(eid)) };
@@ -456,12 +472,18 @@ impl Coupling {
             self.reads += 1;
             let entity = &mut self.entities[*position];
             let name = entity.vtable.model.outputs[*port].name;
-            let error = |error| CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error };
-            let (value, stamp) = entity.read(kernel, *port, self.held).map_err(error)?;
+            let (value, stamp) = match entity.read(kernel, *port, self.held) {
+                Ok(read) => read,
+                Err(error) => {
+                    return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
+                }
+            };
             if let (Some(old), Some(new)) = (readings.stamp, stamp)
                 && old != new
             {
-                let text = format!("stamped for {new}, another output of this step for {old}; a simulator takes one");
+                let text = format!(
+                    "stamped for {new}, another output of this step for {old}; a simulator takes one"
+                );
                 let error = CallError::new("ValueError", text);
                 return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
             }

@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                 Came::Stop(id) => return self.stop(&id).await,
                 Came::Nothing => continue,
             };
-            let request = match Request::from_value(content) {
+            let request = match Request::from_content(content) {
                 Ok(request) => request,
                 Err(error) => {
                     self.refuse(&id, &error.into());
@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             match result {
                 Ok(value) => {
                     // what cannot be written is one failed call
-                    if let Err(error) = self.connection.reply(&id, &value) {
+                    if let Err(error) = self.connection.channel().reply(&id, &value) {
                         self.refuse(&id, &("TypeError".into(), error.to_string()));
                     }
                 }
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     }
 
     fn ask(&mut self, ask: Ask) {
-        match self.connection.request(&ask.content) {
+        match self.connection.channel().request(&ask.content) {
             Ok(id) => {
                 self.asked.insert(id, ask.answer);
             }
@@ -213,14 +213,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     fn refuse(&mut self, id: &Value, (kind, message): &Refusal) {
         tracing::error!("{kind}: {message}");
         let content = Value::list([kind.as_str(), message.as_str()]);
-        if let Err(error) = self.connection.fail(id, &content) {
+        if let Err(error) = self.connection.channel().fail(id, &content) {
             tracing::error!("a failure could not be told to mosaik: {error}");
         }
     }
 
     async fn stop(&mut self, id: &Value) -> Result<(), ServeError> {
         // mosaik waits 0.1 s at most and may be gone already: nothing depends on this reply
-        let _ = self.connection.reply(id, &Value::Null);
+        let _ = self.connection.channel().reply(id, &Value::Null);
         let _ = self.connection.flush().await;
         Ok(())
     }

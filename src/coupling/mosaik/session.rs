@@ -1,9 +1,11 @@
 //! One run under mosaik: its requests, one after the other.
 
+use std::rc::Rc;
+
 use isochrone_sim::{SimError, Tick, Time};
 
 use super::requests::Link;
-use super::simulator::{Kind, Setup, Simulator};
+use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
 use crate::clock::{Interrupt, RunError};
 use crate::codec::Value;
@@ -28,6 +30,7 @@ struct Run {
     step_size: Option<i64>,
     time: i64,
     reported: usize,
+    log: Option<Rc<StepLog>>,
 }
 
 fn refuse(kind: &str, message: impl Into<String>) -> Refusal {
@@ -58,11 +61,6 @@ impl<'s> Session<'s> {
         Session { simulator, interrupt, run: None, fatal: None }
     }
 
-    /// The agents, once mosaik has said `init`.
-    pub(crate) fn coupling(&self) -> Option<&Coupling> {
-        self.run.as_ref().map(|run| &run.coupling)
-    }
-
     /// Ends the run and hands out the agents, for the summary.
     pub(crate) fn into_coupling(self) -> Option<Coupling> {
         self.run.map(|run| run.coupling)
@@ -80,7 +78,7 @@ impl<'s> Session<'s> {
         };
         let result = match path.as_str() {
             "create" => run.create(args),
-            "setup_done" => run.setup_done(simulator.kind).await,
+            "setup_done" => run.setup_done(simulator).await,
             "step" => run.step(args).await,
             "get_data" => run.get_data(args),
             name => match simulator.extra.get(name) {
@@ -98,7 +96,7 @@ impl<'s> Session<'s> {
     }
 
     fn init(&mut self, args: Args, link: &Link) -> Result<Value, Refusal> {
-        let (positional, keyword) = args.into_parts();
+        let Args { positional, keyword, .. } = args;
         let sid = positional.first().and_then(Value::as_str).unwrap_or_default().to_string();
         let params = Value::Map(keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
         let resolution = params.get("time_resolution").and_then(Value::as_f64).unwrap_or(1.0);
@@ -107,37 +105,52 @@ impl<'s> Session<'s> {
         let step_size = match params.get("step_size") {
             None | Some(Value::Null) => None,
             Some(value) => Some(value.as_i64().filter(|size| *size > 0).ok_or_else(|| {
-                refuse("ValueError", format!("step_size must be a positive whole number of mosaik's steps, not {value}"))
+                refuse(
+                    "ValueError",
+                    format!("step_size must be a positive whole number of mosaik's steps, not {value}"),
+                )
             })?),
         };
         if self.simulator.kind == Kind::TimeBased && step_size.is_none() {
-            let message = "a time-based simulator needs the parameter step_size: world.start(.., step_size=900)";
+            let message =
+                "a time-based simulator needs the parameter step_size: world.start(.., step_size=900)";
             return Err(refuse("ValueError", message));
         }
         let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
         let container = Container::new(self.simulator.config.clone())
             .map_err(|error| refuse("RuntimeError", error.to_string()))?;
-        container.kernel().provide(std::rc::Rc::new(Link(link.0.clone())));
-        let setup = Setup { sid, tick, params };
+        container.kernel().provide(Rc::new(Link(link.0.clone())));
+        let setup = Rc::new(Setup { sid, tick, params });
+        container.kernel().provide(setup.clone());
+        let log = self.simulator.log_steps.then(Rc::<StepLog>::default);
+        if let Some(log) = &log {
+            container.kernel().provide(log.clone());
+        }
         (self.simulator.build)(&container, &setup).map_err(|message| refuse("ValueError", message))?;
-        let models = self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
+        let models =
+            self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
-        self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0 });
+        self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
     }
 }
 
 impl Run {
     fn create(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, keyword) = args.into_parts();
+        let Args { positional, keyword, .. } = args;
         let wrong = || refuse("TypeError", "create() takes a number and the name of a model");
-        let count = positional.first().and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).ok_or_else(wrong)?;
+        let count = positional
+            .first()
+            .and_then(Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(wrong)?;
         let model = positional.get(1).and_then(Value::as_str).ok_or_else(wrong)?;
-        let params = Args::from_parts(vec![], keyword);
+        let params = Args::new(vec![], keyword);
         let created = self.coupling.create(model, count, &params)?;
         // a child may be related to one that comes after it: all are known before any is described
         let children: Vec<_> = created.iter().map(|parent| self.adopt(*parent)).collect();
-        let described = created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
+        let described =
+            created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
         Ok(Value::List(described.collect()))
     }
 
@@ -148,7 +161,8 @@ impl Run {
 
     fn describe(&self, position: usize, children: &[Child]) -> Value {
         let entity = &self.coupling.entities()[position];
-        let related = self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
+        let related =
+            self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
         let mut entries: Vec<(Value, Value)> = vec![
             ("eid".into(), entity.eid.as_str().into()),
             ("type".into(), entity.model().into()),
@@ -161,14 +175,14 @@ impl Run {
         Value::Map(entries)
     }
 
-    async fn setup_done(&mut self, kind: Kind) -> Result<Value, Refusal> {
+    async fn setup_done(&mut self, simulator: &Simulator) -> Result<Value, Refusal> {
         let next = self.coupling.start().await?;
         match next {
-            Some(next) if kind == Kind::EventBased => Err(refuse(
+            Some(next) if simulator.kind == Kind::EventBased && !simulator.initial_event => Err(refuse(
                 "SimulationError",
                 format!(
                     "an agent has an event at {next}, but mosaik will not step this simulator: declare hybrid or call \
-                     `world.set_initial_event`"
+                     `world.set_initial_event` (and say --initial-event)"
                 ),
             )),
             _ => Ok(Value::Null),
@@ -176,25 +190,31 @@ impl Run {
     }
 
     async fn step(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, _) = args.into_parts();
+        let Args { positional, .. } = args;
         let mut positional = positional.into_iter();
         let at = positional.next().and_then(|value| value.as_i64());
         let at = at.ok_or_else(|| refuse("TypeError", "step() takes a time that is a whole number"))?;
         let time = self.time_of(at)?;
-        let inputs = inputs(positional.next().unwrap_or(Value::Map(vec![])))?;
+        let given = positional.next().unwrap_or(Value::Map(vec![]));
+        let noted = self.log.as_ref().map(|_| given.clone());
+        let inputs = inputs(given)?;
         // nothing from outside comes at or before max_advance: the agents may go on to just before the step after it
-        let limit = match positional.next().and_then(|value| value.as_i64()) {
-            Some(advance) => Some(self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX)),
-            None => None,
-        };
+        let advance = positional.next().and_then(|value| value.as_i64());
+        let limit = advance.map(|advance| self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX));
         self.time = at;
         let next = self.coupling.step(time, inputs, limit).await?;
-        Ok(match (self.step_size, next) {
+        let next = match (self.step_size, next) {
             (Some(size), _) => Value::Int(at.saturating_add(size)),
-            (None, Some(next)) if next == Time::MAX => Value::Null,
-            (None, Some(next)) => Value::Int(self.tick.ceil(next).max(at.saturating_add(1))),
-            (None, None) => Value::Null,
-        })
+            (None, Some(next)) if next < Time::MAX => {
+                Value::Int(self.tick.ceil(next).max(at.saturating_add(1)))
+            }
+            (None, _) => Value::Null,
+        };
+        if let (Some(log), Some(inputs)) = (&self.log, noted) {
+            let advance = advance.map_or(Value::Null, Value::Int);
+            log.0.borrow_mut().push(Value::List(vec![Value::Int(at), inputs, advance, next.clone()]));
+        }
+        Ok(next)
     }
 
     fn time_of(&self, step: i64) -> Result<Time, Refusal> {
@@ -203,7 +223,7 @@ impl Run {
     }
 
     fn get_data(&mut self, args: Args) -> Result<Value, Refusal> {
-        let (positional, _) = args.into_parts();
+        let Args { positional, .. } = args;
         let wrong = || refuse("TypeError", "get_data() takes {entity: [attribute]}");
         let request = positional.first().and_then(Value::as_map).ok_or_else(wrong)?;
         let mut ports: Vec<(usize, usize)> = Vec::new();
@@ -232,7 +252,10 @@ impl Run {
         if let Some(stamp) = readings.stamp {
             let step = self.tick.ceil(stamp);
             if step < self.time {
-                let message = format!("an event is stamped for {stamp}, before the step at {} it belongs to", self.time);
+                let message = format!(
+                    "an event is stamped for {stamp}, before the step at {} it belongs to",
+                    self.time
+                );
                 return Err(refuse("ValueError", message));
             }
             data.push(("time".into(), Value::Int(step)));
@@ -276,4 +299,3 @@ fn inputs(value: Value) -> Result<Vec<PortInput>, Refusal> {
     }
     Ok(inputs)
 }
-

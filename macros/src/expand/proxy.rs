@@ -1,0 +1,108 @@
+//! The typed address.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::{Names, code, quiet};
+use crate::attr::Key;
+use crate::model::{Agent, Method};
+
+pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
+    let Names { proxy, .. } = names;
+    let ty = &agent.ty;
+    let quiet = quiet();
+    let doc = format!("The typed address of a `{}`: each method is a request to it.", agent.name);
+    let calls = agent.with(Key::Expose).map(|method| call(method, agent, names));
+    code! {
+        #[doc = #doc]
+        #[derive(
+            ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq
+        )]
+        #quiet
+        pub struct #proxy(::isochrone::sim::Ref<#ty>);
+
+        #quiet
+        impl #proxy {
+            /// The address itself.
+            #[must_use]
+            #[inline]
+            pub fn agent(&self) -> ::isochrone::sim::Ref<#ty> {
+                self.0
+            }
+
+            /// The same address, by which any method is called by its name.
+            #[must_use]
+            #[inline]
+            pub fn untyped(&self) -> ::isochrone::agent::Proxy {
+                ::core::convert::From::from(self.0)
+            }
+
+            #(#calls)*
+        }
+
+        #[automatically_derived]
+        #quiet
+        impl ::core::convert::From<::isochrone::sim::Ref<#ty>> for #proxy {
+            #[inline]
+            fn from(agent: ::isochrone::sim::Ref<#ty>) -> Self {
+                #proxy(agent)
+            }
+        }
+
+        #[automatically_derived]
+        #quiet
+        impl ::core::convert::From<#proxy> for ::isochrone::agent::Proxy {
+            #[inline]
+            fn from(proxy: #proxy) -> Self {
+                proxy.untyped()
+            }
+        }
+
+        #[automatically_derived]
+        #quiet
+        impl ::isochrone::serde::Serialize for #proxy {
+            fn serialize<S: ::isochrone::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                ::isochrone::agent::serialize(self.0.kernel(), self.0.id(), serializer)
+            }
+        }
+
+        #[automatically_derived]
+        #quiet
+        impl<'de> ::isochrone::serde::Deserialize<'de> for #proxy {
+            fn deserialize<D: ::isochrone::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                ::isochrone::agent::deserialize::<#ty, D>(deserializer).map(#proxy)
+            }
+        }
+    }
+}
+
+fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
+    let Names { message, reply, .. } = names;
+    let (ty, ident, name, ok) = (&agent.ty, &method.ident, &method.name, method.ok());
+    let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
+    let copied =
+        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
+    let doc = method.doc.is_empty().then(|| {
+        let doc = format!("Calls `{name}`.");
+        quote!(#[doc = #doc])
+    });
+    code! {
+        #doc
+        #(#copied)*
+        #[inline]
+        pub fn #ident(&self, #(#args: #types),*) -> ::isochrone::agent::Call<#ok, #ty> {
+            ::isochrone::agent::Call::new(self.0.call(#message::#ident(#(#args),*)), |reply| match reply {
+                #reply::#ident(result) => result,
+                _ => ::core::result::Result::Err(::isochrone::rpc::CallError::new(
+                    "Internal",
+                    ::std::format!("the reply to `{}` is that of another method", #name),
+                )),
+            })
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What ends a channel, or one call on it.
+//!
+//! Contract: [`ChannelError::is_fatal`] tells the two apart. A fatal error is reported once by the channel; what was in
+//! flight then ends with it.
+
+use std::io;
+
+use crate::codec::CodecError;
+
+/// Why a channel, or one call on it, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChannelError {
+    /// A frame announced nothing.
+    #[error("the peer sent an empty frame")]
+    EmptyFrame,
+    /// A frame announced more than is allowed.
+    #[error("the peer announced a frame of {len} bytes, the limit is {limit}{}", if *.first { " until its first valid message" } else { "" })]
+    FrameTooLong {
+        /// Announced bytes.
+        len: usize,
+        /// Allowed bytes.
+        limit: usize,
+        /// Whether the limit is that of a peer that has not yet sent anything valid.
+        first: bool,
+    },
+    /// The payload of a frame cannot be read.
+    #[error("the peer sent a frame that cannot be read: {0}")]
+    Payload(#[source] CodecError),
+    /// A frame holds something else than `[type, id, content]`.
+    #[error("the peer sent {got} instead of [type, id, content] with type 0, 1 or 2")]
+    NotAMessage {
+        /// What arrived, shortened.
+        got: String,
+    },
+    /// The connection ended in the middle of a frame.
+    #[error("the connection ended in the middle of a frame, after {have} bytes{}", match .want {
+        Some(want) => format!(" of {want}"),
+        None => String::new(),
+    })]
+    Truncated {
+        /// Bytes that had arrived of the frame, its header included.
+        have: usize,
+        /// Bytes the frame would have, its header included, if its header had arrived.
+        want: Option<usize>,
+    },
+    /// The peer does not read what we write.
+    #[error("the peer leaves {len} bytes unread, the limit is {limit}")]
+    SlowConsumer {
+        /// Bytes waiting.
+        len: usize,
+        /// Allowed bytes.
+        limit: usize,
+    },
+    /// The transport failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// What was to be sent cannot be written in the connection's codec. Nothing was sent.
+    #[error("cannot be sent: {0}")]
+    Unsendable(#[source] CodecError),
+    /// What was to be sent is too long for one frame. Nothing was sent.
+    #[error("cannot be sent: {len} bytes are too long for one frame, the limit is {limit}")]
+    UnsendableLength {
+        /// Bytes of the payload.
+        len: usize,
+        /// Allowed bytes.
+        limit: usize,
+    },
+    /// The channel was closed before. Nothing was sent.
+    #[error("the connection is closed: {reason}")]
+    Closed {
+        /// Why it was closed.
+        reason: String,
+    },
+}
+
+impl ChannelError {
+    /// Whether the connection cannot go on; else only the one call failed.
+    pub fn is_fatal(&self) -> bool {
+        !matches!(
+            self,
+            ChannelError::Unsendable(_) | ChannelError::UnsendableLength { .. } | ChannelError::Closed { .. }
+        )
+    }
+}

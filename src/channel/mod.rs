@@ -1,0 +1,32 @@
+//! Requests and replies over a stream of bytes, both ways on one connection.
+//!
+//! Why sans-I/O: the state machine [`Channel`] takes bytes and gives events, so every split, flood and failure is
+//! tested without a socket, and TCP, TLS, Unix sockets and in-process pipes share it. [`Connection`] is the thin shell
+//! that moves the bytes.
+//!
+//! Contract: every request ends exactly once, with its answer or with the end of the channel. The two directions
+//! have separate id spaces. Each frame is a 32 bit length and `[type, id, content]`, as aiomas 2.0.1 and mosaik 3
+//! write it.
+//!
+//! Failure modes: see [`ChannelError`]; all but those of one call are fatal for the connection, and for that
+//! connection only.
+
+#[expect(clippy::module_inception, reason = "the mechanism has no better name than its module")]
+mod channel;
+mod connection;
+mod error;
+mod frame;
+mod message;
+mod pending;
+
+pub use channel::{Channel, Config, Counters, Event, Failure};
+pub use connection::Connection;
+pub use error::ChannelError;
+pub use message::Message;
+pub use pending::RequestId;
+
+#[cfg(test)]
+mod tests {
+    mod channel;
+    mod connection;
+}
