@@ -164,7 +164,7 @@ fn messages_to_nobody_are_dead_letters_and_calls_to_nobody_end() {
     let before = homeless_messages();
     a.call(note("homeless")).send();
     assert_eq!(homeless_messages(), before + 1);
-    assert_eq!(ready(a.call(note("homeless"))), Err(Fault::NoKernel));
+    assert_eq!(ready(a.call(note("homeless"))), Err(Box::new(Fault::NoKernel)));
 }
 
 #[test]
