@@ -90,11 +90,14 @@ impl Demo {
         for policy in [Policy::NoStorage, Policy::EachForItself] {
             columns.push(baseline::run(&case, &grid, policy, steps)?);
         }
-        let scenario = Scenario { steps, copies: self.copies as usize, seed: self.seed, shuffle: self.shuffle };
+        let scenario =
+            Scenario { steps, copies: self.copies as usize, seed: self.seed, shuffle: self.shuffle };
         let order = self.check_order.then(|| isochrone::sim::OrderCheck::new(self.shuffle.is_some()));
         let watcher = order.clone().map(|order| Box::new(order) as Box<dyn isochrone::sim::Observer>);
         let bar = progress_bar(steps);
-        let outcome = plant::run(&case, &grid, scenario, watcher, interrupt, |step| bar.set_position(step as u64)).await;
+        let outcome =
+            plant::run(&case, &grid, scenario, watcher, interrupt, |step| bar.set_position(step as u64))
+                .await;
         bar.finish_and_clear();
         let outcome = outcome?;
 
@@ -117,7 +120,13 @@ impl Demo {
             if violations.is_empty() {
                 writeln!(text, "{:<18}{} events ok", "order:", grouped(order.events()))?;
             } else {
-                writeln!(text, "{:<18}{} events, {} against the rules", "order:", grouped(order.events()), order.found())?;
+                writeln!(
+                    text,
+                    "{:<18}{} events, {} against the rules",
+                    "order:",
+                    grouped(order.events()),
+                    order.found()
+                )?;
                 violations.iter().try_for_each(|violation| writeln!(text, "  {violation}"))?;
                 checks.push(Checked { what: "order", failed: Some(format!("{} violations", order.found())) });
             }
@@ -125,7 +134,8 @@ impl Demo {
 
         let mut report = Report::new(&case, columns);
         (report.negotiation, report.exchanges) = outcome.negotiation.unwrap_or_default();
-        report.facts = facts.into_iter().map(|(name, value)| (name.trim_end_matches(':').to_owned(), value)).collect();
+        report.facts =
+            facts.into_iter().map(|(name, value)| (name.trim_end_matches(':').to_owned(), value)).collect();
         report.checks = checks.iter().map(Checked::for_report).collect();
         write_report(&self.report, &report).map_err(|error| format!("{}: {error}", self.report.display()))?;
         let path = std::path::absolute(&self.report).unwrap_or_else(|_| self.report.clone());

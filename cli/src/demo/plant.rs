@@ -9,22 +9,21 @@
 
 use std::time::Instant;
 
-use isochrone::app::Summary;
 use isochrone::agent::Container;
+use isochrone::app::Summary;
 use isochrone::clock::Interrupt;
 use isochrone::codec::{Value, from_value};
 use isochrone::coupling::{CoupleError, Coupling, Mode, PortInput};
 use isochrone::rpc::Args;
 use isochrone::sim::{Config, CreateError, Epoch, Event, Observer, SimError, Time};
 
-use super::agents::{Account, INTERVAL, models};
+use super::agents::{Account, INTERVAL, PROGRAM, models};
 use super::baseline::{Column, Content, Step};
 use super::data::{Case, Load, LoadKind, Power, STEP_HOURS};
 use super::grid::{Flow, Grid, GridError};
 use super::report::Exchange;
 use super::trace::Trace;
 
-const CONTAINER: &str = "demo";
 /// Reads as the first instant of the profiles.
 const EPOCH: &str = "2016-05-22";
 
@@ -127,7 +126,7 @@ pub async fn run(
     mut progress: impl FnMut(usize),
 ) -> Result<Outcome, PlantError> {
     let started = Instant::now();
-    let mut config = Config::new(CONTAINER);
+    let mut config = Config::new(PROGRAM);
     config.seed = scenario.seed;
     config.shuffle = scenario.shuffle;
     config.epoch = Epoch::parse(EPOCH).unwrap_or_default();
@@ -140,13 +139,18 @@ pub async fn run(
         copies.push(Copy::create(&mut coupling, case)?);
     }
     let ports = ports(&mut coupling, &copies)?;
-    let trace = copies.first().and_then(|copy| coupling.entity(&copy.coordinator)).map(|position| {
-        Trace::of(coupling.entities()[position].agent)
-    });
+    let trace = copies
+        .first()
+        .and_then(|copy| coupling.entity(&copy.coordinator))
+        .map(|position| Trace::of(coupling.entities()[position].agent));
     coupling.container().kernel().set_observer(watchers(trace.clone(), observer));
 
     let rating = case.transformer.rating_kva;
-    let column = || Column { name: "negotiated".into(), rating_kva: rating, steps: Vec::with_capacity(scenario.steps) };
+    let column = || Column {
+        name: "negotiated".into(),
+        rating_kva: rating,
+        steps: Vec::with_capacity(scenario.steps),
+    };
     let mut columns: Vec<_> = copies.iter().map(|_| column()).collect();
     let (mut residual_kw, mut battery_kwh, mut curtailed_kwh) = (0.0, 0.0, 0.0);
     for step in 0..scenario.steps {
@@ -166,7 +170,8 @@ pub async fn run(
             }
             for device in &copy.devices {
                 let mut next = || {
-                    let missing = || PlantError::Reading { eid: device.eid.clone(), what: "says nothing".into() };
+                    let missing =
+                        || PlantError::Reading { eid: device.eid.clone(), what: "says nothing".into() };
                     values.next().unwrap_or_else(|| Err(missing()))
                 };
                 let kw = 1e3 * next()?;
@@ -189,7 +194,8 @@ pub async fn run(
             let flow = grid.solve(&injections).map_err(|source| PlantError::Grid { step, source })?;
             residual_kw = f64::max(residual_kw, residual(&flow, &injections));
             copy.last = flow.hv;
-            let soc = case.batteries.iter().zip(&copy.contents).map(|(battery, content)| content.soc(battery));
+            let soc =
+                case.batteries.iter().zip(&copy.contents).map(|(battery, content)| content.soc(battery));
             column.steps.push(Step::new(&flow, rating, soc.collect()));
         }
         if let Some(trace) = &trace {
@@ -206,7 +212,8 @@ pub async fn run(
             let entity = coupling.entity_of(agent).map(|position| coupling.entities()[position].eid.as_str());
             entity.map_or("outside", |eid| copies[0].name(case, eid)).to_owned()
         };
-        let (begin, exchanges) = trace.exchanges(name, |time| clock(kernel.config(), time, "%H:%M:%S%.3f"))?;
+        let (begin, exchanges) =
+            trace.exchanges(name, |time| clock(kernel.config(), time, "%H:%M:%S%.3f"))?;
         let title = format!("One negotiation, {}", clock(kernel.config(), begin, "%-d %B %Y, %H:%M"));
         Some((title, exchanges))
     });
@@ -227,7 +234,7 @@ impl Copy {
     fn create(coupling: &mut Coupling, case: &Case) -> Result<Copy, CoupleError> {
         let rating = Args::default().kwarg("rating_mva", 1e-3 * case.transformer.rating_kva);
         let coordinator = create(coupling, "Coordinator", rating)?;
-        let address = format!("local://{CONTAINER}/{coordinator}");
+        let address = format!("local://{PROGRAM}/{coordinator}");
         let to = || Args::default().kwarg("coordinator", &address);
         let mut devices = Vec::new();
         for (index, plant) in case.plants.iter().enumerate() {
@@ -261,7 +268,8 @@ impl Copy {
         let mw = |load: &Load| 1e-3 * case.load(load, step).p_kw;
         let sites = case.loads.iter().filter(|load| load.kind == LoadKind::Site);
         let sites = sites.map(|load| (load.name.clone(), Value::from(mw(load)))).collect();
-        let mut inputs = vec![PortInput { eid: self.coordinator.clone(), port: "sites_mw".into(), values: sites }];
+        let mut inputs =
+            vec![PortInput { eid: self.coordinator.clone(), port: "sites_mw".into(), values: sites }];
         for (port, value) in [("p_mw", self.last.p_kw), ("q_mvar", self.last.q_kvar)] {
             inputs.push(one(&self.coordinator, port, "transformer", 1e-3 * value));
         }
@@ -289,7 +297,10 @@ impl Copy {
 
 fn create(coupling: &mut Coupling, model: &str, params: Args) -> Result<String, CoupleError> {
     let created = coupling.create(model, 1, &params)?;
-    let nothing = || CoupleError::Create { eid: model.into(), source: CreateError::Constructor { kind: "", message: "nothing was created".into() } };
+    let nothing = || CoupleError::Create {
+        eid: model.into(),
+        source: CreateError::Constructor { kind: "", message: "nothing was created".into() },
+    };
     created.first().map(|position| coupling.entities()[*position].eid.clone()).ok_or_else(nothing)
 }
 
@@ -316,7 +327,8 @@ fn account(coupling: &mut Coupling, copies: &[Copy]) -> Result<Account, PlantErr
     let ports = ports.collect::<Result<Vec<_>, _>>()?;
     let mut sum = Account::default();
     for (eid, _, value) in coupling.read(&ports)?.values {
-        let wrong = |error: isochrone::codec::CodecError| PlantError::Reading { eid, what: error.to_string() };
+        let wrong =
+            |error: isochrone::codec::CodecError| PlantError::Reading { eid, what: error.to_string() };
         sum += from_value::<Account>(value).map_err(wrong)?;
     }
     Ok(sum)

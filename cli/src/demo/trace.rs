@@ -130,7 +130,9 @@ impl State {
 /// Who has a contract, then who is late, then the others, as many as can be drawn; and what they say.
 fn drawable(coordinator: AgentId, messages: &[Message]) -> Vec<Message> {
     let deadline = messages.iter().find(|message| message.label == "deadline").map(|message| message.time);
-    let is_late = |message: &Message| message.label == "bid" && deadline.is_some_and(|deadline| message.time >= deadline);
+    let is_late = |message: &Message| {
+        message.label == "bid" && deadline.is_some_and(|deadline| message.time >= deadline)
+    };
     let ranks: [&dyn Fn(&Message) -> bool; 3] =
         [&|message| message.label == "award", &is_late, &|message| message.label == "bid"];
     let mut devices = Vec::new();

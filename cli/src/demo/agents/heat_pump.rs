@@ -26,7 +26,12 @@ impl HeatPump {
     #[constructor]
     fn new(cx: &Ctx, coordinator: CoordinatorProxy, p_mw: f64) -> Self {
         let rated_kw = 1e3 * p_mw;
-        HeatPump { coordinator, member: 0, demand: Shift::new(rated_kw, HOURS_AHEAD * rated_kw), since: cx.now() }
+        HeatPump {
+            coordinator,
+            member: 0,
+            demand: Shift::new(rated_kw, HOURS_AHEAD * rated_kw),
+            since: cx.now(),
+        }
     }
 
     #[start]

@@ -37,6 +37,9 @@ pub use coordinator::{Account, Coordinator, CoordinatorProxy};
 pub use heat_pump::{HeatPump, HeatPumpProxy};
 pub use pv::{Pv, PvProxy};
 
+/// The program and its container: part of every identity, so that the agents draw the same numbers wherever they run.
+pub const PROGRAM: &str = "agents";
+
 /// Length of an interval, for which power is constant.
 pub const INTERVAL: Duration = minutes(15);
 
@@ -112,7 +115,7 @@ async fn think(cx: &Ctx) {
 
 /// The program that mosaik starts: `isochrone agents mosaik HOST:PORT`.
 pub fn app() -> App {
-    App::new("agents")
+    App::new(PROGRAM)
         .about("The demo's agents: PV plants, batteries, chargers, heat pumps and their coordinator")
         .agent::<Coordinator>("Coordinator")
         .agent::<Pv>("Pv")
