@@ -174,6 +174,8 @@ pub struct Coupling {
     told: bool,
     steps: u64,
     reads: u64,
+    /// of which before the first step
+    early_reads: u64,
 }
 
 impl Coupling {
@@ -204,6 +206,7 @@ impl Coupling {
             told: false,
             steps: 0,
             reads: 0,
+            early_reads: 0,
         }
     }
 
@@ -326,9 +329,11 @@ impl Coupling {
         if !self.started {
             self.start().await?;
         }
-        if self.steps == 1 && !self.told {
+        match self.steps {
+            0 => self.early_reads = self.reads,
             // a step has passed and nothing was read: no output is connected
-            self.connect(&[]);
+            1 if !self.told && self.reads == self.early_reads => self.connect(&[]),
+            _ => {}
         }
         let kernel = self.container.kernel();
         self.steps += 1;
