@@ -22,7 +22,7 @@ pub use inputs::{BadInput, Inputs};
 pub use isochrone_sim::local;
 pub use model::{Input, Method, Model, Output, OutputKind};
 pub use proxy::{Proxy, deserialize, serialize};
-pub(crate) use vtable::Answer;
+pub(crate) use vtable::{Answer, Write};
 pub use vtable::Vtable;
 
 use crate::codec::Value;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 
 use super::entities::{Entity, Readings};
-use crate::agent::{BadInput, Container, Proxy, Vtable, local};
+use crate::agent::{BadInput, Container, Proxy, Vtable, Write, local};
 use crate::clock::{Coupled, Interrupt, RunError};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
@@ -341,13 +341,8 @@ impl Coupling {
         self.driver.advance_before(kernel, time).await?;
         // everything before `time` has happened, so inputs written now are of (time, round 0)
         kernel.jump(time);
-        for (position, port, values) in inputs {
-            let entity = &self.entities[position];
-            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
-                eid: entity.eid.clone(),
-                port: entity.vtable.model.inputs[port].name.into(),
-                input,
-            })?;
+        for write in inputs {
+            kernel.enter(write);
         }
         for entity in self.entities.iter().filter(|entity| entity.vtable.model.step) {
             (entity.vtable.step)(kernel, entity.agent);
@@ -402,7 +397,8 @@ impl Coupling {
         Ok(shown.or(next))
     }
 
-    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<(usize, usize, Vec<(String, Value)>)>, CoupleError> {
+    /// Checks the inputs of a step and puts them into order.
+    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<Write>, CoupleError> {
         let mut resolved = Vec::with_capacity(inputs.len());
         for PortInput { eid, port, mut values } in inputs {
             let Some(position) = self.entity(&eid) else { return Err(CoupleError::Entity(eid)) };
@@ -415,7 +411,16 @@ impl Coupling {
             resolved.push((position, number, values));
         }
         resolved.sort_by_key(|(position, port, _)| (self.entities[*position].agent, *port));
-        Ok(resolved)
+        let kernel = self.container.kernel();
+        let write = |(position, port, values): (usize, usize, _)| {
+            let entity = &self.entities[position];
+            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
+                eid: entity.eid.clone(),
+                port: entity.vtable.model.inputs[port].name.into(),
+                input,
+            })
+        };
+        resolved.into_iter().map(write).collect()
     }
 
     /// The positions of an entity and one of its outputs, for [`read`](Coupling::read).
