@@ -121,7 +121,8 @@ impl Ctx {
         self.at(self.now().saturating_add(span), run)
     }
 
-    /// Starts a task of this agent; it first runs in the next round. An error it ends with is a failure of the agent.
+    /// Starts a task of this agent. It first runs after the handlers of this round if one of them starts it, and in the
+    /// next round if a task does. An error it ends with is a failure of the agent.
     pub fn spawn<F>(&self, future: F) -> Task
     where
         F: Future<Output: TaskResult> + 'static,
@@ -228,8 +229,11 @@ pub struct Task {
 impl Task {
     /// Ends the task where it waits; a task that has ended, or that is just running, is left alone.
     pub fn cancel(self) {
-        if let Some(key) = self.key {
-            current::try_with(|core| core.cancel_task(key));
+        // the task's values are dropped in there: not under the thread-local's borrow
+        if let Some(key) = self.key
+            && let Some(core) = current::current()
+        {
+            core.cancel_task(key);
         }
     }
 }

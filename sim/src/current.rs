@@ -27,7 +27,9 @@ pub(crate) struct Injector {
 impl Injector {
     fn push(&self, key: TaskKey) {
         lock(&self.woken).push(key);
-        if let Some(driver) = lock(&self.driver).take() {
+        // not under the lock: the driver may ask to be woken again
+        let driver = lock(&self.driver).take();
+        if let Some(driver) = driver {
             driver.wake();
         }
     }

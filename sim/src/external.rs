@@ -115,6 +115,11 @@ impl Externals {
         self.open.iter().find(|(_, operation)| !operation.delivered).map(|(id, _)| id.due)
     }
 
+    /// Whether an outcome waits to be delivered.
+    pub(crate) fn has_results(&self) -> bool {
+        self.open.values().any(|operation| !operation.delivered && operation.outcome.is_some())
+    }
+
     pub(crate) fn take_started(&mut self) -> Vec<Started> {
         std::mem::take(&mut self.started)
     }
@@ -273,7 +278,13 @@ impl<T: 'static> Future for External<T> {
 impl<T> Drop for External<T> {
     fn drop(&mut self) {
         if let Asking::Asked(id) = self.state {
-            let gone = current::try_with(|core| core.externals.borrow_mut().open.remove(&id));
+            let gone = current::try_with(|core| {
+                let gone = core.externals.borrow_mut().open.remove(&id);
+                if let Some(operation) = gone.as_ref().filter(|operation| !operation.delivered) {
+                    core.release_waiter(operation.waiter);
+                }
+                gone
+            });
             drop(gone);
         }
     }

@@ -170,10 +170,41 @@ impl Ordered for ReplyNote {
     }
 }
 
+/// A waker that is not ours, and the task that waits through it.
+struct Side {
+    waker: Waker,
+    task: u32,
+}
+
 #[derive(Default)]
 struct Sides {
-    wakers: Vec<Option<Waker>>,
+    wakers: Vec<Option<Side>>,
     free: Vec<u32>,
+}
+
+/// A turn is on until this is dropped.
+struct Turning<'c>(&'c Cell<bool>);
+
+impl<'c> Turning<'c> {
+    fn new(turning: &'c Cell<bool>) -> Self {
+        turning.set(true);
+        Turning(turning)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Replaces a waiter whose number has been given back: it may soon be somebody else's.
+fn stand_in(waiters: &RefCell<Vec<u32>>, old: u32, new: u32) {
+    if old != new
+        && let Some(waiter) = waiters.borrow_mut().iter_mut().find(|waiter| **waiter == old)
+    {
+        *waiter = new;
+    }
 }
 
 type Injection = Box<dyn FnOnce(&Core)>;
@@ -229,6 +260,8 @@ pub(crate) struct Core {
     fatal: RefCell<Option<SimError>>,
     /// something among failures, fatal needs attention after this agent's code
     alarm: Cell<bool>,
+    /// a turn is on: agents' code may run
+    turning: Cell<bool>,
     pub(crate) shared: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     tracking: Cell<bool>,
     touched: RefCell<Vec<AgentId>>,
@@ -328,8 +361,7 @@ impl Core {
         self.agent.set(AgentId::OUTSIDE);
         self.task.set(NO_TASK);
         if self.alarm.get() {
-            self.settle_stops();
-            self.settle_failures();
+            self.settle_alarm();
         }
     }
 
@@ -344,7 +376,8 @@ impl Core {
     }
 
     pub(crate) fn rest_alarm(&self) {
-        self.alarm.set(self.fatal.borrow().is_some());
+        let more = !self.failures.borrow().is_empty() || !self.stops.borrow().is_empty();
+        self.alarm.set(more || self.fatal.borrow().is_some());
     }
 
     /// Runs code as an agent's, inside other code.
@@ -538,8 +571,8 @@ impl Core {
     }
 
     fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
-        let (task, agent) = (key.task(), self.agent.get());
-        let label = {
+        let task = key.task();
+        let running = {
             let mut tasks = self.tasks.borrow_mut();
             let slot = &mut tasks.slots[task as usize];
             let alive = slot.alive && key.is_generation(slot.generation);
@@ -548,19 +581,21 @@ impl Core {
                 return;
             }
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
-            alive.then(|| tasks.label(task))
+            let agent = slot.agent;
+            alive.then(|| (agent, tasks.label(task)))
         };
+        let (agent, label) = running.unwrap_or((self.agent.get(), self.label.get()));
         if let Err(panic) = polled {
-            self.fail(agent, label.unwrap_or(self.label.get()), panic_text(&*panic));
+            self.fail(agent, label, panic_text(&*panic));
         }
-        self.drop_as(agent, label.unwrap_or(self.label.get()), future);
-        if label.is_some() {
+        self.drop_as(agent, label, future);
+        if running.is_some() {
             self.end_task(task);
         }
     }
 
     /// Drops what belongs to an agent; a panic in there is a failure of that agent.
-    fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
+    pub(crate) fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             self.fail(agent, label, panic_text(&*panic));
         }
@@ -673,16 +708,17 @@ impl Core {
         if waiter & SIDE == 0 {
             return self.restart(AgentId::new(waiter & !RESTART));
         }
-        if let Some(waker) = self.take_side(waiter) {
-            waker.wake();
+        if let Some(side) = self.take_side(waiter) {
+            side.waker.wake();
         }
     }
 
-    fn take_side(&self, waiter: u32) -> Option<Waker> {
+    fn take_side(&self, waiter: u32) -> Option<Side> {
         let mut sides = self.sides.borrow_mut();
-        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take();
+        // once: a slot that were free twice would have two owners
+        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take()?;
         sides.free.push(waiter & !SIDE);
-        waker
+        Some(waker)
     }
 
     /// The number under which the owner of this waker can be woken: the task itself for our own wakers.
@@ -696,14 +732,15 @@ impl Core {
 
     #[cold]
     fn side(&self, waker: Waker) -> u32 {
+        let side = Side { waker, task: self.task.get() };
         let mut sides = self.sides.borrow_mut();
         match sides.free.pop() {
             Some(slot) => {
-                sides.wakers[slot as usize] = Some(waker);
+                sides.wakers[slot as usize] = Some(side);
                 slot | SIDE
             }
             None => {
-                sides.wakers.push(Some(waker));
+                sides.wakers.push(Some(side));
                 (sides.wakers.len() as u32 - 1) | SIDE
             }
         }
@@ -720,7 +757,7 @@ impl Core {
         let kept = old & SIDE != 0 && old != NO_TASK && {
             let sides = self.sides.borrow();
             let known = sides.wakers.get((old & !SIDE) as usize);
-            known.is_some_and(|known| known.as_ref().is_some_and(|known| known.will_wake(waker)))
+            known.is_some_and(|known| known.as_ref().is_some_and(|known| known.waker.will_wake(waker)))
         };
         if kept {
             return old;
@@ -742,10 +779,38 @@ impl Core {
         self.soon.borrow_mut().push(waiter);
     }
 
+    /// Another waiter stands in for one that is to be woken in the next round.
+    pub(crate) fn wake_soon_as(&self, old: u32, new: u32) {
+        stand_in(&self.soon, old, new);
+    }
+
     /// Registers a waiter for the moment when this instant is quiet; the number to compare in [`Core::settlings`].
     pub(crate) fn settle(&self, waiter: u32) -> u64 {
         self.settled.borrow_mut().push(waiter);
         self.settlings.get()
+    }
+
+    /// Another waiter stands in for one that was registered.
+    pub(crate) fn settle_as(&self, old: u32, new: u32) {
+        stand_in(&self.settled, old, new);
+    }
+
+    /// Nobody waits under this number for the instant to settle any more: it would wake a stranger.
+    pub(crate) fn forget_settled(&self, waiter: u32) {
+        self.forget(&self.settled, waiter);
+    }
+
+    /// The same for the next round.
+    pub(crate) fn forget_soon(&self, waiter: u32) {
+        self.forget(&self.soon, waiter);
+    }
+
+    fn forget(&self, waiters: &RefCell<Vec<u32>>, waiter: u32) {
+        let place = waiters.borrow().iter().rposition(|other| *other == waiter);
+        if let Some(place) = place {
+            waiters.borrow_mut().remove(place);
+            self.release_waiter(waiter);
+        }
     }
 
     pub(crate) fn settlings(&self) -> u64 {
@@ -778,7 +843,7 @@ impl Core {
     pub(crate) fn schedule_restart(&self, agent: AgentId, at: Time) {
         if at <= self.now.get() {
             self.wake_soon(agent.ordinal() | RESTART);
-        } else {
+        } else if at < Time::MAX {
             self.timers.borrow_mut().insert(wheel_key(at), agent.ordinal() | RESTART);
         }
     }
@@ -822,6 +887,7 @@ impl Core {
             }
             None => {
                 self.late.set(self.late.get() + 1);
+                self.observe(note.to, || What::Late { from: self.key(note.from), sequence: note.sequence });
                 if let Some(class) = self.class(note.class) {
                     class.discard(note.value);
                 }
@@ -905,6 +971,9 @@ impl Core {
             *self.spare_ready.borrow_mut() = ready;
         }
         if some {
+            if self.round.get() == 0 {
+                self.instants.set(self.instants.get() + 1);
+            }
             self.round.set(self.round.get().saturating_add(1));
             self.spent.set(self.spent.get() + 1);
         }
@@ -916,7 +985,6 @@ impl Core {
             self.now.set(time);
             self.round.set(0);
             self.spent.set(0);
-            self.instants.set(self.instants.get() + 1);
         }
     }
 
@@ -928,23 +996,27 @@ impl Core {
         let mut wheel = wheel.borrow_mut();
         let mut tasks = self.tasks.borrow_mut();
         let mut ready = self.ready.borrow_mut();
+        let sides = self.sides.borrow();
         wheel.fire(|waiter| {
+            let mut task = waiter;
             if waiter & (SIDE | RESTART) != 0 {
                 fired.push(waiter);
-                return;
+                let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
+                let Some(Some(side)) = side else { return };
+                task = side.task;
             }
-            let slot = &mut tasks.slots[waiter as usize];
+            let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
             if !slot.alive {
                 // its sleep was dropped where no kernel runs
                 return;
             }
             sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
-            if !slot.queued {
+            if task == waiter && !slot.queued {
                 slot.queued = true;
                 ready.push(waiter);
             }
         });
-        drop((wheel, tasks, ready));
+        drop((wheel, tasks, ready, sides));
         self.timers_fired.set(sum);
         for waiter in fired {
             if waiter & SIDE == 0 {
@@ -982,7 +1054,7 @@ impl Core {
         let mut busy: Vec<Involved> = Vec::new();
         let classes: Vec<_> = self.classes.borrow().iter().cloned().collect();
         for class in classes {
-            for (to, from, label) in class.pending() {
+            for (to, from, label) in class.pending(self) {
                 busy.push(Involved {
                     agent: self.path(to),
                     what: format!("is to receive `{label}` from {}", self.path(from)),
@@ -1004,14 +1076,17 @@ impl Core {
         SimError::Livelock { time: self.now.get(), rounds: self.spent.get(), busy }
     }
 
-    /// The time of the earliest event that has not happened yet.
-    fn next_event(&self) -> Option<Time> {
-        let work = !self.active.borrow().is_empty()
+    /// Whether the next round of this instant has anything to do.
+    fn is_busy(&self) -> bool {
+        !self.active.borrow().is_empty()
             || !self.ready.borrow().is_empty()
             || !self.replies.borrow().is_empty()
             || !self.soon.borrow().is_empty()
-            || !self.settled.borrow().is_empty();
-        if work {
+    }
+
+    /// The time of the earliest event that has not happened yet.
+    fn next_event(&self) -> Option<Time> {
+        if self.is_busy() || !self.settled.borrow().is_empty() {
             return Some(self.now.get());
         }
         let timer = self.timers.borrow().next().map(wheel_time);
@@ -1022,8 +1097,9 @@ impl Core {
     /// Brings the earliest timer or deadline at or before the horizon to firing.
     #[inline]
     fn fire_next(&self, horizon: Time) -> bool {
-        let horizon = wheel_key(horizon);
-        let bound = self.deadlines.borrow().lower_bound();
+        // what the clock has jumped over is due now, timers before deadlines
+        let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
+        let bound = self.deadlines.borrow().lower_bound().map(|bound| bound.max(now));
         let first = self.timers.borrow_mut().ready(bound.map_or(horizon, |bound| bound.min(horizon)));
         if let Ok(at) = first {
             self.move_to(wheel_time(at));
@@ -1034,7 +1110,7 @@ impl Core {
             return false;
         }
         // a deadline may be near: its exact time decides, and a timer of the same instant goes first
-        let Some(deadline) = self.deadlines.borrow().next() else { return false };
+        let Some(deadline) = self.deadlines.borrow().next().map(|at| at.max(now)) else { return false };
         let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
         if let Ok(at) = timer {
             self.move_to(wheel_time(at));
@@ -1096,12 +1172,14 @@ impl Core {
             return Err(SimError::Past { now: self.now.get(), asked: limit });
         }
         self.admit_wakes();
+        if self.now.get() <= horizon {
+            self.admit_injections();
+        }
         let mut left = budget;
         // before the limit of an exclusive turn lies nothing, if the clock stands there already
         while self.now.get() <= horizon {
             if self.alarm.get() {
-                self.settle_stops();
-                self.settle_failures();
+                self.settle_alarm();
                 if let Some(error) = self.fatal.borrow_mut().take() {
                     return Err(error);
                 }
@@ -1109,7 +1187,7 @@ impl Core {
             if !self.externals.borrow().is_empty() && self.is_blocked() {
                 return Ok(Progress::Blocked);
             }
-            if self.spent.get() >= self.config.livelock {
+            if self.spent.get() >= self.config.livelock && self.is_busy() {
                 let error = self.livelock();
                 self.spent.set(0);
                 return Err(error);
@@ -1158,8 +1236,7 @@ impl Core {
         if self.resume_settled() {
             return true;
         }
-        let due = self.deadlines.borrow().next() == Some(wheel_key(now));
-        if due && self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
+        if self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
             self.fire(&self.deadlines, Tag::Deadline);
             return true;
         }
@@ -1177,6 +1254,8 @@ impl Core {
                     return true;
                 }
                 self.move_to(input);
+                // inputs are the first of the instant, in the same round as the results that are due
+                self.admit_injections();
                 true
             }
             _ => self.fire_next(horizon),
@@ -1192,7 +1271,11 @@ impl Core {
             return None;
         }
         let injection = injections.keys().next().map(|(time, _)| *time);
-        let external = if self.config.realtime { None } else { externals.earliest() };
+        let external = if self.config.realtime {
+            externals.has_results().then_some(self.now.get())
+        } else {
+            externals.earliest()
+        };
         [injection, external].into_iter().flatten().min()
     }
 
@@ -1205,8 +1288,15 @@ impl Core {
         self.observed.set(false);
         let observer = self.observer.borrow_mut().take();
         drop(observer);
-        for task in self.tasks.borrow().all() {
-            self.end_task(task);
+        // what is dropped may start tasks; after so many times it will not stop
+        for _ in 0..1_000 {
+            let tasks = self.tasks.borrow().all();
+            if tasks.is_empty() {
+                break;
+            }
+            for task in tasks {
+                self.end_task(task);
+            }
         }
         let injections = std::mem::take(&mut *self.injections.borrow_mut());
         drop(injections);
@@ -1293,6 +1383,7 @@ impl Kernel {
                 escalated: RefCell::default(),
                 fatal: RefCell::default(),
                 alarm: Cell::new(false),
+                turning: Cell::new(false),
                 shared: RefCell::default(),
                 tracking: Cell::new(false),
                 touched: RefCell::default(),
@@ -1410,7 +1501,11 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
         let _entered = Entered::new(&self.core);
+        let _turning = Turning::new(&self.core.turning);
         loop {
             match self.core.turn(limit, inclusive, budget)? {
                 Progress::More if budget == u32::MAX => {}

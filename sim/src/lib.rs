@@ -1,6 +1,7 @@
 //! The kernel.
 mod agent;
 mod call;
+mod check;
 mod context;
 mod current;
 mod error;
@@ -22,6 +23,7 @@ pub mod wheel;
 
 pub use agent::{AgentId, NameError, Status};
 pub use call::Fault;
+pub use check::OrderCheck;
 pub use context::{Ctx, Random, Task, TaskResult, This};
 pub use error::{Involved, SimError};
 pub use external::{External, ExternalId, Outcome as ExternalOutcome, Started};

@@ -230,7 +230,7 @@ pub(crate) trait Class {
     /// Callers' tasks whose calls queue behind a locked agent.
     fn queued_callers(&self, core: &Core, index: u32) -> Vec<u32>;
     /// Who gets what next: for the livelock report.
-    fn pending(&self) -> Vec<(AgentId, AgentId, Label)>;
+    fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)>;
     /// Drops everything, inside the kernel.
     fn teardown(&self);
     fn size(&self) -> usize;
@@ -367,7 +367,7 @@ impl<A: Actor> Inbox<A> {
         let label = A::label(&message);
         core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
         core.count_message();
-        let reply = ReplyTo { call, caller: from, callee: to, kind: PhantomData };
+        let reply = ReplyTo { kernel: core.id(), call, caller: from, callee: to, kind: PhantomData };
         core.begin(to, NO_TASK, label);
         A::receive(&this, message, reply);
         core.finish();
@@ -448,9 +448,7 @@ impl<A: Actor> Class for Inbox<A> {
     fn clear(&self, core: &Core, index: u32) {
         let Some(this) = self.this(index) else { return };
         let state = this.cell().state.try_borrow_mut().ok().and_then(|mut state| state.take());
-        core.acting_as(this.id(), "drop", || {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(state)));
-        });
+        core.acting_as(this.id(), "drop", || core.drop_as(this.id(), "drop", state));
     }
 
     fn rebuild(&self, core: &Core, index: u32) -> Option<Result<(), String>> {
@@ -489,8 +487,18 @@ impl<A: Actor> Class for Inbox<A> {
         waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
     }
 
-    fn pending(&self) -> Vec<(AgentId, AgentId, Label)> {
-        self.mail.borrow().iter().take(32).map(|m| (m.to, m.from, A::label(&m.message))).collect()
+    fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
+        let label = |mail: &Mail<A>| (mail.to, mail.from, A::label(&mail.message));
+        let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
+        let cells = self.cells.borrow();
+        for index in self.resumed.borrow().iter().take(32) {
+            pending.extend(cells[*index as usize].waiting.borrow().iter().flat_map(|queue| queue.iter()).take(32).map(label));
+        }
+        for index in self.starts.borrow().iter().take(32) {
+            let id = cells[*index as usize].ctx.id();
+            pending.push((id, core.agents.borrow().meta[id.index()].creator, "start"));
+        }
+        pending
     }
 
     fn teardown(&self) {
@@ -522,6 +530,7 @@ impl<A: Actor> Class for Inbox<A> {
 /// The right, and the duty, to answer one call. For a message that wants no answer, sending is a no-op.
 #[must_use = "dropping it ends the call with `Fault::Abandoned`"]
 pub struct ReplyTo<A: Actor> {
+    kernel: u16,
     call: CallRef,
     caller: AgentId,
     callee: AgentId,
@@ -557,13 +566,17 @@ impl<A: Actor> ReplyTo<A> {
 
     #[inline]
     fn finish(&mut self, value: Result<A::Reply, Box<Fault>>) {
-        let call = std::mem::replace(&mut self.call, CallRef::NONE);
+        let call = self.call;
         if !call.is_none() {
-            current::try_with(|core| {
+            // inside another kernel the numbers would mean others
+            current::try_with(|core| core.id() == self.kernel && {
                 core.with_class_of::<A, _>(self.callee, |inbox| {
                     inbox.reply(core, self.callee, self.caller, call, value);
                 });
+                true
             });
+            // only now: if hashing the value panics, the call still ends, as abandoned
+            self.call = CallRef::NONE;
         }
     }
 }
@@ -572,8 +585,8 @@ impl<A: Actor> Drop for ReplyTo<A> {
     #[inline]
     fn drop(&mut self) {
         if !self.call.is_none() {
-            let fault = current::try_with(|core| core.abandoned(self.callee, self.call));
-            if let Some(fault) = fault {
+            let fault = current::try_with(|core| (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call)));
+            if let Some(Some(fault)) = fault {
                 self.finish(Err(fault));
             }
         }
@@ -636,7 +649,7 @@ impl<A: Actor> Future for Call<A> {
                 let Some(message) = message.take() else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
                 let sent = current::try_with(|core| {
                     let waiter = core.waiter(cx.waker());
-                    post(core, me.to, message, Some(waiter))
+                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
                 });
                 match sent {
                     Some(Ok(call)) => {
@@ -651,8 +664,8 @@ impl<A: Actor> Future for Call<A> {
             }
             Sending::Sent(call) => {
                 let call = *call;
-                let taken = current::try_with(|core| take(core, me.to, call, cx));
-                match taken.unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel)))) {
+                let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
+                match current::try_with(ours).flatten().unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel)))) {
                     Poll::Ready(value) => {
                         me.state = Sending::Done;
                         Poll::Ready(value)
@@ -669,7 +682,10 @@ impl<A: Actor> Drop for Call<A> {
     #[inline]
     fn drop(&mut self) {
         if let Sending::Sent(call) = self.state {
-            current::try_with(|core| drop_call(core, self.to, call));
+            // the value is user code's to drop: not under the thread-local's borrow
+            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, call));
+            let value = current::try_with(ours);
+            drop(value);
         }
     }
 }
@@ -770,17 +786,19 @@ fn take<A: Actor>(
 
 /// The caller lost interest.
 #[cold]
-fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) {
+fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) -> Option<Result<A::Reply, Box<Fault>>> {
     let mut calls = core.calls.borrow_mut();
-    let Some(head) = calls.get(call) else { return };
+    let head = calls.get(call)?;
     let (state, waiter) = (head.state, head.waiter);
     calls.close(call);
     drop(calls);
     match state {
-        CallState::Open => core.release_waiter(waiter),
+        CallState::Open => {
+            core.release_waiter(waiter);
+            None
+        }
         CallState::Answered(value) => {
-            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
-            drop(value);
+            core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value)).flatten()
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum What {
     Reply { to: AgentId, sequence: u64, hash: u64 },
     /// It got the answer to a call.
     Answer { from: OrderKey, sequence: u64, hash: u64 },
+    /// The answer to a call came, and it had lost interest.
+    Late { from: OrderKey, sequence: u64 },
     /// One of its timers fired.
     Timer { label: Label },
     /// One of its deadlines fired.

@@ -108,6 +108,14 @@ impl Core {
                 self.failures.borrow_mut().retain(|(other, ..)| *other != agent);
             }
         }
+    }
+
+    /// Judges what went wrong in the code that has just returned, then stops whoever asked for it: an agent that both
+    /// fails and stops is reported.
+    #[cold]
+    pub(crate) fn settle_alarm(&self) {
+        self.settle_failures();
+        self.settle_stops();
         self.rest_alarm();
     }
 
@@ -131,10 +139,7 @@ impl Core {
             },
             Policy::Stop => Outcome::Stopped,
         };
-        let report = Report { agent: self.path(agent), time: self.now(), task: label.into(), message, outcome };
-        self.failed.set(self.failed.get() + 1);
-        self.observe(agent, || What::Failure(report.clone()));
-        self.reports.borrow_mut().push(report.clone());
+        self.report(agent, label, message, outcome);
         let down = matches!(outcome, Outcome::Restarts(_));
         self.dismantle(agent, if down { Status::Down } else { Status::Stopped }, false);
         match outcome {
@@ -142,10 +147,17 @@ impl Core {
                 *self.restarts.borrow_mut().entry(agent).or_default() += 1;
                 self.schedule_restart(agent, at);
             }
-            Outcome::Escalated => {
-                self.escalated.borrow_mut().get_or_insert(report);
-            }
-            Outcome::Stopped => {}
+            Outcome::Escalated | Outcome::Stopped => {}
+        }
+    }
+
+    fn report(&self, agent: AgentId, label: &str, message: String, outcome: Outcome) {
+        let report = Report { agent: self.path(agent), time: self.now(), task: label.into(), message, outcome };
+        self.failed.set(self.failed.get() + 1);
+        self.observe(agent, || What::Failure(report.clone()));
+        self.reports.borrow_mut().push(report.clone());
+        if outcome == Outcome::Escalated {
+            self.escalated.borrow_mut().get_or_insert(report);
         }
     }
 
@@ -206,6 +218,14 @@ impl Core {
         if running {
             self.observe(agent, || What::Stop);
             self.dismantle(agent, Status::Stopped, true);
+            // its last code may fail like any other, but there is nothing left to restart
+            let first = self.failures.borrow().iter().find(|(failed, ..)| *failed == agent).cloned();
+            if let Some((_, label, message)) = first {
+                self.failures.borrow_mut().retain(|(failed, ..)| *failed != agent);
+                let escalates = self.policy(agent) == Policy::Escalate;
+                let outcome = if escalates { Outcome::Escalated } else { Outcome::Stopped };
+                self.report(agent, label, message, outcome);
+            }
         }
     }
 }

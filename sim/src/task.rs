@@ -117,6 +117,14 @@ impl Tasks {
         self.alive
     }
 
+    /// The agent's tasks that answer calls.
+    pub(crate) fn answering(&self, agent: AgentId) -> impl Iterator<Item = u32> {
+        let answers = move |(task, slot): &(usize, &Slot)| {
+            slot.alive && slot.agent == agent && !self.serves[*task].is_none()
+        };
+        self.slots.iter().enumerate().filter(answers).map(|(task, _)| task as u32)
+    }
+
     pub(crate) fn of_agent(&self, agent: AgentId) -> Vec<u32> {
         let of_agent = |(_, slot): &(usize, &Slot)| slot.alive && slot.agent == agent;
         self.slots.iter().enumerate().filter(of_agent).map(|(task, _)| task as u32).collect()

@@ -7,10 +7,10 @@
 //! |---------|---------|
 //! | `New`   | not polled yet; the time is fixed already |
 //! | `Armed` | in the wheel |
-//! | `Due`   | its time was not in the future: it resumes in the next round |
+//! | `Due`   | its time was not in the future: it resumes in the round after this one |
 //! | `Done`  | resumed |
 //!
-//! Contract: a sleep resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
+//! Contract: a sleep until [`Time::MAX`], the end of time, never resumes. Any other resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
 //! reason; a deadline in the phase of deadlines.
 
 use std::fmt;
@@ -30,7 +30,7 @@ use crate::wheel::TimerId;
 enum State {
     New,
     Armed(TimerId),
-    Due,
+    Due { round: u32, waiter: u32 },
     Done,
 }
 
@@ -40,6 +40,8 @@ pub struct Sleep {
     when: Time,
     state: State,
     deadline: bool,
+    /// whose wheel it is armed in
+    kernel: u16,
 }
 
 impl fmt::Debug for Sleep {
@@ -51,11 +53,11 @@ impl fmt::Debug for Sleep {
 impl Sleep {
     #[inline]
     pub(crate) fn until(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: false }
+        Sleep { when, state: State::New, deadline: false, kernel: 0 }
     }
 
     fn deadline(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: true }
+        Sleep { when, state: State::New, deadline: true, kernel: 0 }
     }
 
     /// When it resumes.
@@ -75,17 +77,19 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
         current::with(|core| match me.state {
+            State::New if me.when == Time::MAX => Poll::Pending,
             State::New => {
                 let waiter = core.waiter(cx.waker());
                 // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
                 if me.when <= core.now() && !me.deadline {
                     core.wake_soon(waiter);
-                    me.state = State::Due;
+                    me.when = core.now();
+                    (me.state, me.kernel) = (State::Due { round: core.round(), waiter }, core.id());
                 } else {
                     let when = me.when.max(core.now());
                     me.when = when;
                     let timer = me.wheel(core).borrow_mut().insert(wheel_key(when), waiter);
-                    me.state = State::Armed(timer);
+                    (me.state, me.kernel) = (State::Armed(timer), core.id());
                 }
                 Poll::Pending
             }
@@ -102,7 +106,14 @@ impl Future for Sleep {
                 }
                 Poll::Pending
             }
-            State::Due | State::Done => {
+            // polled again in its own round, for another reason
+            State::Due { round, waiter } if (core.now(), core.round()) <= (me.when, round) => {
+                let new = core.renew_waiter(waiter, cx.waker());
+                core.wake_soon_as(waiter, new);
+                me.state = State::Due { round, waiter: new };
+                Poll::Pending
+            }
+            State::Due { .. } | State::Done => {
                 me.state = State::Done;
                 Poll::Ready(())
             }
@@ -113,10 +124,14 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
+        if let State::Due { waiter, .. } = self.state {
+            current::try_with(|core| if core.id() == self.kernel { core.forget_soon(waiter) });
+        }
         if let State::Armed(timer) = self.state {
             current::try_with(|core| {
                 let mut wheel = self.wheel(core).borrow_mut();
-                if wheel.is_live(timer) {
+                // inside another kernel the number would be a stranger's timer
+                if core.id() == self.kernel && wheel.is_live(timer) {
                     let waiter = wheel.payload(timer);
                     wheel.cancel(wheel_key(self.when), timer);
                     drop(wheel);
@@ -210,7 +225,16 @@ impl Interval {
 #[derive(Debug, Default)]
 #[must_use = "it does nothing until it is awaited"]
 pub struct Settled {
-    since: Option<u64>,
+    /// how often instants had settled when this began, who waits, and in which kernel
+    since: Option<(u64, u32, u16)>,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        if let Some((since, waiter, kernel)) = self.since {
+            current::try_with(|core| if core.id() == kernel && core.settlings() == since { core.forget_settled(waiter) });
+        }
+    }
 }
 
 impl Future for Settled {
@@ -218,12 +242,16 @@ impl Future for Settled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         current::with(|core| match self.since {
-            Some(since) if core.settlings() > since => Poll::Ready(()),
-            // polled for another reason: the first registration stands
-            Some(_) => Poll::Pending,
+            Some((since, ..)) if core.settlings() > since => Poll::Ready(()),
+            Some((since, old, kernel)) => {
+                let waiter = core.renew_waiter(old, cx.waker());
+                core.settle_as(old, waiter);
+                self.since = Some((since, waiter, kernel));
+                Poll::Pending
+            }
             None => {
                 let waiter = core.waiter(cx.waker());
-                self.since = Some(core.settle(waiter));
+                self.since = Some((core.settle(waiter), waiter, core.id()));
                 Poll::Pending
             }
         })

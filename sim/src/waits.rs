@@ -8,6 +8,7 @@
 //! |------------------|---------|
 //! | the task that answers its call | it awaits the reply |
 //! | the exclusive task of an agent | its call queues behind that agent's lock |
+//! | the exclusive task of its own agent | it is not polled before that ends |
 //!
 //! If the search meets the very task that holds the lock, the call would wait for itself. It is refused with the names
 //! of the cycle, before it can hang. A call with a timeout of its own inside the cycle would have ended by itself; it is
@@ -58,6 +59,8 @@ impl Core {
             && let Some((class, index)) = self.class_of(agent)
         {
             waiting.extend(class.queued_callers(self, index));
+            // nobody waits for those that answer no call
+            waiting.extend(self.tasks.borrow().answering(agent).filter(|other| *other != task));
         }
         waiting
     }

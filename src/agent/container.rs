@@ -4,6 +4,7 @@
 //! time at which the clock stands.
 
 use std::fmt;
+use std::rc::Rc;
 
 use isochrone_sim::{AgentId, Config, CreateError, Ctx, Kernel, NameError, Policy, Progress, Ref, SimError, Time};
 
@@ -82,6 +83,11 @@ impl Container {
     pub fn with<A: Agent, R>(&self, agent: Ref<A>, f: impl FnOnce(&mut A) -> R) -> Option<R> {
         let this = self.kernel.this(agent)?;
         self.kernel.enter(|| this.try_with(f))
+    }
+
+    /// What has been provided for the run: its parameters, a simulator's set-up.
+    pub fn shared<T: 'static>(&self) -> Option<Rc<T>> {
+        self.kernel.enter(isochrone_sim::local::shared)
     }
 
     /// Runs code inside the kernel: in there proxies can be sent to and addresses be read and written.

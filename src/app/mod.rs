@@ -86,6 +86,7 @@ struct Offer {
     api: mosaik::Api,
     extra: std::collections::BTreeMap<String, mosaik::Extra>,
     any_inputs: Vec<String>,
+    log_steps: bool,
     overrides: Option<Value>,
 }
 
@@ -182,6 +183,13 @@ impl App {
         method: impl Fn(&Container, crate::rpc::Args) -> Result<Value, crate::rpc::CallError> + 'static,
     ) -> Self {
         self.offer.extra.insert(name.into(), Rc::new(method));
+        self
+    }
+
+    /// Keeps all steps for [`mosaik::StepLog`]: for tests and for looking into a run.
+    #[cfg(feature = "mosaik")]
+    pub fn log_steps(mut self) -> Self {
+        self.offer.log_steps = true;
         self
     }
 

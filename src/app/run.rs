@@ -196,6 +196,7 @@ async fn serve_mosaik(
         models,
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
+        log_steps: app.offer.log_steps,
         config,
         build: {
             let app = app.clone();
@@ -209,26 +210,29 @@ async fn serve_mosaik(
             finish(mosaik::serve(stream, &simulator, interrupt).await)
         }
         (None, Some(address)) => {
-            let listener = mosaik::listen(address).await.map_err(failed)?;
-            if let Ok(address) = listener.local_addr() {
+            let mut listener = Some(mosaik::listen(address).await.map_err(failed)?);
+            if let Some(Ok(address)) = listener.as_ref().map(tokio::net::TcpListener::local_addr) {
                 tracing::info!("waiting for mosaik at {address}");
             }
-            loop {
+            while let Some(open) = &listener {
                 let accepted = tokio::select! {
                     biased;
                     () = interrupt.wait() => return Err(Ended::Interrupted),
-                    accepted = listener.accept() => accepted,
+                    accepted = open.accept() => accepted,
                 };
                 let (stream, _) = accepted.map_err(|error| Ended::Failed(format!("{address}: {error}")))?;
                 let _ = stream.set_nodelay(true);
-                let ended = finish(mosaik::serve(stream, &simulator, interrupt.clone()).await);
-                match ended {
+                if !args.keep {
+                    // the next program of the scenario may wait at the same address
+                    listener = None;
+                }
+                match finish(mosaik::serve(stream, &simulator, interrupt.clone()).await) {
                     Err(Ended::Failed(message)) if args.keep => tracing::error!("{message}"),
                     Err(ended) => return Err(ended),
-                    Ok(()) if args.keep => {}
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {}
                 }
             }
+            Ok(())
         }
         (None, None) => Err(Ended::Usage("say where mosaik is: HOST:PORT, or --listen HOST:PORT".into())),
     }

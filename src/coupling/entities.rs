@@ -135,6 +135,8 @@ impl Entity {
             OutputKind::State if held && self.ports[port].last.is_some() => (self.ports[port].last.clone(), None),
             OutputKind::State => (self.present(kernel, port)?, None),
             OutputKind::OnChange => (self.changed(kernel, port, held)?, None),
+            // the agents have run on: what they have emitted since belongs to a later step
+            OutputKind::Event | OutputKind::Stamped if held => (None, None),
             OutputKind::Event => {
                 self.collect(kernel, port)?;
                 let events = std::mem::take(&mut self.ports[port].events);

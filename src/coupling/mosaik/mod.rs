@@ -27,4 +27,4 @@ mod simulator;
 
 pub use requests::{Mosaik, MosaikError};
 pub use server::{ServeError, Served, connect, listen, serve};
-pub use simulator::{Api, Extra, Kind, ModelOptions, Setup, Simulator};
+pub use simulator::{Api, Extra, Kind, ModelOptions, Setup, Simulator, StepLog};

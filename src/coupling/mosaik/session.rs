@@ -1,9 +1,11 @@
 //! One run under mosaik: its requests, one after the other.
 
+use std::rc::Rc;
+
 use isochrone_sim::{SimError, Tick, Time};
 
 use super::requests::Link;
-use super::simulator::{Kind, Setup, Simulator};
+use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
 use crate::clock::{Interrupt, RunError};
 use crate::codec::Value;
@@ -28,6 +30,7 @@ struct Run {
     step_size: Option<i64>,
     time: i64,
     reported: usize,
+    log: Option<Rc<StepLog>>,
 }
 
 fn refuse(kind: &str, message: impl Into<String>) -> Refusal {
@@ -58,10 +61,6 @@ impl<'s> Session<'s> {
         Session { simulator, interrupt, run: None, fatal: None }
     }
 
-    /// The agents, once mosaik has said `init`.
-    pub(crate) fn coupling(&self) -> Option<&Coupling> {
-        self.run.as_ref().map(|run| &run.coupling)
-    }
 
     /// Ends the run and hands out the agents, for the summary.
     pub(crate) fn into_coupling(self) -> Option<Coupling> {
@@ -117,12 +116,17 @@ impl<'s> Session<'s> {
         let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
         let container = Container::new(self.simulator.config.clone())
             .map_err(|error| refuse("RuntimeError", error.to_string()))?;
-        container.kernel().provide(std::rc::Rc::new(Link(link.0.clone())));
-        let setup = Setup { sid, tick, params };
+        container.kernel().provide(Rc::new(Link(link.0.clone())));
+        let setup = Rc::new(Setup { sid, tick, params });
+        container.kernel().provide(setup.clone());
+        let log = self.simulator.log_steps.then(Rc::<StepLog>::default);
+        if let Some(log) = &log {
+            container.kernel().provide(log.clone());
+        }
         (self.simulator.build)(&container, &setup).map_err(|message| refuse("ValueError", message))?;
         let models = self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
-        self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0 });
+        self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
     }
 }
@@ -181,20 +185,24 @@ impl Run {
         let at = positional.next().and_then(|value| value.as_i64());
         let at = at.ok_or_else(|| refuse("TypeError", "step() takes a time that is a whole number"))?;
         let time = self.time_of(at)?;
-        let inputs = inputs(positional.next().unwrap_or(Value::Map(vec![])))?;
+        let given = positional.next().unwrap_or(Value::Map(vec![]));
+        let noted = self.log.as_ref().map(|_| given.clone());
+        let inputs = inputs(given)?;
         // nothing from outside comes at or before max_advance: the agents may go on to just before the step after it
-        let limit = match positional.next().and_then(|value| value.as_i64()) {
-            Some(advance) => Some(self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX)),
-            None => None,
-        };
+        let advance = positional.next().and_then(|value| value.as_i64());
+        let limit = advance.map(|advance| self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX));
         self.time = at;
         let next = self.coupling.step(time, inputs, limit).await?;
-        Ok(match (self.step_size, next) {
+        let next = match (self.step_size, next) {
             (Some(size), _) => Value::Int(at.saturating_add(size)),
-            (None, Some(next)) if next == Time::MAX => Value::Null,
-            (None, Some(next)) => Value::Int(self.tick.ceil(next).max(at.saturating_add(1))),
-            (None, None) => Value::Null,
-        })
+            (None, Some(next)) if next < Time::MAX => Value::Int(self.tick.ceil(next).max(at.saturating_add(1))),
+            (None, _) => Value::Null,
+        };
+        if let (Some(log), Some(inputs)) = (&self.log, noted) {
+            let advance = advance.map_or(Value::Null, Value::Int);
+            log.0.borrow_mut().push(Value::List(vec![Value::Int(at), inputs, advance, next.clone()]));
+        }
+        Ok(next)
     }
 
     fn time_of(&self, step: i64) -> Result<Time, Refusal> {

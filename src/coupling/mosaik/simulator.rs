@@ -1,5 +1,6 @@
 //! What a program offers to mosaik, and the description mosaik gets of it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -104,6 +105,17 @@ pub struct Setup {
     pub params: Value,
 }
 
+/// The steps of a run, for extra methods and agents: `shared::<StepLog>()`. They are kept only if the simulator says so.
+#[derive(Debug, Default)]
+pub struct StepLog(pub(super) RefCell<Vec<Value>>);
+
+impl StepLog {
+    /// A row per step: time, inputs, `max_advance`, the next step that was asked for.
+    pub fn rows(&self) -> Value {
+        Value::List(self.0.borrow().clone())
+    }
+}
+
 /// A method beside the interface that a scenario may call.
 pub type Extra = Rc<dyn Fn(&Container, Args) -> Result<Value, CallError>>;
 
@@ -123,6 +135,8 @@ pub struct Simulator {
     pub extra: BTreeMap<String, Extra>,
     /// Replaces entries of the description, model by model: `{"models": {"House": {"any_inputs": true}}}`.
     pub overrides: Option<Value>,
+    /// Whether all steps are kept, for [`StepLog`].
+    pub log_steps: bool,
     /// What the kernel of a run is made with.
     pub config: Config,
     /// Sets up what is there before mosaik creates anything; fails with a sentence.
