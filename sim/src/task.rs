@@ -152,7 +152,7 @@ impl Core {
         slot.queued = true;
         let key = TaskKey::new(self.id, slot.generation, task);
         drop(tasks);
-        self.ready.borrow_mut().push(task);
+        self.ready.push(task);
         Some(key)
     }
 
