@@ -85,9 +85,8 @@ impl Core {
             if let Some(shuffle) = self.shuffle() {
                 ready.sort_by_cached_key(|task| shuffle.turn(*task));
             }
-            for task in ready.drain(..) {
-                self.poll_task(task);
-            }
+            self.poll_tasks(&ready);
+            ready.clear();
             self.ready.give_back(ready);
         }
         if some {

@@ -586,9 +586,12 @@ impl<A: Actor> fmt::Debug for ReplyTo<A> {
 
 impl<A: Actor> ReplyTo<A> {
     /// Answers; the caller resumes in the next round.
-    #[inline]
+    #[inline(always)]
     pub fn send(mut self, value: A::Reply) {
-        self.finish(Ok(value));
+        // most messages want none
+        if !self.call.is_none() {
+            self.finish(Ok(value));
+        }
     }
 
     /// Whether anybody waits for the answer.

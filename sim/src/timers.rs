@@ -199,13 +199,16 @@ pub struct Interval {
 }
 
 impl Interval {
-    pub(crate) fn new(from: Time, period: Duration) -> Self {
+    /// Ticks at multiples of a period after `from`.
+    #[inline]
+    pub fn new(from: Time, period: Duration) -> Self {
         // a period of zero would never let time go on
         let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
         Interval { next: from.saturating_add(Duration::from_nanos(period)), period }
     }
 
     /// The next tick: its own time. Ticks that lie in the past are skipped; one of this very instant is not.
+    #[inline]
     pub fn tick(&mut self) -> Sleep {
         let now = current::with(Core::now);
         self.skip_to(now);

@@ -31,10 +31,11 @@ impl<A: Agent> fmt::Debug for Body<A> {
     }
 }
 
-/// The task of a periodic method that is answered in place. Small, since a million agents have one: 56 bytes.
+/// The task of a periodic method that is answered in place. Small, since a million agents have one: 48 bytes.
 struct Ticking<A: Agent> {
     this: This<A>,
-    interval: Interval,
+    /// in ns
+    period: u64,
     sleep: Sleep,
     run: fn(&This<A>) -> Option<String>,
 }
@@ -52,7 +53,7 @@ impl<A: Agent> Future for Ticking<A> {
                 me.this.fail(message);
                 return Poll::Ready(());
             }
-            me.sleep = me.interval.tick();
+            me.sleep = Interval::new(me.sleep.when(), Duration::from_nanos(me.period)).tick();
         }
         Poll::Pending
     }
@@ -101,7 +102,10 @@ pub fn every<A: Agent>(this: &This<A>, label: &'static str, period: Duration, bo
     let mut interval = this.interval(period);
     let (sleep, this) = (interval.tick(), this.clone());
     match body {
-        Body::Now(run) => this.clone().start_now(label, Ticking { this, interval, sleep, run }),
+        Body::Now(run) => {
+            let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+            this.clone().start_now(label, Ticking { this, period, sleep, run });
+        }
         Body::Later(run) => this.clone().start_now(label, Repeating { this, interval, sleep, run, running: None }),
     }
 }
