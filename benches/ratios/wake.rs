@@ -158,8 +158,11 @@ pub(crate) fn tokio_in_timeout(sleepers: u32, times: u32, delay: Delay) -> f64 {
 }
 
 fn run_tokio(sleepers: u32, times: u32, delay: Delay, in_timeout: bool) -> f64 {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let begin = tokio::time::Instant::now();
         let tasks: Vec<_> = (0..sleepers)
@@ -169,7 +172,9 @@ fn run_tokio(sleepers: u32, times: u32, delay: Delay, in_timeout: bool) -> f64 {
                     for _ in 0..times {
                         let span = Duration::from_nanos(delays.next());
                         if in_timeout {
-                            tokio::time::timeout(2 * span, tokio::time::sleep(span)).await.expect("it is shorter");
+                            tokio::time::timeout(2 * span, tokio::time::sleep(span))
+                                .await
+                                .expect("it is shorter");
                         } else {
                             tokio::time::sleep(span).await;
                         }
