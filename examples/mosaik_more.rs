@@ -51,10 +51,13 @@ impl Recorder {
     #[input(trigger)]
     fn msg(&mut self, cx: &Ctx, values: Inputs<Numbers>) {
         let sources: Vec<_> = values.iter().map(|(source, _)| source.to_string()).collect();
-        let numbers: Vec<f64> = values.into_iter().flat_map(|(_, values)| match values {
-            Numbers::One(value) => vec![value],
-            Numbers::Many(values) => values,
-        }).collect();
+        let numbers: Vec<f64> = values
+            .into_iter()
+            .flat_map(|(_, values)| match values {
+                Numbers::One(value) => vec![value],
+                Numbers::Many(values) => values,
+            })
+            .collect();
         note(cx, format!("msg {}", sources.join(",")), &numbers);
     }
 
@@ -200,7 +203,8 @@ struct Tree;
 impl Tree {
     #[constructor]
     fn new(cx: &Ctx, #[default(2)] leaves: u32) -> Result<Self, Box<dyn std::error::Error>> {
-        let leaves = (0..leaves).map(|value| cx.create(None, Leaf { value })).collect::<Result<Vec<_>, _>>()?;
+        let leaves =
+            (0..leaves).map(|value| cx.create(None, Leaf { value })).collect::<Result<Vec<_>, _>>()?;
         for pair in leaves.windows(2) {
             relate(pair[1], pair[0]);
         }

@@ -44,8 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     world.enter(|| nodes[0].pass(HOPS).send());
     let next = world.run_until(Time::MAX)?;
     let counts = world.kernel().counts();
-    println!("{} messages, {} activations; the clock stands at {:#}", counts.messages, counts.activations, world.now());
-    let at_its_end = nodes.iter().filter_map(|node| world.with(node.agent(), |me| me.last)).filter(|last| *last).count();
+    println!(
+        "{} messages, {} activations; the clock stands at {:#}",
+        counts.messages,
+        counts.activations,
+        world.now()
+    );
+    let at_its_end =
+        nodes.iter().filter_map(|node| world.with(node.agent(), |me| me.last)).filter(|last| *last).count();
     if world.now() != Time::ZERO + secs(100) || next.is_some() || at_its_end != 1 {
         return Err(format!("expected the token's end at 100 s, not at {:#}", world.now()).into());
     }

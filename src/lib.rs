@@ -59,13 +59,47 @@ pub use isochrone_sim as sim;
 #[doc(hidden)]
 pub use serde;
 
+#[doc(hidden)]
+pub use tokio::select as tokio_select;
+
+/// Waits for several futures at once and goes on with the first that is ready; of several that are ready at the same time,
+/// with the one written first. Other `select!` macros choose at random there, and no seed of ours reproduces that.
+///
+/// The branches are written as for tokio's macro.
+///
+/// ```
+/// use isochrone::prelude::*;
+///
+/// struct Guard { alarm: bool }
+///
+/// #[agent]
+/// impl Guard {
+///     #[start]
+///     async fn watch(this: This<Self>) {
+///         isochrone::select! {
+///             () = this.sleep(secs(5)) => this.with(|me| me.alarm = true),
+///             () = this.sleep(secs(9)) => {}
+///         }
+///     }
+/// }
+/// # let world = Container::new(Config::new("site")).unwrap();
+/// # let guard = world.add("guard", Guard { alarm: false }).unwrap();
+/// # world.run_until(Time::ZERO + secs(6)).unwrap();
+/// # assert_eq!(world.with(guard.agent(), |me| me.alarm), Some(true));
+/// ```
+#[macro_export]
+macro_rules! select {
+    ($($branches:tt)*) => { $crate::tokio_select! { biased; $($branches)* } };
+}
+
 /// Everything a program with agents needs.
 pub mod prelude {
     pub use std::process::ExitCode;
     pub use std::time::Duration;
 
     pub use isochrone_sim::{
-        Config, Ctx, Draw, Elapsed, Policy, Task, This, Time, days, hours, micros, millis, minutes, nanos, secs,
+        Config, Ctx, Draw, Elapsed, Policy, Task, This, Time, days, hours, micros, millis, minutes, nanos,
+        secs,
     };
 
     pub use crate::agent;

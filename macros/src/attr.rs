@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, Ident, LitInt, LitStr, Meta, Token};
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token};
 
 use crate::Errors;
 
@@ -129,7 +129,9 @@ pub(crate) fn options(tokens: TokenStream, errors: &mut Errors) -> Options {
 pub(crate) fn take_roles(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> Vec<Role> {
     let mut roles: Vec<Role> = Vec::new();
     attrs.retain(|attr| {
-        let Some((_, key, takes)) = ROLES.iter().find(|(name, ..)| attr.path().is_ident(name)) else { return true };
+        let Some((_, key, takes)) = ROLES.iter().find(|(name, ..)| attr.path().is_ident(name)) else {
+            return true;
+        };
         match role(attr, *key, takes) {
             Ok(role) if roles.iter().any(|other| other.key == role.key) => {
                 errors.add(&role.name, format_args!("`#[{}]` stands here twice", role.name));
@@ -154,16 +156,24 @@ fn role(attr: &Attribute, key: Key, takes: &Takes) -> syn::Result<Role> {
             for flag in flags {
                 if !known.iter().any(|name| flag == name) {
                     let known = names(known.iter().copied());
-                    return Err(syn::Error::new_spanned(&flag, format!("`#[{}]` knows only {known}", role.name)));
+                    return Err(syn::Error::new_spanned(
+                        &flag,
+                        format!("`#[{}]` knows only {known}", role.name),
+                    ));
                 }
                 role.flags.push(flag);
             }
         }
         (Takes::Period, Meta::List(list)) => role.period = Some(list.parse_args_with(period)?),
         (Takes::Period, Meta::Path(_)) => {
-            return refuse("say how often: `#[every(minutes = 15)]`, or the name of a method that returns a `Duration`".into());
+            return refuse(
+                "say how often: `#[every(minutes = 15)]`, or the name of a method that returns a `Duration`"
+                    .into(),
+            );
         }
-        (_, Meta::NameValue(_)) => return refuse(format!("what `#[{}]` takes stands in parentheses", role.name)),
+        (_, Meta::NameValue(_)) => {
+            return refuse(format!("what `#[{}]` takes stands in parentheses", role.name));
+        }
     }
     Ok(role)
 }
@@ -171,7 +181,11 @@ fn role(attr: &Attribute, key: Key, takes: &Takes) -> syn::Result<Role> {
 fn period(input: ParseStream<'_>) -> syn::Result<Period> {
     if input.peek(syn::Ident) && !input.peek2(Token![=]) {
         let method = input.parse()?;
-        return if input.is_empty() { Ok(Period::Method(method)) } else { Err(input.error("the name of one method is enough")) };
+        return if input.is_empty() {
+            Ok(Period::Method(method))
+        } else {
+            Err(input.error("the name of one method is enough"))
+        };
     }
     let whole = input.fork().parse::<TokenStream>()?;
     let mut nanos = 0_u64;
@@ -182,21 +196,26 @@ fn period(input: ParseStream<'_>) -> syn::Result<Period> {
             return Err(syn::Error::new_spanned(&unit, format!("periods are given in {known}")));
         };
         input.parse::<Token![=]>()?;
-        let Ok(count) = input.parse::<LitInt>() else {
-            return Err(input.error("a period is given in whole numbers; use a smaller unit for parts of one"));
+        let count: Expr = input.parse()?;
+        let Expr::Lit(ExprLit { lit: Lit::Int(count), .. }) = count else {
+            let message = "a period is given in whole numbers; use a smaller unit for parts of one";
+            return Err(syn::Error::new_spanned(count, message));
         };
         nanos = count
             .base10_parse::<u64>()
             .ok()
             .and_then(|count| nanos.checked_add(count.checked_mul(*size)?))
             .filter(|nanos| i64::try_from(*nanos).is_ok())
-            .ok_or_else(|| syn::Error::new_spanned(&count, "this is longer than time is counted: 292 years"))?;
+            .ok_or_else(|| {
+                syn::Error::new_spanned(&count, "this is longer than time is counted: 292 years")
+            })?;
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
     }
     if nanos == 0 {
-        let message = "a period of zero never comes; only one that a method returns may be zero, to switch it off";
+        let message =
+            "a period of zero never comes; only one that a method returns may be zero, to switch it off";
         let whole = if whole.is_empty() { return Err(input.error(message)) } else { whole };
         return Err(syn::Error::new_spanned(whole, message));
     }
@@ -211,7 +230,9 @@ pub(crate) fn take_default(attrs: &mut Vec<Attribute>, errors: &mut Errors) -> O
             return true;
         }
         match attr.parse_args::<Expr>() {
-            Ok(_) if default.is_some() => errors.add(attr.meta.to_token_stream(), "`#[default]` stands here twice"),
+            Ok(_) if default.is_some() => {
+                errors.add(attr.meta.to_token_stream(), "`#[default]` stands here twice")
+            }
             Ok(value) => default = Some(value),
             Err(_) => errors.add(attr.meta.to_token_stream(), "say which value: `#[default(1.0)]`"),
         }
@@ -230,7 +251,7 @@ fn doc_line(attr: &Attribute) -> Option<String> {
     let Meta::NameValue(pair) = &attr.meta else { return None };
     let Expr::Lit(literal) = &pair.value else { return None };
     match &literal.lit {
-        syn::Lit::Str(text) if pair.path.is_ident("doc") => {
+        Lit::Str(text) if pair.path.is_ident("doc") => {
             let text = text.value();
             Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
         }

@@ -1,11 +1,12 @@
 //! What the user wrote, as methods with roles.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{
-    Attribute, Expr, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments, PathSegment,
-    ReturnType, Type,
+    Attribute, Expr, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments,
+    PathSegment, ReturnType, Type,
 };
 
 use crate::Errors;
@@ -93,6 +94,14 @@ impl Method {
         self.role(Key::Output).is_some_and(|role| role.flag("event"))
     }
 
+    /// Where its result is written.
+    pub(crate) fn result(&self) -> Span {
+        match &self.sig.output {
+            ReturnType::Default => self.ident.span(),
+            ReturnType::Type(_, ty) => ty.span(),
+        }
+    }
+
     /// The type of its result when all is well.
     pub(crate) fn ok(&self) -> Option<&Type> {
         match &self.output {
@@ -173,7 +182,10 @@ pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -
         generics.where_clause.as_ref().map(ToTokens::to_token_stream),
     ];
     if let Some(generic) = generic.into_iter().flatten().next() {
-        errors.add(generic, "an agent's type has no generics, for it is found by its name; wrap the concrete type you need");
+        errors.add(
+            generic,
+            "an agent's type has no generics, for it is found by its name; wrap the concrete type you need",
+        );
         return None;
     }
     let ident = segment.ident;
@@ -256,7 +268,9 @@ fn read_method(function: &mut ImplItemFn, me: &Type, errors: &mut Errors) -> Met
     let output = match &sig.output {
         ReturnType::Default => Output::Value(syn::parse_quote!(())),
         ReturnType::Type(_, ty) => match last(ty) {
-            Some(segment) if segment.ident == "Result" => Output::Result(first_type(segment).map(|ty| outside(ty, me))),
+            Some(segment) if segment.ident == "Result" => {
+                Output::Result(first_type(segment).map(|ty| outside(ty, me)))
+            }
             _ => Output::Value(outside(ty, me)),
         },
     };

@@ -14,7 +14,8 @@ const TAKEN: &[&str] = &["agent", "untyped"];
 /// Refuses what must be refused, and keeps the rest.
 pub(crate) fn keep_valid(mut agent: Agent, errors: &mut Errors) -> Agent {
     for key in [Key::Constructor, Key::Start, Key::Stop, Key::Step] {
-        let doubled: Vec<_> = agent.with(key).skip(1).filter_map(|method| method.role(key)).cloned().collect();
+        let doubled: Vec<_> =
+            agent.with(key).skip(1).filter_map(|method| method.role(key)).cloned().collect();
         for role in doubled {
             errors.add(&role.name, format_args!("an agent has only one `#[{}]`", role.name));
         }
@@ -57,21 +58,37 @@ impl Verdict<'_> {
         let sig = &method.sig;
         let name = &method.name;
         if !sig.generics.params.is_empty() {
-            self.refuse(&sig.generics, format_args!("`{name}` is called by its name alone, so it has no generics"));
+            self.refuse(
+                &sig.generics,
+                format_args!("`{name}` is called by its name alone, so it has no generics"),
+            );
         }
         if let Some(token) = &sig.unsafety {
             self.refuse(token, format_args!("`{name}` is called from outside, so it must not be `unsafe`"));
         }
-        let cfg = method.attrs.iter().find(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"));
+        let cfg = method.attrs.iter().find(|attr| attr.path().is_ident("cfg"));
         if let Some(attr) = cfg {
-            self.refuse(attr, format_args!("`{name}` is part of what the agent looks like from outside: put `cfg` on the whole impl"));
+            self.refuse(
+                attr,
+                format_args!(
+                    "`{name}` is part of what the agent looks like from outside: put `cfg` on the whole impl"
+                ),
+            );
         }
         match method.form {
             Form::ByValue => {
-                self.refuse(sig.receiver(), "an agent stays where it is: take `&mut self`, or `this: This<Self>` in an `async fn`");
+                self.refuse(
+                    sig.receiver(),
+                    "an agent stays where it is: take `&mut self`, or `this: This<Self>` in an `async fn`",
+                );
             }
             Form::NotAsync => {
-                self.refuse(sig.inputs.first(), format_args!("a method with `This` is a task: write `async fn {name}`, or take `&mut self`"));
+                self.refuse(
+                    sig.inputs.first(),
+                    format_args!(
+                        "a method with `This` is a task: write `async fn {name}`, or take `&mut self`"
+                    ),
+                );
             }
             _ => {}
         }
@@ -80,12 +97,16 @@ impl Verdict<'_> {
     /// Which attributes may stand on one method.
     fn together(&mut self, method: &Method) {
         let by_itself = |role: &Role| matches!(role.key, Key::Expose | Key::Every | Key::Start);
-        let readable = |role: &Role| role.key == Key::Expose || (role.key == Key::Output && !method.is_event());
+        let readable =
+            |role: &Role| role.key == Key::Expose || (role.key == Key::Output && !method.is_event());
         if method.roles.len() < 2 || method.roles.iter().all(by_itself) || method.roles.iter().all(readable) {
             return;
         }
         let (first, second) = (&method.roles[0].name, &method.roles[1].name);
-        self.refuse(second, format_args!("`#[{first}]` and `#[{second}]` do not go together: let two methods call a third"));
+        self.refuse(
+            second,
+            format_args!("`#[{first}]` and `#[{second}]` do not go together: let two methods call a third"),
+        );
     }
 
     fn form(&mut self, method: &Method, role: &Role) {
@@ -94,22 +115,37 @@ impl Verdict<'_> {
         let at = &method.sig.ident;
         match (role.key, method.form) {
             (Key::Constructor, Form::Free) if method.sig.asyncness.is_none() => {}
-            (Key::Constructor, _) => self.refuse(at, format_args!("a constructor is `fn {name}(..) -> Self`, with `cx: &Ctx` first if it needs it")),
+            (Key::Constructor, _) => self.refuse(
+                at,
+                format_args!(
+                    "a constructor is `fn {name}(..) -> Self`, with `cx: &Ctx` first if it needs it"
+                ),
+            ),
             (_, Form::Free) => {
                 self.refuse(at, format_args!("`{name}` needs `&mut self`, or `this: This<Self>` as the first argument of an `async fn`"));
             }
             (Key::Stop | Key::Output, Form::Later | Form::Exclusive) => {
-                self.refuse(method.sig.asyncness, format_args!("`#[{attr}]` cannot wait: write `fn {name}(&mut self)`"));
+                self.refuse(
+                    method.sig.asyncness,
+                    format_args!("`#[{attr}]` cannot wait: write `fn {name}(&mut self)`"),
+                );
             }
             (Key::Every | Key::Start, Form::Exclusive) => {
-                let message = format!("`#[{attr}]` does not lock the agent: write `async fn {name}(this: This<Self>)` and use `this.with`");
+                let message = format!(
+                    "`#[{attr}]` does not lock the agent: write `async fn {name}(this: This<Self>)` and use `this.with`"
+                );
                 self.refuse(method.sig.receiver(), message);
             }
             (Key::Output, _) if method.cx => {
                 self.refuse(&method.sig.inputs[1], "an output is read from the state alone, without `cx`");
             }
-            (Key::Output, _) if method.is_event() && method.sig.receiver().is_some_and(|me| me.mutability.is_none()) => {
-                self.refuse(method.sig.receiver(), "reading an event port takes the events out, so it needs `&mut self`");
+            (Key::Output, _)
+                if method.is_event() && method.sig.receiver().is_some_and(|me| me.mutability.is_none()) =>
+            {
+                self.refuse(
+                    method.sig.receiver(),
+                    "reading an event port takes the events out, so it needs `&mut self`",
+                );
             }
             _ => {}
         }
@@ -120,28 +156,46 @@ impl Verdict<'_> {
         match role.key {
             Key::Expose | Key::Constructor => {
                 if role.key == Key::Expose && TAKEN.contains(&name.as_str()) {
-                    self.refuse(&method.sig.ident, format_args!("every proxy has a method `{name}` already: choose another name"));
+                    self.refuse(
+                        &method.sig.ident,
+                        format_args!("every proxy has a method `{name}` already: choose another name"),
+                    );
                 }
                 let mut default: Option<&Expr> = None;
                 for arg in &method.args {
                     self.argument(arg);
                     if default.is_some() && arg.default.is_none() {
-                        self.refuse(&arg.pat, "an argument without a default cannot follow one that has a default");
+                        self.refuse(
+                            &arg.pat,
+                            "an argument without a default cannot follow one that has a default",
+                        );
                     }
                     default = default.or(arg.default.as_ref());
                 }
             }
             Key::Input => match &method.args[..] {
-                [arg] if last(&arg.ty).is_some_and(|last| last.ident == "Inputs" && first_type(last).is_some()) => {
+                [arg]
+                    if last(&arg.ty)
+                        .is_some_and(|last| last.ident == "Inputs" && first_type(last).is_some()) =>
+                {
                     self.travels(&arg.ty);
                     self.no_default(arg);
                 }
-                [arg, ..] => self.refuse(&arg.ty, "an input takes one argument of type `Inputs<T>`: what each source wrote"),
-                [] => self.refuse(&method.sig.ident, "an input takes one argument of type `Inputs<T>`: what each source wrote"),
+                [arg, ..] => self.refuse(
+                    &arg.ty,
+                    "an input takes one argument of type `Inputs<T>`: what each source wrote",
+                ),
+                [] => self.refuse(
+                    &method.sig.ident,
+                    "an input takes one argument of type `Inputs<T>`: what each source wrote",
+                ),
             },
             _ => {
                 if let Some(arg) = method.args.first() {
-                    self.refuse(&arg.pat, format_args!("nobody gives `{name}` arguments when it runs by `#[{}]`", role.name));
+                    self.refuse(
+                        &arg.pat,
+                        format_args!("nobody gives `{name}` arguments when it runs by `#[{}]`", role.name),
+                    );
                 }
             }
         }
@@ -174,7 +228,12 @@ impl Verdict<'_> {
         match (role.key, &method.output) {
             (Key::Constructor, _) => {
                 if matches!(written, ReturnType::Default) {
-                    self.refuse(&method.sig.ident, format_args!("a constructor returns `Self` or `Result<Self, E>`: `fn {name}(..) -> Self`"));
+                    self.refuse(
+                        &method.sig.ident,
+                        format_args!(
+                            "a constructor returns `Self` or `Result<Self, E>`: `fn {name}(..) -> Self`"
+                        ),
+                    );
                 }
             }
             (Key::Expose, Output::Result(None)) => {
@@ -186,7 +245,10 @@ impl Verdict<'_> {
             }
             (Key::Output, Output::Value(ty)) => self.output(method, role, ty),
             (_, Output::Value(ty) | Output::Result(Some(ty))) if !is_unit(ty) && !method.is(Key::Expose) => {
-                self.refuse(written, format_args!("nobody takes a result of `{name}`: return nothing, or `Result<(), E>`"));
+                self.refuse(
+                    written,
+                    format_args!("nobody takes a result of `{name}`: return nothing, or `Result<(), E>`"),
+                );
             }
             _ => {}
         }
@@ -199,7 +261,10 @@ impl Verdict<'_> {
         if is_unit(ty) {
             self.refuse(&method.sig.ident, format_args!("an output needs a value: `fn {name}(&self) -> T`"));
         } else if role.flag("event") && role.flag("on_change") {
-            self.refuse(&role.flags[1], "events are no state that could change: choose one of `event` and `on_change`");
+            self.refuse(
+                &role.flags[1],
+                "events are no state that could change: choose one of `event` and `on_change`",
+            );
         } else if role.flag("stamped") && !role.flag("event") {
             self.refuse(&role.flags[0], "only events are stamped: `#[output(event, stamped)]`");
         } else if role.flag("stamped") && !pairs {

@@ -101,7 +101,9 @@ impl Agents {
         creator: AgentId,
         name: Option<&str>,
     ) -> Result<AgentId, NameError> {
-        let id = AgentId::new(u32::try_from(self.meta.len()).ok().filter(|n| *n < 1 << 28).ok_or(NameError::TooMany)?);
+        let id = AgentId::new(
+            u32::try_from(self.meta.len()).ok().filter(|n| *n < 1 << 28).ok_or(NameError::TooMany)?,
+        );
         let number = match name {
             Some(name) => {
                 if name.is_empty() || name.contains(['/', '#']) || name.chars().any(char::is_control) {
@@ -133,7 +135,10 @@ impl Agents {
             status: Status::Running,
         });
         // the identity of an unnamed agent is chained from its creator's: no string is built for a million agents
-        let parent = self.meta.get(creator.index()).map_or_else(|| crate::random::identity_of(container), |m| m.identity);
+        let parent = self
+            .meta
+            .get(creator.index())
+            .map_or_else(|| crate::random::identity_of(container), |m| m.identity);
         let own = match name {
             Some(name) => crate::random::identity_of(name),
             None => crate::fingerprint::fold(
@@ -155,7 +160,11 @@ impl Agents {
             Some(name) => name.to_string(),
             None => format!("{}#{}", types[usize::from(meta.class)], meta.number),
         };
-        if meta.creator == AgentId::OUTSIDE { own } else { format!("{}/{own}", self.path(meta.creator, types)) }
+        if meta.creator == AgentId::OUTSIDE {
+            own
+        } else {
+            format!("{}/{own}", self.path(meta.creator, types))
+        }
     }
 
     /// The agent at a path below the container.
@@ -179,7 +188,9 @@ pub enum NameError {
     #[error("an agent named {0:?} exists already here; names are never reused")]
     Taken(String),
     /// A path could not hold it.
-    #[error("{0:?} cannot be the name of an agent: it must not be empty or hold '/', '#' or control characters")]
+    #[error(
+        "{0:?} cannot be the name of an agent: it must not be empty or hold '/', '#' or control characters"
+    )]
     Unusable(String),
     /// 2^28 agents are there.
     #[error("a container holds at most 268,435,456 agents")]

@@ -69,8 +69,17 @@ impl Calls {
         if let Some(index) = self.free.pop() {
             let head = &mut self.heads[index as usize];
             let generation = head.generation;
-            *head =
-                Head { generation, caller, task, waiter, callee, state: CallState::Open, label, since, live: true };
+            *head = Head {
+                generation,
+                caller,
+                task,
+                waiter,
+                callee,
+                state: CallState::Open,
+                label,
+                since,
+                live: true,
+            };
             return CallRef { index, generation };
         }
         let index = self.heads.len() as u32;
@@ -104,7 +113,8 @@ impl Calls {
 
     /// All calls that have no reply yet, in order of their age and number.
     pub(crate) fn unanswered(&self) -> Vec<&Head> {
-        let mut open: Vec<_> = self.heads.iter().filter(|head| head.live && head.state == CallState::Open).collect();
+        let mut open: Vec<_> =
+            self.heads.iter().filter(|head| head.live && head.state == CallState::Open).collect();
         open.sort_by_key(|head| (head.since, head.caller, head.callee));
         open
     }

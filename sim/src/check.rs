@@ -14,8 +14,9 @@
 //! | once | a message or reply that arrives twice, or that nobody sent |
 //!
 //! Contract: what is kept is what is on its way and what is held, however long the run; the first hundred violations
-//! are kept as text. What the outside sends, and the last words of an agent that is stopped or fails, may be sent
-//! between two rounds: such a message belongs to the round that comes next, and arrives in it or in the one after.
+//! are kept as text. What the outside sends, what the constructor sends of an agent that is created from outside, and
+//! the last words of one that is stopped or fails may be sent between two rounds: such a message belongs to the round that
+//! comes next, and arrives in it or in the one after.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,8 +68,8 @@ struct State {
     kept: BTreeSet<Letter>,
     /// what has reached each agent in this round
     round: BTreeMap<AgentId, Arrived>,
-    /// agents that have stopped or failed at this time
-    ended: Vec<AgentId>,
+    /// agents whose code may have run between two rounds of this time: they have stopped, failed or been constructed
+    loose: Vec<AgentId>,
 }
 
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl OrderCheck {
                 held: BTreeMap::new(),
                 kept: BTreeSet::new(),
                 round: BTreeMap::new(),
-                ended: Vec::new(),
+                loose: Vec::new(),
             })),
         }
     }
@@ -180,12 +181,14 @@ impl State {
                 let of_sender = arrived.reply_of.insert(letter.0, letter.1);
                 self.in_order(event, letter, last, of_sender);
             }
-            What::Timer { .. } | What::Deadline { .. } => {
-                if !self.mail.is_empty() || !self.replies.is_empty() {
-                    self.wrong(event, "messages or replies of this instant are on their way");
-                }
+            What::Timer { .. } | What::Deadline { .. }
+                if !self.mail.is_empty() || !self.replies.is_empty() =>
+            {
+                self.wrong(event, "messages or replies of this instant are on their way");
             }
-            What::Stop | What::Failure(_) => self.ended.push(event.agent),
+            What::Stop | What::Failure(_) => self.loose.push(event.agent),
+            What::Created { by } if *by == AgentId::OUTSIDE => self.loose.push(event.agent),
+            What::Start => self.loose.retain(|agent| *agent != event.agent),
             _ => {}
         }
     }
@@ -210,7 +213,7 @@ impl State {
                 self.mail.clear();
                 self.replies.clear();
             }
-            self.ended.clear();
+            self.loose.clear();
         }
         self.round.clear();
         self.now = Some(at);
@@ -218,7 +221,7 @@ impl State {
 
     /// Whether what this agent sends now may be sent between two rounds.
     fn is_between(&self, agent: AgentId) -> bool {
-        agent == AgentId::OUTSIDE || self.ended.contains(&agent)
+        agent == AgentId::OUTSIDE || self.loose.contains(&agent)
     }
 
     /// The order key of another agent of the receiver's container.

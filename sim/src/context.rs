@@ -22,8 +22,9 @@ use chrono::{DateTime, Utc};
 use pin_project::pin_project;
 
 use crate::agent::{AgentId, NameError, Status};
+use crate::core::Core;
 use crate::current;
-use crate::kernel::{Core, CreateError};
+use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;
@@ -68,7 +69,8 @@ impl Ctx {
     /// that can be told.
     pub fn utc_now(&self) -> DateTime<Utc> {
         current::with(|core| {
-            let edge = if core.now() < Time::ZERO { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+            let edge =
+                if core.now() < Time::ZERO { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
             core.config.epoch.utc(core.now()).unwrap_or(edge)
         })
     }
@@ -310,8 +312,11 @@ impl<A: Actor> This<A> {
 
     #[inline]
     fn state(&self) -> RefMut<'_, A> {
-        let state = self.cell.state.try_borrow_mut().expect("`with` inside `with`: the state is borrowed already");
-        RefMut::map(state, |state| state.as_mut().expect("the agent has no state: it is stopped or in an exclusive method"))
+        let state =
+            self.cell.state.try_borrow_mut().expect("`with` inside `with`: the state is borrowed already");
+        RefMut::map(state, |state| {
+            state.as_mut().expect("the agent has no state: it is stopped or in an exclusive method")
+        })
     }
 
     /// The agent's own address.

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::kernel::Core;
+use crate::core::Core;
 use crate::waker::TaskKey;
 
 /// Wakes that came from outside the kernel, and whom to tell that there are some.
@@ -126,12 +126,15 @@ pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> R {
 
 /// What a waker of ours calls.
 pub(crate) fn wake(key: TaskKey) {
-    let ours = try_with(|core| core.id() == key.kernel() && {
-        core.wake_from_code(key);
-        true
+    let ours = try_with(|core| {
+        core.id() == key.kernel() && {
+            core.wake_from_code(key);
+            true
+        }
     });
     if ours != Some(true) {
-        let injector = lock(&REGISTRY).kernels.get(usize::from(key.kernel()).wrapping_sub(1)).cloned().flatten();
+        let injector =
+            lock(&REGISTRY).kernels.get(usize::from(key.kernel()).wrapping_sub(1)).cloned().flatten();
         if let Some(injector) = injector {
             injector.push(key);
         }

@@ -25,9 +25,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::agent::AgentId;
+use crate::core::Core;
 use crate::current;
 use crate::fingerprint::{Tag, payload_hash};
-use crate::kernel::Core;
 use crate::observe::What;
 use crate::supervise::panic_text;
 use crate::time::Time;
@@ -148,9 +148,13 @@ impl Core {
     pub(crate) fn is_blocked(&self) -> bool {
         let now = self.now();
         !self.config.realtime
-            && self.externals.borrow().open.iter().take_while(|(id, _)| id.due <= now).any(|(_, operation)| {
-                !operation.delivered && operation.outcome.is_none()
-            })
+            && self
+                .externals
+                .borrow()
+                .open
+                .iter()
+                .take_while(|(id, _)| id.due <= now)
+                .any(|(_, operation)| !operation.delivered && operation.outcome.is_none())
     }
 
     /// Resumes the agents whose results are due; all of them are there.

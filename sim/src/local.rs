@@ -49,6 +49,6 @@ pub fn shared<T: 'static>() -> Option<Rc<T>> {
 /// Counts a message to nobody.
 pub fn dead_letter(text: impl FnOnce() -> String) {
     if current::try_with(|core| core.count_dead_letter(text)).is_none() {
-        crate::kernel::count_homeless();
+        crate::core::count_homeless();
     }
 }

@@ -17,23 +17,23 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
 use crate::agent::{AgentId, Status};
-use crate::call::{CallRef, CallState, Fault};
+use crate::call::{CallRef, Fault};
 use crate::context::{Ctx, This};
+use crate::core::Core;
 use crate::current;
 use crate::fingerprint::Tag;
-use crate::kernel::{Core, NO_TASK, ReplyNote};
 use crate::observe::What;
 use crate::order::{Ordered, arrange};
+use crate::reply::ReplyNote;
+use crate::request::Call;
 use crate::supervise::panic_text;
 use crate::task::Label;
+use crate::waiter::NO_TASK;
 
 /// What the kernel must know about a type of agents: its messages, and how one of them is handled.
 ///
@@ -81,9 +81,9 @@ pub trait Actor: Sized + 'static {
 
 /// The address of an agent in this process: what a typed proxy is made of.
 pub struct Ref<A> {
-    kernel: u16,
-    class: u16,
-    agent: AgentId,
+    pub(crate) kernel: u16,
+    pub(crate) class: u16,
+    pub(crate) agent: AgentId,
     kind: PhantomData<fn() -> A>,
 }
 
@@ -133,7 +133,7 @@ impl<A: Actor> Ref<A> {
     /// A request; it is sent when it is first polled, or by [`Call::send`].
     #[inline]
     pub fn call(self, message: A::Msg) -> Call<A> {
-        Call { to: self, state: Sending::New(Some(message)) }
+        Call::new(self, message)
     }
 }
 
@@ -141,16 +141,17 @@ impl<A: Actor> Ref<A> {
 pub(crate) struct Cell<A: Actor> {
     pub(crate) ctx: Ctx,
     pub(crate) state: RefCell<Option<A>>,
+    #[allow(clippy::box_collection, reason = "8 bytes an agent: hardly any of a million ever queues")]
     waiting: RefCell<Option<Box<VecDeque<Mail<A>>>>>,
 }
 
-struct Mail<A: Actor> {
-    to: AgentId,
-    from: AgentId,
-    sequence: u64,
-    hash: u64,
-    call: CallRef,
-    message: A::Msg,
+pub(crate) struct Mail<A: Actor> {
+    pub(crate) to: AgentId,
+    pub(crate) from: AgentId,
+    pub(crate) sequence: u64,
+    pub(crate) hash: u64,
+    pub(crate) call: CallRef,
+    pub(crate) message: A::Msg,
 }
 
 impl<A: Actor> Ordered for Mail<A> {
@@ -277,7 +278,7 @@ impl<A: Actor> Inbox<A> {
     }
 
     #[inline(always)]
-    fn push(&self, core: &Core, mail: Mail<A>) {
+    pub(crate) fn push(&self, core: &Core, mail: Mail<A>) {
         self.activate(core);
         self.mail.borrow_mut().push(mail);
     }
@@ -386,7 +387,9 @@ impl<A: Actor> Inbox<A> {
     fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Box<Fault>) {
         core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
         if mail.call.is_none() {
-            core.count_dead_letter(|| format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to)));
+            core.count_dead_letter(|| {
+                format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to))
+            });
         } else {
             self.reply(core, mail.to, mail.from, mail.call, Err(fault));
         }
@@ -394,7 +397,14 @@ impl<A: Actor> Inbox<A> {
 
     /// Puts a reply on its way: it arrives in the next round.
     #[inline]
-    fn reply(&self, core: &Core, from: AgentId, to: AgentId, call: CallRef, value: Result<A::Reply, Box<Fault>>) {
+    fn reply(
+        &self,
+        core: &Core,
+        from: AgentId,
+        to: AgentId,
+        call: CallRef,
+        value: Result<A::Reply, Box<Fault>>,
+    ) {
         let hash = match &value {
             Ok(reply) => A::reply_hash(reply),
             Err(fault) => fault.hash(),
@@ -472,7 +482,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn resume(&self, core: &Core, index: u32) {
-        let waiting = self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
+        let waiting =
+            self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
         if waiting {
             self.activate(core);
             self.resumed.borrow_mut().push(index);
@@ -484,7 +495,11 @@ impl<A: Actor> Class for Inbox<A> {
         let Some(cell) = cells.get(index as usize) else { return Vec::new() };
         let waiting = cell.waiting.borrow();
         let mut calls = core.calls.borrow_mut();
-        waiting.iter().flat_map(|queue| queue.iter()).filter_map(|mail| Some(calls.get(mail.call)?.task)).collect()
+        waiting
+            .iter()
+            .flat_map(|queue| queue.iter())
+            .filter_map(|mail| Some(calls.get(mail.call)?.task))
+            .collect()
     }
 
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
@@ -492,7 +507,15 @@ impl<A: Actor> Class for Inbox<A> {
         let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
         let cells = self.cells.borrow();
         for index in self.resumed.borrow().iter().take(32) {
-            pending.extend(cells[*index as usize].waiting.borrow().iter().flat_map(|queue| queue.iter()).take(32).map(label));
+            pending.extend(
+                cells[*index as usize]
+                    .waiting
+                    .borrow()
+                    .iter()
+                    .flat_map(|queue| queue.iter())
+                    .take(32)
+                    .map(label),
+            );
         }
         for index in self.starts.borrow().iter().take(32) {
             let id = cells[*index as usize].ctx.id();
@@ -502,7 +525,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn teardown(&self) {
-        let mail = (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
+        let mail =
+            (std::mem::take(&mut *self.mail.borrow_mut()), std::mem::take(&mut *self.arriving.borrow_mut()));
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);
@@ -569,11 +593,13 @@ impl<A: Actor> ReplyTo<A> {
         let call = self.call;
         if !call.is_none() {
             // inside another kernel the numbers would mean others
-            current::try_with(|core| core.id() == self.kernel && {
-                core.with_class_of::<A, _>(self.callee, |inbox| {
-                    inbox.reply(core, self.callee, self.caller, call, value);
-                });
-                true
+            current::try_with(|core| {
+                core.id() == self.kernel && {
+                    core.with_class_of::<A, _>(self.callee, |inbox| {
+                        inbox.reply(core, self.callee, self.caller, call, value);
+                    });
+                    true
+                }
             });
             // only now: if hashing the value panics, the call still ends, as abandoned
             self.call = CallRef::NONE;
@@ -585,245 +611,12 @@ impl<A: Actor> Drop for ReplyTo<A> {
     #[inline]
     fn drop(&mut self) {
         if !self.call.is_none() {
-            let fault = current::try_with(|core| (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call)));
+            let fault = current::try_with(|core| {
+                (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call))
+            });
             if let Some(Some(fault)) = fault {
                 self.finish(Err(fault));
             }
         }
     }
-}
-
-enum Sending<M> {
-    New(Option<M>),
-    Sent(CallRef),
-    Done,
-}
-
-/// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
-///
-/// Dropping it after it was sent abandons the call: the handler runs on, and its reply is counted as late.
-#[must_use = "a call does nothing until it is awaited or sent"]
-pub struct Call<A: Actor> {
-    to: Ref<A>,
-    state: Sending<A::Msg>,
-}
-
-impl<A: Actor> fmt::Debug for Call<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({:?})", self.to)
-    }
-}
-
-impl<A: Actor> Unpin for Call<A> {}
-
-impl<A: Actor> Call<A> {
-    /// Sends it one-way: whatever the handler returns is dropped.
-    #[inline(always)]
-    pub fn send(mut self) {
-        if let Sending::New(message) = &mut self.state {
-            let message = message.take();
-            self.state = Sending::Done;
-            if let Some(message) = message {
-                let sent = current::try_with(|core| post(core, self.to, message, None));
-                if sent.is_none() {
-                    crate::kernel::count_homeless();
-                }
-            }
-        }
-    }
-
-    /// Whom it asks.
-    pub fn to(&self) -> Ref<A> {
-        self.to
-    }
-}
-
-impl<A: Actor> Future for Call<A> {
-    type Output = Result<A::Reply, Box<Fault>>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let me = &mut *self;
-        match &mut me.state {
-            Sending::New(message) => {
-                let Some(message) = message.take() else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
-                let sent = current::try_with(|core| {
-                    let waiter = core.waiter(cx.waker());
-                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
-                });
-                match sent {
-                    Some(Ok(call)) => {
-                        me.state = Sending::Sent(call);
-                        Poll::Pending
-                    }
-                    failed => {
-                        me.state = Sending::Done;
-                        Poll::Ready(Err(failed.and_then(Result::err).unwrap_or_else(|| Box::new(Fault::NoKernel))))
-                    }
-                }
-            }
-            Sending::Sent(call) => {
-                let call = *call;
-                let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
-                match current::try_with(ours).flatten().unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel)))) {
-                    Poll::Ready(value) => {
-                        me.state = Sending::Done;
-                        Poll::Ready(value)
-                    }
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
-        }
-    }
-}
-
-impl<A: Actor> Drop for Call<A> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Sending::Sent(call) = self.state {
-            // the value is user code's to drop: not under the thread-local's borrow
-            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, call));
-            let value = current::try_with(ours);
-            drop(value);
-        }
-    }
-}
-
-#[cold]
-fn busy<A: Actor>(core: &Core, to: AgentId, limit: u32, message: &A::Msg) -> Box<Fault> {
-    core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(message), core.path(to)));
-    Box::new(Fault::Busy { agent: core.path(to), limit })
-}
-
-#[cold]
-fn stranger<A: Actor>(core: &Core, to: AgentId, message: &A::Msg) -> Box<Fault> {
-    core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(message)));
-    Box::new(Fault::Unknown(format!("{to:?} of another kernel")))
-}
-
-/// Sends a message; with a waiter it is a call.
-#[inline(always)]
-pub(crate) fn post<A: Actor>(
-    core: &Core,
-    to: Ref<A>,
-    message: A::Msg,
-    waiter: Option<u32>,
-) -> Result<CallRef, Box<Fault>> {
-    if to.kernel != core.id() {
-        return Err(stranger::<A>(core, to.agent, &message));
-    }
-    let hash = A::message_hash(&message);
-    let from = core.running();
-    let sequence = {
-        let mut agents = core.agents.borrow_mut();
-        let target = &mut agents.meta[to.agent.index()];
-        let limit = core.config.mailbox;
-        if target.queued >= limit {
-            drop(agents);
-            return Err(busy::<A>(core, to.agent, limit, &message));
-        }
-        target.queued += 1;
-        if from == AgentId::OUTSIDE {
-            core.next_injection()
-        } else {
-            let me = &mut agents.meta[from.index()];
-            let sequence = me.sequence;
-            me.sequence += 1;
-            let peer = core.key(to.agent).raw();
-            me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
-            sequence
-        }
-    };
-    if core.is_observed() {
-        let label = A::label(&message);
-        core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
-    }
-    let call = match waiter {
-        None => CallRef::NONE,
-        Some(waiter) => {
-            let label = A::label(&message);
-            let caller = (from, core.running_task());
-            core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
-        }
-    };
-    core.with_class::<A, _>(to.class, |inbox| {
-        inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
-    });
-    Ok(call)
-}
-
-/// Takes the reply of a call, or notes who waits for it now.
-fn take<A: Actor>(
-    core: &Core,
-    to: Ref<A>,
-    call: CallRef,
-    cx: &mut Context<'_>,
-) -> Poll<Result<A::Reply, Box<Fault>>> {
-    let mut calls = core.calls.borrow_mut();
-    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
-    match head.state {
-        CallState::Answered(value) => {
-            calls.close(call);
-            drop(calls);
-            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
-            Poll::Ready(value.flatten().unwrap_or_else(|| Err(Box::new(Fault::NoKernel))))
-        }
-        CallState::Open => {
-            let old = head.waiter;
-            drop(calls);
-            let new = core.renew_waiter(old, cx.waker());
-            if new != old {
-                let task = core.running_task();
-                if let Some(head) = core.calls.borrow_mut().get(call) {
-                    (head.waiter, head.task) = (new, task);
-                }
-            }
-            Poll::Pending
-        }
-    }
-}
-
-/// The caller lost interest.
-#[cold]
-fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) -> Option<Result<A::Reply, Box<Fault>>> {
-    let mut calls = core.calls.borrow_mut();
-    let head = calls.get(call)?;
-    let (state, waiter) = (head.state, head.waiter);
-    calls.close(call);
-    drop(calls);
-    match state {
-        CallState::Open => {
-            core.release_waiter(waiter);
-            None
-        }
-        CallState::Answered(value) => {
-            core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value)).flatten()
-        }
-    }
-}
-
-/// A call from outside the container, whose answer the driver fetches by [`Kernel::answer`](crate::Kernel::answer).
-pub struct Asked<A: Actor> {
-    pub(crate) to: Ref<A>,
-    pub(crate) call: Result<CallRef, Box<Fault>>,
-}
-
-impl<A: Actor> fmt::Debug for Asked<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Asked({:?})", self.to)
-    }
-}
-
-/// The answer of a call from outside, once it is there.
-pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
-    let call = match &asked.call {
-        Ok(call) => *call,
-        Err(fault) => return Some(Err(fault.clone())),
-    };
-    let mut calls = core.calls.borrow_mut();
-    let CallState::Answered(value) = calls.get(call)?.state else { return None };
-    calls.close(call);
-    drop(calls);
-    core.with_class::<A, _>(asked.to.class, |inbox| inbox.take_value(value)).flatten()
 }

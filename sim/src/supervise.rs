@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::agent::{AgentId, Status};
-use crate::kernel::Core;
+use crate::core::Core;
 use crate::observe::What;
 use crate::time::Time;
 
@@ -88,7 +88,9 @@ impl fmt::Display for Report {
 pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     match payload.downcast_ref::<&str>() {
         Some(text) => (*text).into(),
-        None => payload.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked without a message".into()),
+        None => {
+            payload.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked without a message".into())
+        }
     }
 }
 
@@ -152,7 +154,8 @@ impl Core {
     }
 
     fn report(&self, agent: AgentId, label: &str, message: String, outcome: Outcome) {
-        let report = Report { agent: self.path(agent), time: self.now(), task: label.into(), message, outcome };
+        let report =
+            Report { agent: self.path(agent), time: self.now(), task: label.into(), message, outcome };
         self.failed.set(self.failed.get() + 1);
         self.observe(agent, || What::Failure(report.clone()));
         self.reports.borrow_mut().push(report.clone());
@@ -214,7 +217,8 @@ impl Core {
     }
 
     pub(crate) fn stop_agent(&self, agent: AgentId) {
-        let running = self.agents.borrow().meta.get(agent.index()).is_some_and(|m| m.status != Status::Stopped);
+        let running =
+            self.agents.borrow().meta.get(agent.index()).is_some_and(|m| m.status != Status::Stopped);
         if running {
             self.observe(agent, || What::Stop);
             self.dismantle(agent, Status::Stopped, true);

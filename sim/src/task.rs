@@ -17,10 +17,16 @@
 //! by the kernel while no borrow of the slab is held.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use crate::agent::AgentId;
+use crate::agent::{AgentId, Status};
 use crate::call::CallRef;
+use crate::core::Core;
+use crate::error::SimError;
+use crate::supervise::panic_text;
+use crate::waker::{self, TaskKey};
 
 /// What a task is, for error messages: `plan`, `on_start`, ..
 pub type Label = &'static str;
@@ -133,5 +139,133 @@ impl Tasks {
     pub(crate) fn all(&self) -> Vec<u32> {
         let alive = |(_, slot): &(usize, &Slot)| slot.alive;
         self.slots.iter().enumerate().filter(alive).map(|(task, _)| task as u32).collect()
+    }
+}
+
+impl Core {
+    /// A task that runs from the next round on.
+    pub(crate) fn spawn(&self, agent: AgentId, label: Label, future: TaskFuture) -> Option<TaskKey> {
+        let task = self.new_task(agent, label, CallRef::NONE)?;
+        let mut tasks = self.tasks.borrow_mut();
+        let slot = &mut tasks.slots[task as usize];
+        slot.future = Some(future);
+        slot.queued = true;
+        let key = TaskKey::new(self.id, slot.generation, task);
+        drop(tasks);
+        self.ready.borrow_mut().push(task);
+        Some(key)
+    }
+
+    pub(crate) fn new_task(&self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
+        if self.agents.borrow().meta.get(agent.index()).is_none_or(|meta| meta.status == Status::Stopped) {
+            return None;
+        }
+        let task = self.tasks.borrow_mut().add(agent, label, serves);
+        if task.is_none() {
+            self.set_fatal(SimError::Limit("a container holds at most 268,435,456 tasks".into()));
+        }
+        task
+    }
+
+    /// Polls a new task at once, in place of the handler that made it; it stays as a task if it has to wait.
+    pub(crate) fn first_poll(&self, task: u32, mut future: TaskFuture) {
+        let key = TaskKey::new(self.id, self.tasks.borrow().slots[task as usize].generation, task);
+        let outer = self.task.replace(task);
+        let waker = waker::waker(key);
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        self.task.set(outer);
+        self.polled(key, future, polled);
+    }
+
+    pub(crate) fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
+        let task = key.task();
+        let running = {
+            let mut tasks = self.tasks.borrow_mut();
+            let slot = &mut tasks.slots[task as usize];
+            let alive = slot.alive && key.is_generation(slot.generation);
+            if alive && matches!(polled, Ok(Poll::Pending)) {
+                slot.future = Some(future);
+                return;
+            }
+            // it has ended, or its agent was stopped while it ran: then the slot may be another task's
+            let agent = slot.agent;
+            alive.then(|| (agent, tasks.label(task)))
+        };
+        let (agent, label) = running.unwrap_or((self.agent.get(), self.label.get()));
+        if let Err(panic) = polled {
+            self.fail(agent, label, panic_text(&*panic));
+        }
+        self.drop_as(agent, label, future);
+        if running.is_some() {
+            self.end_task(task);
+        }
+    }
+
+    /// Drops what belongs to an agent; a panic in there is a failure of that agent.
+    pub(crate) fn drop_as<T>(&self, agent: AgentId, label: Label, value: T) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            self.fail(agent, label, panic_text(&*panic));
+        }
+    }
+
+    pub(crate) fn task_of(&self, task: u32) -> (AgentId, Label) {
+        let tasks = self.tasks.borrow();
+        (tasks.slots[task as usize].agent, tasks.label(task))
+    }
+
+    /// Ends a task and drops its future.
+    pub(crate) fn end_task(&self, task: u32) {
+        let (agent, label, future) = {
+            let mut tasks = self.tasks.borrow_mut();
+            let agent = tasks.slots[task as usize].agent;
+            (agent, tasks.label(task), tasks.end(task))
+        };
+        if future.is_some() {
+            self.drop_as(agent, label, future);
+        }
+    }
+
+    /// Ends a task of somebody's choice, if it is still that one.
+    pub(crate) fn cancel_task(&self, key: TaskKey) {
+        let ours = self.tasks.borrow().slots.get(key.task() as usize).is_some_and(|slot| {
+            slot.alive
+                && key.kernel() == self.id
+                && key.is_generation(slot.generation)
+                && slot.future.is_some()
+        });
+        if ours {
+            self.end_task(key.task());
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll_task(&self, task: u32) {
+        let (future, key, agent) = {
+            let mut tasks = self.tasks.borrow_mut();
+            if !tasks.take_turn(task) {
+                return;
+            }
+            let slot = &mut tasks.slots[task as usize];
+            if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
+                self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
+                return;
+            }
+            let Some(future) = slot.future.take() else { return };
+            (future, TaskKey::new(self.id, slot.generation, task), slot.agent)
+        };
+        let mut future = future;
+        self.begin(agent, task, "");
+        self.activations.set(self.activations.get() + 1);
+        let waker = waker::waker(key);
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        self.polled(key, future, polled);
+        self.finish();
+    }
+
+    /// Whether an exclusive method of the agent keeps this task from running.
+    pub(crate) fn is_kept_waiting(&self, agent: AgentId, task: u32) -> bool {
+        self.locks.borrow().get(&agent).is_some_and(|holder| *holder != task)
     }
 }

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use pin_project::pin_project;
 
+use crate::core::{Core, wheel_key};
 use crate::current;
-use crate::kernel::{Core, wheel_key};
 use crate::time::Time;
 use crate::wheel::TimerId;
 
@@ -125,7 +125,11 @@ impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
         if let State::Due { waiter, .. } = self.state {
-            current::try_with(|core| if core.id() == self.kernel { core.forget_soon(waiter) });
+            current::try_with(|core| {
+                if core.id() == self.kernel {
+                    core.forget_soon(waiter)
+                }
+            });
         }
         if let State::Armed(timer) = self.state {
             current::try_with(|core| {
@@ -232,7 +236,11 @@ pub struct Settled {
 impl Drop for Settled {
     fn drop(&mut self) {
         if let Some((since, waiter, kernel)) = self.since {
-            current::try_with(|core| if core.id() == kernel && core.settlings() == since { core.forget_settled(waiter) });
+            current::try_with(|core| {
+                if core.id() == kernel && core.settlings() == since {
+                    core.forget_settled(waiter)
+                }
+            });
         }
     }
 }

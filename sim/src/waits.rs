@@ -18,8 +18,9 @@ use std::collections::VecDeque;
 
 use crate::agent::AgentId;
 use crate::call::CallRef;
+use crate::core::Core;
 use crate::error::Involved;
-use crate::kernel::{Core, NO_TASK};
+use crate::waiter::NO_TASK;
 
 impl Core {
     /// The cycle that the call closes by queueing behind the locked agent `to`, as text, or `None`.
@@ -66,7 +67,13 @@ impl Core {
     }
 
     /// `a.bid -> b.flexibility -> a.set`: from the holder of the lock to the call that would wait for it.
-    fn name_cycle(&self, reached: &[(u32, Option<usize>)], end: usize, to: AgentId, label: &str) -> Vec<String> {
+    fn name_cycle(
+        &self,
+        reached: &[(u32, Option<usize>)],
+        end: usize,
+        to: AgentId,
+        label: &str,
+    ) -> Vec<String> {
         let mut names = Vec::new();
         let mut at = Some(end);
         while let Some(index) = at {
@@ -86,7 +93,11 @@ impl Core {
         let calls = self.calls.borrow();
         let open = calls.unanswered().into_iter();
         open.map(|head| Involved {
-            agent: if head.caller == AgentId::OUTSIDE { "a caller outside".into() } else { self.path(head.caller) },
+            agent: if head.caller == AgentId::OUTSIDE {
+                "a caller outside".into()
+            } else {
+                self.path(head.caller)
+            },
             what: format!("waits for `{}` of {} since {}", head.label, self.path(head.callee), head.since),
         })
         .collect()

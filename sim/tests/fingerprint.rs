@@ -1,6 +1,6 @@
 //! What the fingerprint promises.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use isochrone_sim::fingerprint::{Fingerprint, PayloadHasher, Tag, fold, payload_hash as hash};
 use isochrone_sim::time::Time;
@@ -44,7 +44,7 @@ proptest! {
 
     #[test]
     fn values_that_differ_hash_differently(values in prop::collection::vec(value(), 2..12)) {
-        let mut seen: HashMap<u64, &Value> = HashMap::new();
+        let mut seen: BTreeMap<u64, &Value> = BTreeMap::new();
         for value in &values {
             let first = *seen.entry(hash(value)).or_insert(value);
             prop_assert_eq!(first, value);

@@ -1,6 +1,6 @@
 //! What the streams promise.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use isochrone_sim::random::{Draw, Stream, draw, identity_of, purpose_of};
 
@@ -59,7 +59,7 @@ fn every_bit_of_every_input_moves_half_the_output() {
 
 #[test]
 fn a_million_draws_do_not_repeat() {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for i in 0..250_000 {
         for fresh in [draw(1, 2, 3, i), draw(i, 7, 8, 9), draw(4, i, 5, 6), draw(10, 11, i, 12)] {
             assert!(seen.insert(fresh), "{i}");
@@ -146,7 +146,7 @@ fn a_stream_can_be_taken_up_anywhere() {
 #[test]
 fn a_shuffle_keeps_all_and_reaches_all_orders() {
     let mut s = stream();
-    let mut orders = HashSet::new();
+    let mut orders = BTreeSet::new();
     for _ in 0..500 {
         let mut items = [1, 2, 3, 4];
         s.shuffle(&mut items);

@@ -12,7 +12,8 @@
 //!   round, after all handlers; one that a task starts, in the next;
 //! * types of agents take turns in the order in which they became known, agents in order of creation;
 //! * the tasks of a stopped agent end in the order of their places in the table, where the place that became free last
-//!   is taken first, but not before the run queue has come to it.
+//!   is taken first, but not before the run queue has come to it;
+//! * a task that is woken while its turn of this round is still to come has no other in the next.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -463,6 +464,8 @@ struct World {
     resumed: Vec<usize>,
     soon: Vec<TaskId>,
     woken: Vec<TaskId>,
+    /// of this round, still to come
+    turns: VecDeque<TaskId>,
     timers: Vec<(i64, TaskId)>,
     deadlines: Vec<(i64, TaskId)>,
     settling: Vec<TaskId>,
@@ -574,9 +577,13 @@ impl World {
     }
 
     fn wake(&mut self, task: TaskId) {
-        if self.tasks[task].alive && !self.woken.contains(&task) {
+        if self.tasks[task].alive && !self.is_queued(task) {
             self.woken.push(task);
         }
+    }
+
+    fn is_queued(&self, task: TaskId) -> bool {
+        self.woken.contains(&task) || self.turns.contains(&task)
     }
 
     fn end(&mut self, task: TaskId) {
@@ -591,7 +598,7 @@ impl World {
         self.soon.retain(|other| *other != task);
         self.tasks[task].serves = None;
         self.reply(agent, caller, serves, Err("Abandoned".into()));
-        if !self.woken.contains(&task) {
+        if !self.is_queued(task) {
             self.free.push(place);
         }
     }
@@ -857,8 +864,8 @@ impl World {
                 self.hand_over(letter);
             }
         }
-        let mut turns = VecDeque::from(std::mem::take(&mut self.woken));
-        while let Some(task) = turns.pop_front() {
+        self.turns = VecDeque::from(std::mem::take(&mut self.woken));
+        while let Some(task) = self.turns.pop_front() {
             let agent = self.tasks[task].agent;
             if !self.tasks[task].alive {
                 self.free.push(self.tasks[task].place);
@@ -869,26 +876,13 @@ impl World {
                 continue;
             }
             self.go_on(task);
-            // one that ends while its entry is still to come keeps its place until then
-            self.code_has_returned_with(&turns);
+            self.code_has_returned();
         }
         if self.round == 0 {
             self.story.counts.3 += 1;
         }
         self.round += 1;
         true
-    }
-
-    fn code_has_returned_with(&mut self, turns: &VecDeque<TaskId>) {
-        let freed = self.free.len();
-        self.code_has_returned();
-        let early: Vec<usize> =
-            turns.iter().filter(|task| !self.tasks[**task].alive).map(|t| self.tasks[*t].place).collect();
-        let mut index = 0;
-        self.free.retain(|place| {
-            index += 1;
-            index <= freed || !early.contains(place)
-        });
     }
 
     fn admit(&mut self) -> bool {
@@ -1012,6 +1006,7 @@ fn compare(kernel: &Story, world: &Story, program: &Program) -> Result<(), TestC
 
 /// 500, or `PROPTEST_CASES`.
 fn cases() -> u32 {
+    #[allow(clippy::disallowed_methods, reason = "how many cases, not which")]
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(500)
 }
 

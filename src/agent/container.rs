@@ -6,7 +6,9 @@
 use std::fmt;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Config, CreateError, Ctx, Kernel, NameError, Policy, Progress, Ref, SimError, Time};
+use isochrone_sim::{
+    AgentId, Config, CreateError, Ctx, Kernel, NameError, Policy, Progress, Ref, SimError, Time,
+};
 
 use super::{Agent, Answer, Vtable};
 use crate::codec::Value;
@@ -102,13 +104,18 @@ impl Container {
     /// The call's own error, or a `Timeout` when this instant does not answer it.
     pub fn call(&self, agent: &str, method: &str, args: Args) -> Result<Value, CallError> {
         let mut answer = self.ask(agent, method, args)?;
-        self.kernel.run_until(self.now()).map_err(|error| CallError::new("SimulationError", error.to_string()))?;
-        let late = || Err(CallError::new("Timeout", format!("{agent} did not answer `{method}` at {}", self.now())));
+        self.kernel
+            .run_until(self.now())
+            .map_err(|error| CallError::new("SimulationError", error.to_string()))?;
+        let late =
+            || Err(CallError::new("Timeout", format!("{agent} did not answer `{method}` at {}", self.now())));
         answer.take(&self.kernel).unwrap_or_else(late)
     }
 
     pub(crate) fn ask(&self, agent: &str, method: &str, args: Args) -> Result<Box<dyn Answer>, CallError> {
-        let unknown = || CallError::new("LookupError", format!("no agent {agent:?} is in {}", self.kernel.config().name));
+        let unknown = || {
+            CallError::new("LookupError", format!("no agent {agent:?} is in {}", self.kernel.config().name))
+        };
         let id = self.kernel.find(agent).ok_or_else(unknown)?;
         let vtable = self.vtable(id).ok_or_else(unknown)?;
         (vtable.ask_outside)(&self.kernel, id, method, args)
@@ -126,7 +133,9 @@ impl Container {
     pub fn run_until(&self, limit: Time) -> Result<Option<Time>, SimError> {
         match self.kernel.run_until(limit)? {
             Progress::Quiet { next } => Ok(next),
-            _ => Err(SimError::Limit("an agent waits for an external operation: run this with a driver".into())),
+            _ => Err(SimError::Limit(
+                "an agent waits for an external operation: run this with a driver".into(),
+            )),
         }
     }
 }

@@ -71,6 +71,9 @@ impl<T> FromIterator<(String, T)> for Inputs<T> {
     }
 }
 
+/// What the sources of one port have written, as values: source and value.
+pub type Written = Vec<(String, Value)>;
+
 /// A source wrote something the port does not take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadInput {
@@ -91,7 +94,7 @@ impl<T: DeserializeOwned> Inputs<T> {
     ///
     /// # Errors
     /// [`BadInput`] for the first value of another type; null is a value of `Option<T>` only.
-    pub fn decode(values: Vec<(String, Value)>) -> Result<Self, BadInput> {
+    pub fn decode(values: Written) -> Result<Self, BadInput> {
         values
             .into_iter()
             .map(|(source, value)| match from_value(value) {

@@ -14,16 +14,16 @@ mod vtable;
 use isochrone_sim::{Actor, Ctx, Ref};
 use serde::de::DeserializeOwned;
 
-pub use container::Container;
 pub use call::{Call, Deadline, Invocation, Take};
+pub use container::Container;
 
 pub use every::{Body, every};
-pub use inputs::{BadInput, Inputs};
+pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
 pub use model::{Input, Method, Model, Output, OutputKind};
 pub use proxy::{Proxy, deserialize, serialize};
-pub(crate) use vtable::Answer;
 pub use vtable::Vtable;
+pub(crate) use vtable::{Answer, Write};
 
 use crate::codec::Value;
 use crate::rpc::{Args, Bound, CallError};
@@ -58,7 +58,7 @@ pub trait Agent: Actor {
     ///
     /// # Errors
     /// [`BadInput`] when a value is of the wrong type.
-    fn input(port: usize, values: Vec<(String, Value)>) -> Result<Self::Msg, BadInput>;
+    fn input(port: usize, values: Written) -> Result<Self::Msg, BadInput>;
 
     /// The message that runs the method of the step, if there is one.
     fn step() -> Option<Self::Msg>;

@@ -43,8 +43,12 @@ impl Proxy {
     }
 
     fn vtable(&self) -> Result<&'static Vtable, CallError> {
-        let facet = (local::kernel() == Some(self.kernel)).then(|| local::facet(self.agent)).flatten();
-        let unknown = || CallError::new("LookupError", format!("no agent {:?} is here", self.agent));
+        let here = local::kernel() == Some(self.kernel);
+        let facet = here.then(|| local::facet(self.agent)).flatten();
+        let unknown = || {
+            let whose = if here { "" } else { " of another container" };
+            CallError::new("LookupError", format!("no agent {}{whose} is here", self.agent.ordinal()))
+        };
         facet.and_then(|facet| facet.downcast_ref::<Vtable>()).ok_or_else(unknown)
     }
 
@@ -58,7 +62,11 @@ impl Proxy {
     pub(crate) fn post(&self, method: &str, args: Args) {
         let sent = self.vtable().and_then(|vtable| (vtable.post)(self.agent, method, args));
         if let Err(error) = sent {
-            local::dead_letter(|| format!("`{method}` to {:?}: {error}", self.agent));
+            let here = local::kernel() == Some(self.kernel);
+            local::dead_letter(|| match here {
+                true => format!("`{method}` to {}: {error}", local::path(self.agent)),
+                false => format!("`{method}` to agent {} of another container", self.agent.ordinal()),
+            });
         }
     }
 }
@@ -79,7 +87,9 @@ pub fn serialize<S: Serializer>(kernel: u16, agent: AgentId, serializer: S) -> R
 }
 
 fn resolve(text: &str) -> Result<AgentId, String> {
-    let rest = text.strip_prefix(SCHEME).ok_or_else(|| format!("{text:?} is no address of the form {SCHEME}container/agent"))?;
+    let rest = text
+        .strip_prefix(SCHEME)
+        .ok_or_else(|| format!("{text:?} is no address of the form {SCHEME}container/agent"))?;
     let (container, path) = rest.split_once('/').ok_or_else(|| format!("{text:?} names no agent"))?;
     if local::kernel().is_none() || container != local::container() {
         return Err(format!("container {container:?} is not here"));

@@ -5,13 +5,16 @@
 
 use std::fmt;
 
-use isochrone_sim::{Asked, AgentId, CreateError, Ctx, Kernel};
+use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel};
 
 use super::call::{Running, from_fault};
-use super::inputs::BadInput;
+use super::inputs::{BadInput, Written};
 use super::{Agent, Model, local};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
+
+/// Writes to an input port, inside the kernel.
+pub(crate) type Write = Box<dyn FnOnce()>;
 
 /// What can be done with agents of one type.
 pub struct Vtable {
@@ -22,11 +25,11 @@ pub struct Vtable {
     /// Sends a one-way message, from inside the kernel.
     pub(crate) post: fn(AgentId, &str, Args) -> Result<(), CallError>,
     /// Calls a method, from outside the kernel.
-    pub(crate) ask_outside: fn(&Kernel, AgentId, &str, Args) -> Result<Box<dyn Answer>, CallError>,
+    pub(crate) ask_outside: fn(&Kernel, AgentId, &str, Args) -> Asking,
     /// Creates an agent by its constructor.
     pub(crate) create: fn(&Kernel, &str, Args) -> Result<AgentId, CreateError>,
-    /// Writes to an input port.
-    pub(crate) write: fn(&Kernel, AgentId, usize, Vec<(String, Value)>) -> Result<(), BadInput>,
+    /// Checks what is to be written to an input port; what comes back writes it.
+    pub(crate) write: fn(&Kernel, AgentId, usize, Written) -> Result<Write, BadInput>,
     /// Runs the method of the step.
     pub(crate) step: fn(&Kernel, AgentId),
     /// Reads an output port; `None` when the agent has no state now.
@@ -63,6 +66,9 @@ impl<A: Agent> Answer for Asked<A> {
     }
 }
 
+/// An answer to come, or why there will be none.
+pub(crate) type Asking = Result<Box<dyn Answer>, CallError>;
+
 struct Table<A>(A);
 
 impl<A: Agent> Table<A> {
@@ -79,7 +85,8 @@ impl<A: Agent> Table<A> {
     };
 
     fn ask(agent: AgentId, method: &str, args: Args) -> Running {
-        let call = A::decode(method, args).and_then(|message| Ok(local::reference::<A>(agent).ok_or_else(gone)?.call(message)));
+        let call = A::decode(method, args)
+            .and_then(|message| Ok(local::reference::<A>(agent).ok_or_else(gone)?.call(message)));
         Box::pin(async move {
             match call?.await {
                 Ok(reply) => A::encode(reply),
@@ -94,7 +101,7 @@ impl<A: Agent> Table<A> {
         Ok(())
     }
 
-    fn ask_outside(kernel: &Kernel, agent: AgentId, method: &str, args: Args) -> Result<Box<dyn Answer>, CallError> {
+    fn ask_outside(kernel: &Kernel, agent: AgentId, method: &str, args: Args) -> Asking {
         let message = kernel.enter(|| A::decode(method, args))?;
         let agent = kernel.reference::<A>(agent).ok_or_else(gone)?;
         Ok(Box::new(kernel.ask(agent, message)))
@@ -105,12 +112,14 @@ impl<A: Agent> Table<A> {
         kernel.create_with::<A>(Some(name), constructor).map(|agent| agent.id())
     }
 
-    fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Vec<(String, Value)>) -> Result<(), BadInput> {
+    fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Written) -> Result<Write, BadInput> {
         let message = kernel.enter(|| A::input(port, values))?;
-        if let Some(agent) = kernel.reference::<A>(agent) {
-            kernel.enter(|| agent.call(message).send());
-        }
-        Ok(())
+        let agent = kernel.reference::<A>(agent);
+        Ok(Box::new(move || {
+            if let Some(agent) = agent {
+                agent.call(message).send();
+            }
+        }))
     }
 
     fn step(kernel: &Kernel, agent: AgentId) {

@@ -97,6 +97,9 @@ pub(super) struct Mosaik {
     /// How mosaik schedules this simulator: hybrid, time-based or event-based
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) kind: Option<Kind>,
+    /// With --type event-based: the scenario calls `world.set_initial_event`, so events may be pending at its start
+    #[arg(long)]
+    pub(super) initial_event: bool,
     /// Version of mosaik's simulator interface: 3.0 or 2.2
     #[arg(long, value_name = "VERSION")]
     pub(super) api: Option<Api>,

@@ -19,7 +19,10 @@ pub(super) fn none(_: &Container, params: &Value) -> Result<(), String> {
 }
 
 /// Decodes the parameters and provides them to set-up and agents.
-pub(super) fn provide<P: DeserializeOwned + 'static>(world: &Container, params: &Value) -> Result<(), String> {
+pub(super) fn provide<P: DeserializeOwned + 'static>(
+    world: &Container,
+    params: &Value,
+) -> Result<(), String> {
     let fields = fields::<P>();
     check(params, fields)?;
     let Value::Map(entries) = params else { return Err("parameters must have names".into()) };
@@ -34,7 +37,11 @@ fn check(params: &Value, fields: &[&str]) -> Result<(), String> {
     for (name, _) in params.as_map().unwrap_or_default() {
         let name = name.as_str().unwrap_or_default();
         if !fields.contains(&name) && !GIVEN.contains(&name) {
-            let known = if fields.is_empty() { "it takes none".into() } else { format!("it takes {}", fields.join(", ")) };
+            let known = if fields.is_empty() {
+                "it takes none".into()
+            } else {
+                format!("it takes {}", fields.join(", "))
+            };
             return Err(format!("there is no parameter {name:?}: {known}"));
         }
     }
@@ -45,7 +52,8 @@ fn check(params: &Value, fields: &[&str]) -> Result<(), String> {
 pub(super) fn parse(texts: &[String]) -> Result<Value, String> {
     let mut entries = Vec::new();
     for text in texts {
-        let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no parameter: write name=value"))?;
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| format!("{text:?} is no parameter: write name=value"))?;
         let decoded = crate::codec::json::decode(value.as_bytes(), &crate::codec::Limits::default());
         entries.push((Value::from(name), decoded.unwrap_or_else(|_| Value::from(value))));
     }

@@ -81,7 +81,8 @@ impl From<RunError> for Ended {
 }
 
 fn start_log(filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
     // a second program in one process keeps the log of the first
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -130,7 +131,9 @@ async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -
     let (from, started) = (world.now(), Instant::now());
     let progress = Progress::new(from, args.until);
     let result = match args.pace {
-        None => FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop),
+        None => {
+            FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop)
+        }
         Some(factor) => {
             let mut paced = Paced::new(factor, interrupt);
             if let Some(allowed) = args.strict {
@@ -197,6 +200,7 @@ async fn serve_mosaik(
         extra: app.offer.extra.clone(),
         overrides: app.offer.overrides.clone(),
         log_steps: app.offer.log_steps,
+        initial_event: args.initial_event,
         config,
         build: {
             let app = app.clone();

@@ -71,7 +71,13 @@ impl Paced {
         Ok(next)
     }
 
-    async fn wait(&mut self, kernel: &Kernel, from: Time, start: Instant, event: Time) -> Result<(), RunError> {
+    async fn wait(
+        &mut self,
+        kernel: &Kernel,
+        from: Time,
+        start: Instant,
+        event: Time,
+    ) -> Result<(), RunError> {
         let span = event.checked_since(from).unwrap_or_default();
         // a float may hold a span of wall time: nothing simulated depends on it
         let wall = Duration::try_from_secs_f64(span.as_secs_f64() / self.factor).unwrap_or(Duration::MAX);

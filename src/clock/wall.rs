@@ -78,11 +78,13 @@ impl Wall {
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
             let wall = from.saturating_add(passed).max(last).min(until);
             self.catch_up(kernel, wall);
-            let stopped = self.turn(kernel, wall, std::mem::take(&mut early)).await;
-            if interrupt.is_set() {
-                return Ok(());
-            }
-            let next = stopped?;
+            let next = match self.turn(kernel, wall, std::mem::take(&mut early)).await {
+                Err(RunError::Interrupted(_)) => return Ok(()),
+                // a failure is told even if somebody has asked for the end meanwhile
+                failed @ Err(_) => failed?,
+                Ok(_) if interrupt.is_set() => return Ok(()),
+                Ok(next) => next,
+            };
             let due = next.map_or(until, |next| next.min(until)).checked_since(from).unwrap_or_default();
             let sleep = async {
                 match start.checked_add(due) {
@@ -111,12 +113,7 @@ impl Wall {
         }
     }
 
-    async fn turn(
-        &mut self,
-        kernel: &Kernel,
-        wall: Time,
-        early: Early,
-    ) -> Result<Option<Time>, RunError> {
+    async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
         self.drive.advance(kernel, wall, false).await?;
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
@@ -152,6 +149,7 @@ async fn kernel_woken(kernel: &Kernel) {
 #[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
 fn wall_epoch() -> Epoch {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let date = chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
+    let date =
+        chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
     date.map_or_else(Epoch::default, Epoch::new)
 }

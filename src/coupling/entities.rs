@@ -105,7 +105,9 @@ impl Entity {
     /// Keeps what the state outputs are now, for a simulator that asks later.
     pub(crate) fn hold(&mut self, kernel: &Kernel) -> Result<(), CallError> {
         for port in 0..self.ports.len() {
-            if self.ports[port].connected && matches!(self.kind(port), OutputKind::State | OutputKind::OnChange) {
+            if self.ports[port].connected
+                && matches!(self.kind(port), OutputKind::State | OutputKind::OnChange)
+            {
                 self.present(kernel, port)?;
             }
         }
@@ -132,7 +134,9 @@ impl Entity {
         held: bool,
     ) -> Result<(Option<Value>, Option<Time>), CallError> {
         let (value, stamp) = match self.kind(port) {
-            OutputKind::State if held && self.ports[port].last.is_some() => (self.ports[port].last.clone(), None),
+            OutputKind::State if held && self.ports[port].last.is_some() => {
+                (self.ports[port].last.clone(), None)
+            }
             OutputKind::State => (self.present(kernel, port)?, None),
             OutputKind::OnChange => (self.changed(kernel, port, held)?, None),
             // the agents have run on: what they have emitted since belongs to a later step
@@ -163,13 +167,17 @@ impl Entity {
     fn stamped(&mut self, port: usize) -> Result<(Option<Value>, Option<Time>), CallError> {
         let mut stamps: BTreeMap<Time, Vec<Value>> = BTreeMap::new();
         for event in std::mem::take(&mut self.ports[port].events) {
-            let (time, value): (Time, Value) = from_value(event)
-                .map_err(|error| CallError::new("TypeError", format!("a stamped event is no (Time, value): {error}")))?;
+            let (time, value): (Time, Value) = from_value(event).map_err(|error| {
+                CallError::new("TypeError", format!("a stamped event is no (Time, value): {error}"))
+            })?;
             stamps.entry(time).or_default().push(value);
         }
         if stamps.len() > 1 {
             let name = self.vtable.model.outputs[port].name;
-            let message = format!("{}.{name} has events of different stamps in one step; a simulator takes one", self.eid);
+            let message = format!(
+                "{}.{name} has events of different stamps in one step; a simulator takes one",
+                self.eid
+            );
             return Err(CallError::new("ValueError", message));
         }
         Ok(stamps.pop_first().map_or((None, None), |(time, events)| (Some(Value::List(events)), Some(time))))

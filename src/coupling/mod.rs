@@ -26,9 +26,9 @@
 //! time in `Window`. A 1 s timer makes a step a second in `Exact` and none in `Ahead` unless it changes an output.
 
 mod entities;
-mod step;
 #[cfg(feature = "mosaik")]
 pub mod mosaik;
+mod step;
 
 pub use entities::{Entity, Readings};
 pub use step::{CoupleError, Coupling, Mode, PortInput, relate};

@@ -8,9 +8,8 @@ use std::time::Duration;
 use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 
 use super::entities::{Entity, Readings};
-use crate::agent::{BadInput, Container, Proxy, Vtable, local};
+use crate::agent::{BadInput, Container, Proxy, Vtable, Write, Written, local};
 use crate::clock::{Coupled, Interrupt, RunError};
-use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
 /// How far the agents run in a step.
@@ -51,7 +50,7 @@ pub struct PortInput {
     /// The port's name.
     pub port: String,
     /// Source and value.
-    pub values: Vec<(String, Value)>,
+    pub values: Written,
 }
 
 /// Why a simulator's request cannot be answered.
@@ -174,6 +173,8 @@ pub struct Coupling {
     told: bool,
     steps: u64,
     reads: u64,
+    /// of which before the first step
+    early_reads: u64,
 }
 
 impl Coupling {
@@ -204,6 +205,7 @@ impl Coupling {
             told: false,
             steps: 0,
             reads: 0,
+            early_reads: 0,
         }
     }
 
@@ -266,9 +268,14 @@ impl Coupling {
         let population = self.container.kernel().population();
         let mut children = Vec::new();
         for agent in (parent.ordinal() + 1..population).map(AgentId::new) {
-            let known = self.container.kernel().creator(agent) != parent || self.by_agent.contains_key(&agent);
+            let known =
+                self.container.kernel().creator(agent) != parent || self.by_agent.contains_key(&agent);
             let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
-            if self.models.values().any(|model| std::ptr::eq(*model, vtable) || model.model.name == vtable.model.name) {
+            if self
+                .models
+                .values()
+                .any(|model| std::ptr::eq(*model, vtable) || model.model.name == vtable.model.name)
+            {
                 let n = self.counts.entry(vtable.model.name).or_default();
                 let eid = vtable.model.entity(*n);
                 *n += 1;
@@ -326,9 +333,11 @@ impl Coupling {
         if !self.started {
             self.start().await?;
         }
-        if self.steps == 1 && !self.told {
+        match self.steps {
+            0 => self.early_reads = self.reads,
             // a step has passed and nothing was read: no output is connected
-            self.connect(&[]);
+            1 if !self.told && self.reads == self.early_reads => self.connect(&[]),
+            _ => {}
         }
         let kernel = self.container.kernel();
         self.steps += 1;
@@ -336,13 +345,8 @@ impl Coupling {
         self.driver.advance_before(kernel, time).await?;
         // everything before `time` has happened, so inputs written now are of (time, round 0)
         kernel.jump(time);
-        for (position, port, values) in inputs {
-            let entity = &self.entities[position];
-            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
-                eid: entity.eid.clone(),
-                port: entity.vtable.model.inputs[port].name.into(),
-                input,
-            })?;
+        for write in inputs {
+            kernel.enter(write);
         }
         for entity in self.entities.iter().filter(|entity| entity.vtable.model.step) {
             (entity.vtable.step)(kernel, entity.agent);
@@ -361,7 +365,11 @@ impl Coupling {
         }
     }
 
-    async fn run_ahead(&mut self, next: Option<Time>, limit: Option<Time>) -> Result<Option<Time>, CoupleError> {
+    async fn run_ahead(
+        &mut self,
+        next: Option<Time>,
+        limit: Option<Time>,
+    ) -> Result<Option<Time>, CoupleError> {
         let kernel = self.container.kernel();
         for entity in &mut self.entities {
             let emitted = entity.has_events(kernel).map_err(|error| output_error(entity, error))?;
@@ -371,7 +379,10 @@ impl Coupling {
             }
         }
         for entity in &mut self.entities {
-            entity.hold(kernel).and_then(|()| entity.has_news(kernel)).map_err(|error| output_error(entity, error))?;
+            entity
+                .hold(kernel)
+                .and_then(|()| entity.has_news(kernel))
+                .map_err(|error| output_error(entity, error))?;
         }
         self.held = true;
         kernel.track(true);
@@ -397,7 +408,8 @@ impl Coupling {
         Ok(shown.or(next))
     }
 
-    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<(usize, usize, Vec<(String, Value)>)>, CoupleError> {
+    /// Checks the inputs of a step and puts them into order.
+    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<Write>, CoupleError> {
         let mut resolved = Vec::with_capacity(inputs.len());
         for PortInput { eid, port, mut values } in inputs {
             let Some(position) = self.entity(&eid) else { return Err(CoupleError::Entity(eid)) };
@@ -410,7 +422,16 @@ impl Coupling {
             resolved.push((position, number, values));
         }
         resolved.sort_by_key(|(position, port, _)| (self.entities[*position].agent, *port));
-        Ok(resolved)
+        let kernel = self.container.kernel();
+        let write = |(position, port, values): (usize, usize, Written)| {
+            let entity = &self.entities[position];
+            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
+                eid: entity.eid.clone(),
+                port: entity.vtable.model.inputs[port].name.into(),
+                input,
+            })
+        };
+        resolved.into_iter().map(write).collect()
     }
 
     /// The positions of an entity and one of its outputs, for [`read`](Coupling::read).
@@ -465,7 +486,9 @@ impl Coupling {
             if let (Some(old), Some(new)) = (readings.stamp, stamp)
                 && old != new
             {
-                let text = format!("stamped for {new}, another output of this step for {old}; a simulator takes one");
+                let text = format!(
+                    "stamped for {new}, another output of this step for {old}; a simulator takes one"
+                );
                 let error = CallError::new("ValueError", text);
                 return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
             }

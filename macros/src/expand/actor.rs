@@ -2,7 +2,9 @@
 
 use proc_macro2::TokenStream;
 
-use super::{Names, answer, code, failure, invoke, locals, name_hash, or_fail, quiet, received};
+use super::{
+    Names, answer, code, code_at, failure, invoke, local, locals, name_hash, or_fail, quiet, received,
+};
 use crate::attr::{Key, Period};
 use crate::model::{Agent, Form, Method};
 
@@ -27,9 +29,10 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
     let reply_hashes = agent.with(Key::Expose).map(|method| {
         let (ident, hash) = (&method.ident, name_hash(&method.name));
         let failed = !hash;
+        let value = method.ok().map(|ty| local("value", ty));
         code! {
-            #reply::#ident(::core::result::Result::Ok(ref value)) => {
-                ::isochrone::sim::fingerprint::PayloadHasher::new(#hash).add(value).finish()
+            #reply::#ident(::core::result::Result::Ok(ref #value)) => {
+                ::isochrone::sim::fingerprint::PayloadHasher::new(#hash).add(#value).finish()
             }
             #reply::#ident(::core::result::Result::Err(ref error)) => {
                 ::isochrone::sim::fingerprint::PayloadHasher::new(#failed).add(error.kind()).add(error.message()).finish()
@@ -146,7 +149,7 @@ fn start(method: &Method) -> TokenStream {
 fn every(method: &Method) -> TokenStream {
     let name = &method.name;
     let period = match method.role(Key::Every).and_then(|role| role.period.as_ref()) {
-        Some(Period::Method(period)) => code!(this.with(|me| Self::#period(me))),
+        Some(Period::Method(period)) => code_at!(period.span() => this.with(|me| Self::#period(me))),
         Some(Period::Nanos(nanos)) => code!(::core::time::Duration::from_nanos(#nanos)),
         None => return TokenStream::new(),
     };

@@ -1,8 +1,9 @@
 //! What the outside sees: constructor, names, ports.
 
 use proc_macro2::TokenStream;
+use syn::spanned::Spanned;
 
-use super::{Names, answer, code, invoke, locals, quiet, text};
+use super::{Names, answer, code, code_at, invoke, locals, quiet, text};
 use crate::attr::Key;
 use crate::model::{Agent, Method};
 
@@ -14,17 +15,17 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
     let construct = construct(agent);
     let decode = agent.with(Key::Expose).enumerate().map(|(index, method)| decode(method, index, message));
     let encode = agent.with(Key::Expose).map(|method| {
-        let (ident, name) = (&method.ident, &method.name);
-        code! {
-            #reply::#ident(result) => ::isochrone::codec::to_value(&result?).map_err(|error| {
-                let text = ::std::format!("{}() returned something that cannot be sent: {error}", #name);
-                ::isochrone::rpc::CallError::new("TypeError", text)
-            }),
-        }
+        let value = value(method, &code!(result?), format!("{}() returned", method.name));
+        let ident = &method.ident;
+        code!(#reply::#ident(result) => #value,)
     });
     let input = agent.with(Key::Input).enumerate().map(|(index, method)| {
-        let (ident, ty) = (&method.ident, method.args.iter().map(|arg| &arg.ty));
-        code!(#index => ::core::result::Result::Ok(#message::#ident(#(<#ty>::decode(values)?)*)),)
+        let ident = &method.ident;
+        let values = method.args.iter().map(|arg| {
+            let ty = &arg.ty;
+            code_at!(ty.span() => <#ty>::decode(values)?)
+        });
+        code!(#index => ::core::result::Result::Ok(#message::#ident(#(#values)*)),)
     });
     let step = agent.with(Key::Step).map(|method| &method.ident).next();
     let step = match step {
@@ -32,18 +33,15 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
         None => code!(::core::option::Option::None),
     };
     let output = agent.with(Key::Output).enumerate().map(|(index, method)| {
-        let (read, name) = (invoke(method, &code!(self), &TokenStream::new()), &method.name);
-        code! {
-            #index => ::isochrone::codec::to_value(&#read).map_err(|error| {
-                let text = ::std::format!("output {} gave something that cannot be sent: {error}", #name);
-                ::isochrone::rpc::CallError::new("TypeError", text)
-            }),
-        }
+        let read = invoke(method, &code!(self), &TokenStream::new());
+        let value = value(method, &read, format!("output {} gave", method.name));
+        code!(#index => #value,)
     });
     let states = agent.with(Key::Output).enumerate().filter(|(_, method)| !method.is_event());
     let output_hash = states.map(|(index, method)| {
         let read = invoke(method, &code!(self), &TokenStream::new());
-        code!(#index => ::isochrone::sim::fingerprint::payload_hash(&#read),)
+        let hash = code_at!(method.result() => { let value = #read; ::isochrone::sim::fingerprint::payload_hash(&value) });
+        code!(#index => #hash,)
     });
     code! {
         #[automatically_derived]
@@ -66,8 +64,7 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             ) -> ::core::result::Result<#message, ::isochrone::rpc::CallError> {
                 match method {
                     #(#decode)*
-                    _ => ::core::result::Result::Err(::isochrone::rpc::CallError::new(
-                        "LookupError",
+                    _ => ::core::result::Result::Err(::isochrone::rpc::CallError::lookup_error(
                         ::std::format!("{} has no method {method:?}", #name),
                     )),
                 }
@@ -105,8 +102,7 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             ) -> ::core::result::Result<::isochrone::codec::Value, ::isochrone::rpc::CallError> {
                 match port {
                     #(#output)*
-                    _ => ::core::result::Result::Err(::isochrone::rpc::CallError::new(
-                        "LookupError",
+                    _ => ::core::result::Result::Err(::isochrone::rpc::CallError::lookup_error(
                         ::std::format!("{} has no output number {port}", #name),
                     )),
                 }
@@ -117,6 +113,16 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             }
         }
     }
+}
+
+/// What a method made, as a value for others.
+fn value(method: &Method, made: &TokenStream, what: String) -> TokenStream {
+    let what = what + " something that cannot be sent";
+    code_at! { method.result() => {
+        let value = #made;
+        ::isochrone::codec::to_value(&value)
+            .map_err(|error| ::isochrone::rpc::CallError::type_error(::std::format!("{}: {error}", #what)))
+    } }
 }
 
 fn model(agent: &Agent) -> TokenStream {
@@ -196,7 +202,7 @@ fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
 fn construct(agent: &Agent) -> TokenStream {
     let Some(method) = agent.with(Key::Constructor).next() else {
         let message = format!("{} has no #[constructor]", agent.name);
-        return code!(::core::result::Result::Err(::isochrone::rpc::CallError::new("TypeError", #message)));
+        return code!(::core::result::Result::Err(::isochrone::rpc::CallError::type_error(#message)));
     };
     let bind = bind(method, &signature_of_constructor(method));
     let built = answer(method, &invoke(method, &TokenStream::new(), &code!(cx)));

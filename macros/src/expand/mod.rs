@@ -16,19 +16,27 @@ mod proxy;
 
 use std::collections::BTreeSet;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
 use crate::attr::Key;
-use crate::model::{Agent, Form, Method, Output, first_type, last};
+use crate::model::{Agent, Form, Method, Output};
 
 /// `quote!` whose locals are ours.
 macro_rules! code {
     ($($tokens:tt)*) => { ::quote::quote_spanned!(::proc_macro2::Span::mixed_site() => $($tokens)*) };
 }
 use code;
+
+/// As `code!`, where errors point at `span`.
+macro_rules! code_at {
+    ($span:expr => $($tokens:tt)*) => {
+        ::quote::quote_spanned!(::proc_macro2::Span::mixed_site().located_at($span) => $($tokens)*)
+    };
+}
+use code_at;
 
 /// Names that several of the generated items share.
 struct Names {
@@ -94,34 +102,34 @@ fn messages(agent: &Agent, names: &Names) -> TokenStream {
 
 /// The methods that messages lead to.
 fn received(agent: &Agent) -> impl Iterator<Item = &Method> {
-    agent.methods.iter().filter(|method| method.is(Key::Expose) || method.is(Key::Input) || method.is(Key::Step))
+    agent
+        .methods
+        .iter()
+        .filter(|method| method.is(Key::Expose) || method.is(Key::Input) || method.is(Key::Step))
 }
 
-/// One line for each type that travels, where an error about it points at the type.
+/// One line for each type that travels, where an error about it points at the type. What the rest of the generated code
+/// asks of a type is left out, or the same would be said twice.
 fn assertions(agent: &Agent) -> TokenStream {
     let mut lines = Lines::default();
-    for method in &agent.methods {
-        if method.is(Key::Expose) {
-            method.args.iter().for_each(|arg| lines.add("travels", &arg.ty));
-            method.ok().into_iter().for_each(|ty| lines.add("travels", ty));
-        } else if method.is(Key::Constructor) {
-            method.args.iter().for_each(|arg| lines.add("is_read", &arg.ty));
-        } else if method.is(Key::Input) {
-            let values = method.args.iter().filter_map(|arg| first_type(last(&arg.ty)?));
-            values.for_each(|ty| lines.add("travels", ty));
-        }
+    for method in agent.with(Key::Expose) {
+        method.args.iter().for_each(|arg| lines.add("is_sent", &arg.ty));
+        method.ok().into_iter().for_each(|ty| lines.add("is_returned", ty));
+    }
+    for method in agent.with(Key::Input) {
+        method.args.iter().for_each(|arg| lines.add("is_sent", &arg.ty));
     }
     let lines = lines.code;
     let quiet = quiet();
     code! {
         #quiet
         const _: () = {
-            const fn travels<T>()
+            const fn is_sent<T: ::core::marker::Send + 'static>() {}
+            const fn is_returned<T>()
             where
-                T: ::isochrone::serde::Serialize + ::isochrone::serde::de::DeserializeOwned + ::core::marker::Send + 'static,
+                T: ::isochrone::serde::de::DeserializeOwned + ::core::marker::Send + 'static,
             {
             }
-            const fn is_read<T: ::isochrone::serde::de::DeserializeOwned>() {}
             #(#lines)*
         };
     }
@@ -142,10 +150,15 @@ impl Lines {
     }
 }
 
-/// A local for each argument; errors about it point at the argument's type.
+/// A local for each argument.
 fn locals(method: &Method) -> Vec<Ident> {
-    let local = |(index, ty): (usize, &Type)| Ident::new(&format!("a{index}"), Span::mixed_site().located_at(ty.span()));
-    method.args.iter().map(|arg| &arg.ty).enumerate().map(local).collect()
+    let types = method.args.iter().map(|arg| &arg.ty);
+    types.enumerate().map(|(index, ty)| local(&format!("a{index}"), ty)).collect()
+}
+
+/// A local of ours. Errors about it point at its type.
+fn local(name: &str, ty: &Type) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(ty.span()))
 }
 
 /// The call of a method: `me` leads to the state, `cx` to the handle.
@@ -165,7 +178,14 @@ fn invoke(method: &Method, me: &TokenStream, cx: &TokenStream) -> TokenStream {
 fn answer(method: &Method, call: &TokenStream) -> TokenStream {
     match method.output {
         Output::Value(_) => code!(::core::result::Result::Ok(#call)),
-        Output::Result(_) => code!(#call.map_err(::isochrone::rpc::CallError::from_error)),
+        Output::Result(_) => code_at! { method.result() =>
+            match #call {
+                ::core::result::Result::Ok(value) => ::core::result::Result::Ok(value),
+                ::core::result::Result::Err(error) => {
+                    ::core::result::Result::Err(::isochrone::rpc::CallError::from_error(error))
+                }
+            }
+        },
     }
 }
 
@@ -176,7 +196,9 @@ fn failure(method: &Method, call: &TokenStream) -> TokenStream {
             let _ = #call;
             ::core::option::Option::None
         }),
-        Output::Result(_) => code!(#call.err().map(|error| ::std::string::ToString::to_string(&error))),
+        Output::Result(_) => {
+            code_at!(method.result() => #call.err().map(|error| ::std::string::ToString::to_string(&error)))
+        }
     }
 }
 
@@ -184,7 +206,7 @@ fn failure(method: &Method, call: &TokenStream) -> TokenStream {
 fn or_fail(method: &Method, this: &TokenStream, call: &TokenStream, then: &TokenStream) -> TokenStream {
     match method.output {
         Output::Value(_) => code!(let _ = #call;),
-        Output::Result(_) => code! {
+        Output::Result(_) => code_at! { method.result() =>
             if let ::core::result::Result::Err(error) = #call {
                 #this.fail(error);
                 #then
@@ -195,27 +217,44 @@ fn or_fail(method: &Method, this: &TokenStream, call: &TokenStream, then: &Token
 
 /// A type as its author would write it.
 fn text(ty: &Type) -> String {
-    const TIGHT_BEFORE: &[&str] = &["<", ">", "::", ",", ";", ")", "]", "(", "[", ">>", ".", "?"];
-    const TIGHT_AFTER: &[&str] = &["<", "::", "(", "[", "&", "!", "*", "?"];
-    let mut text = String::new();
-    let mut tight = true;
-    let spaced = ["<", ">", "::", ",", ";", "(", ")", "[", "]", "&", "->"];
-    let mut source = ty.to_token_stream().to_string();
-    source = source.replace("->", "\u{0}");
-    for token in spaced.iter().filter(|token| **token != "->") {
-        source = source.replace(token, &format!(" {token} "));
-    }
-    for word in source.replace('\u{0}', " -> ").split_whitespace() {
-        if !tight && !TIGHT_BEFORE.contains(&word) {
-            text.push(' ');
+    fn write(text: &mut String, tokens: TokenStream) {
+        let mut after_word = false;
+        for token in tokens {
+            let word = matches!(token, TokenTree::Ident(_) | TokenTree::Literal(_));
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        Delimiter::Parenthesis => ("(", ")"),
+                        Delimiter::Bracket => ("[", "]"),
+                        Delimiter::Brace => ("{", "}"),
+                        Delimiter::None => ("", ""),
+                    };
+                    text.push_str(open);
+                    write(text, group.stream());
+                    text.push_str(close);
+                }
+                TokenTree::Punct(punct) => match punct.as_char() {
+                    mark @ (',' | ';') => text.extend([mark, ' ']),
+                    mark @ ('+' | '=') => text.extend([' ', mark, ' ']),
+                    '-' => text.push_str(" -"),
+                    '>' if text.ends_with(" -") => text.push_str("> "),
+                    mark => text.push(mark),
+                },
+                word => {
+                    text.push_str(if after_word { " " } else { "" });
+                    text.push_str(&word.to_string());
+                }
+            }
+            after_word = word;
         }
-        text.push_str(word);
-        tight = TIGHT_AFTER.contains(&word);
     }
-    text
+    let mut text = String::new();
+    write(&mut text, ty.to_token_stream());
+    text.trim_end().into()
 }
 
 /// FNV-1a, for constants that must be the same in every build.
 fn name_hash(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    name.bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }

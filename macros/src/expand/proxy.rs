@@ -85,7 +85,8 @@ fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
     let Names { message, reply, .. } = names;
     let (ty, ident, name, ok) = (&agent.ty, &method.ident, &method.name, method.ok());
     let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
-    let copied = method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
+    let copied =
+        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
     let doc = method.doc.is_empty().then(|| {
         let doc = format!("Calls `{name}`.");
         quote!(#[doc = #doc])

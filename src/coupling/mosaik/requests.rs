@@ -44,10 +44,12 @@ impl MosaikError {
     fn from_failure(failure: Failure) -> Self {
         match failure {
             Failure::Remote(Value::List(parts)) => {
-                let text = |n: usize| parts.get(n).map_or_else(String::new, |part| match part.as_str() {
-                    Some(text) => text.to_string(),
-                    None => part.to_string(),
-                });
+                let text = |n: usize| {
+                    parts.get(n).map_or_else(String::new, |part| match part.as_str() {
+                        Some(text) => text.to_string(),
+                        None => part.to_string(),
+                    })
+                };
                 MosaikError::new(&text(0), text(1))
             }
             Failure::Remote(other) => MosaikError::new("RemoteException", other.to_string()),
@@ -122,7 +124,10 @@ impl<'a> Mosaik<'a> {
 
     async fn ask(&self, method: &'static str, args: Vec<Value>) -> Result<Value, MosaikError> {
         let Some(link) = local::shared::<Link>() else {
-            return Err(MosaikError::new("NotCoupled", format!("`{method}`: this run is not coupled to mosaik")));
+            return Err(MosaikError::new(
+                "NotCoupled",
+                format!("`{method}`: this run is not coupled to mosaik"),
+            ));
         };
         let content = Value::List(vec![method.into(), Value::List(args), Value::Map(vec![])]);
         let sender = link.0.clone();
@@ -136,7 +141,9 @@ impl<'a> Mosaik<'a> {
                 match tokio::time::timeout(PATIENCE, answered).await {
                     Ok(Ok(result)) => result.map_err(MosaikError::from_failure),
                     Ok(Err(_)) => Err(MosaikError::new("Disconnected", "mosaik is gone")),
-                    Err(_) => Err(MosaikError::new("Timeout", format!("no answer to `{method}` within 30 s"))),
+                    Err(_) => {
+                        Err(MosaikError::new("Timeout", format!("no answer to `{method}` within 30 s")))
+                    }
                 }
             })
             .await

@@ -61,7 +61,6 @@ impl<'s> Session<'s> {
         Session { simulator, interrupt, run: None, fatal: None }
     }
 
-
     /// Ends the run and hands out the agents, for the summary.
     pub(crate) fn into_coupling(self) -> Option<Coupling> {
         self.run.map(|run| run.coupling)
@@ -79,7 +78,7 @@ impl<'s> Session<'s> {
         };
         let result = match path.as_str() {
             "create" => run.create(args),
-            "setup_done" => run.setup_done(simulator.kind).await,
+            "setup_done" => run.setup_done(simulator).await,
             "step" => run.step(args).await,
             "get_data" => run.get_data(args),
             name => match simulator.extra.get(name) {
@@ -106,11 +105,15 @@ impl<'s> Session<'s> {
         let step_size = match params.get("step_size") {
             None | Some(Value::Null) => None,
             Some(value) => Some(value.as_i64().filter(|size| *size > 0).ok_or_else(|| {
-                refuse("ValueError", format!("step_size must be a positive whole number of mosaik's steps, not {value}"))
+                refuse(
+                    "ValueError",
+                    format!("step_size must be a positive whole number of mosaik's steps, not {value}"),
+                )
             })?),
         };
         if self.simulator.kind == Kind::TimeBased && step_size.is_none() {
-            let message = "a time-based simulator needs the parameter step_size: world.start(.., step_size=900)";
+            let message =
+                "a time-based simulator needs the parameter step_size: world.start(.., step_size=900)";
             return Err(refuse("ValueError", message));
         }
         let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
@@ -124,7 +127,8 @@ impl<'s> Session<'s> {
             container.kernel().provide(log.clone());
         }
         (self.simulator.build)(&container, &setup).map_err(|message| refuse("ValueError", message))?;
-        let models = self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
+        let models =
+            self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
         self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
@@ -135,13 +139,18 @@ impl Run {
     fn create(&mut self, args: Args) -> Result<Value, Refusal> {
         let Args { positional, keyword, .. } = args;
         let wrong = || refuse("TypeError", "create() takes a number and the name of a model");
-        let count = positional.first().and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).ok_or_else(wrong)?;
+        let count = positional
+            .first()
+            .and_then(Value::as_u64)
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(wrong)?;
         let model = positional.get(1).and_then(Value::as_str).ok_or_else(wrong)?;
         let params = Args::new(vec![], keyword);
         let created = self.coupling.create(model, count, &params)?;
         // a child may be related to one that comes after it: all are known before any is described
         let children: Vec<_> = created.iter().map(|parent| self.adopt(*parent)).collect();
-        let described = created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
+        let described =
+            created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
         Ok(Value::List(described.collect()))
     }
 
@@ -152,7 +161,8 @@ impl Run {
 
     fn describe(&self, position: usize, children: &[Child]) -> Value {
         let entity = &self.coupling.entities()[position];
-        let related = self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
+        let related =
+            self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
         let mut entries: Vec<(Value, Value)> = vec![
             ("eid".into(), entity.eid.as_str().into()),
             ("type".into(), entity.model().into()),
@@ -165,14 +175,14 @@ impl Run {
         Value::Map(entries)
     }
 
-    async fn setup_done(&mut self, kind: Kind) -> Result<Value, Refusal> {
+    async fn setup_done(&mut self, simulator: &Simulator) -> Result<Value, Refusal> {
         let next = self.coupling.start().await?;
         match next {
-            Some(next) if kind == Kind::EventBased => Err(refuse(
+            Some(next) if simulator.kind == Kind::EventBased && !simulator.initial_event => Err(refuse(
                 "SimulationError",
                 format!(
                     "an agent has an event at {next}, but mosaik will not step this simulator: declare hybrid or call \
-                     `world.set_initial_event`"
+                     `world.set_initial_event` (and say --initial-event)"
                 ),
             )),
             _ => Ok(Value::Null),
@@ -195,7 +205,9 @@ impl Run {
         let next = self.coupling.step(time, inputs, limit).await?;
         let next = match (self.step_size, next) {
             (Some(size), _) => Value::Int(at.saturating_add(size)),
-            (None, Some(next)) if next < Time::MAX => Value::Int(self.tick.ceil(next).max(at.saturating_add(1))),
+            (None, Some(next)) if next < Time::MAX => {
+                Value::Int(self.tick.ceil(next).max(at.saturating_add(1)))
+            }
             (None, _) => Value::Null,
         };
         if let (Some(log), Some(inputs)) = (&self.log, noted) {
@@ -240,7 +252,10 @@ impl Run {
         if let Some(stamp) = readings.stamp {
             let step = self.tick.ceil(stamp);
             if step < self.time {
-                let message = format!("an event is stamped for {stamp}, before the step at {} it belongs to", self.time);
+                let message = format!(
+                    "an event is stamped for {stamp}, before the step at {} it belongs to",
+                    self.time
+                );
                 return Err(refuse("ValueError", message));
             }
             data.push(("time".into(), Value::Int(step)));
@@ -284,4 +299,3 @@ fn inputs(value: Value) -> Result<Vec<PortInput>, Refusal> {
     }
     Ok(inputs)
 }
-

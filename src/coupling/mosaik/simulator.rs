@@ -71,10 +71,9 @@ impl FromStr for Api {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Api::V2, Api::V3]
-            .into_iter()
-            .find(|api| api.name() == text)
-            .ok_or_else(|| format!("{text:?} is no version of mosaik's API that is spoken here: write 3.0 or 2.2"))
+        [Api::V2, Api::V3].into_iter().find(|api| api.name() == text).ok_or_else(|| {
+            format!("{text:?} is no version of mosaik's API that is spoken here: write 3.0 or 2.2")
+        })
     }
 }
 
@@ -135,6 +134,9 @@ pub struct Simulator {
     pub extra: BTreeMap<String, Extra>,
     /// Replaces entries of the description, model by model: `{"models": {"House": {"any_inputs": true}}}`.
     pub overrides: Option<Value>,
+    /// Whether the scenario calls `world.set_initial_event`, which mosaik does not tell: without it an event-based
+    /// simulator whose agents have something to do at first would never be stepped, and says so.
+    pub initial_event: bool,
     /// Whether all steps are kept, for [`StepLog`].
     pub log_steps: bool,
     /// What the kernel of a run is made with.
@@ -184,17 +186,27 @@ impl Simulator {
     fn model(&self, name: &str, vtable: &Vtable, options: ModelOptions) -> Result<Value, String> {
         let model = vtable.model;
         let mut attrs: Vec<&str> = Vec::new();
-        for port in model.inputs.iter().map(|port| port.name).chain(model.outputs.iter().map(|port| port.name)) {
+        for port in
+            model.inputs.iter().map(|port| port.name).chain(model.outputs.iter().map(|port| port.name))
+        {
             if !attrs.contains(&port) {
                 attrs.push(port);
             }
         }
-        let triggers: Vec<&str> = model.inputs.iter().filter(|port| port.trigger).map(|port| port.name).collect();
-        let events: Vec<&str> =
-            model.outputs.iter().filter(|port| port.kind != OutputKind::State).map(|port| port.name).collect();
+        let triggers: Vec<&str> =
+            model.inputs.iter().filter(|port| port.trigger).map(|port| port.name).collect();
+        let events: Vec<&str> = model
+            .outputs
+            .iter()
+            .filter(|port| port.kind != OutputKind::State)
+            .map(|port| port.name)
+            .collect();
         let mut entries: Vec<(Value, Value)> = vec![
             ("public".into(), options.public.into()),
-            ("params".into(), Value::list(model.constructor.iter().flat_map(|c| c.params.iter().map(|p| p.name)))),
+            (
+                "params".into(),
+                Value::list(model.constructor.iter().flat_map(|c| c.params.iter().map(|p| p.name))),
+            ),
             ("attrs".into(), Value::list(attrs)),
             ("any_inputs".into(), options.any_inputs.into()),
         ];
@@ -212,7 +224,8 @@ impl Simulator {
             }
             Kind::EventBased => {
                 let plain = model.inputs.iter().find(|port| !port.trigger).map(|port| port.name);
-                let state = model.outputs.iter().find(|port| port.kind == OutputKind::State).map(|port| port.name);
+                let state =
+                    model.outputs.iter().find(|port| port.kind == OutputKind::State).map(|port| port.name);
                 if let Some(port) = plain.or(state) {
                     return Err(format!(
                         "{name}.{port} needs a hybrid simulator: an event-based one has triggers and events only"

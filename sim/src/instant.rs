@@ -1,0 +1,412 @@
+//! Rounds, phases, instants: in which order things happen. The table is at the head of `kernel`.
+//!
+//! Contract: time moves only when nothing is left to do at the present instant, and never beyond the limit of the turn. A
+//! turn ends at a round boundary; the next one goes on exactly there.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use crate::config::Progress;
+use crate::core::{Core, wheel_key, wheel_time};
+use crate::error::{Involved, SimError};
+use crate::fingerprint::{Tag, fold};
+use crate::observe::What;
+use crate::order::arrange;
+use crate::time::Time;
+use crate::waiter::{RESTART, SIDE};
+use crate::wheel::Wheel;
+
+/// A turn is on until this is dropped.
+pub(crate) struct Turning<'c>(&'c Cell<bool>);
+
+impl<'c> Turning<'c> {
+    pub(crate) fn new(turning: &'c Cell<bool>) -> Self {
+        turning.set(true);
+        Turning(turning)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+impl Core {
+    /// One round: replies and messages of the previous one, then the tasks they and the timers woke.
+    #[inline]
+    pub(crate) fn run_round(&self) -> bool {
+        let mut some = false;
+        // all that the previous round sent is taken before any code of this one can send
+        let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
+        std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
+        let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
+        std::mem::swap(&mut active, &mut *self.active.borrow_mut());
+        for number in &active {
+            if let Some(class) = self.class(*number) {
+                class.seal();
+            }
+        }
+        if !self.externals.borrow().is_empty() {
+            some |= self.deliver_externals();
+        }
+        if !self.soon.borrow().is_empty() {
+            some = true;
+            let soon = std::mem::take(&mut *self.soon.borrow_mut());
+            for waiter in soon {
+                self.wake_waiter(waiter);
+            }
+        }
+        if !replies.is_empty() {
+            some = true;
+            arrange(&mut replies, self.shuffle());
+            for note in replies.drain(..) {
+                self.deliver_reply(&note);
+            }
+        }
+        *self.spare_replies.borrow_mut() = replies;
+        if !active.is_empty() {
+            some = true;
+            if self.config.shuffle.is_none() {
+                active.sort_unstable();
+            } else if let Some(shuffle) = self.shuffle() {
+                active.sort_by_cached_key(|class| shuffle.turn(u32::from(*class)));
+            }
+            for number in active.drain(..) {
+                if let Some(class) = self.class(number) {
+                    class.deliver(self);
+                }
+            }
+        }
+        *self.spare_active.borrow_mut() = active;
+        if !self.ready.borrow().is_empty() {
+            some = true;
+            let mut ready = std::mem::take(&mut *self.spare_ready.borrow_mut());
+            std::mem::swap(&mut ready, &mut *self.ready.borrow_mut());
+            if let Some(shuffle) = self.shuffle() {
+                ready.sort_by_cached_key(|task| shuffle.turn(*task));
+            }
+            for task in ready.drain(..) {
+                self.poll_task(task);
+            }
+            *self.spare_ready.borrow_mut() = ready;
+        }
+        if some {
+            if self.round.get() == 0 {
+                self.instants.set(self.instants.get() + 1);
+            }
+            self.round.set(self.round.get().saturating_add(1));
+            self.spent.set(self.spent.get() + 1);
+        }
+        some
+    }
+
+    pub(crate) fn move_to(&self, time: Time) {
+        if time > self.now.get() {
+            self.now.set(time);
+            self.round.set(0);
+            self.spent.set(0);
+        }
+    }
+
+    pub(crate) fn fire(&self, wheel: &RefCell<Wheel>, tag: Tag) {
+        // which agent, when, and in which round: no order among them is left to remember, so they are summed at once
+        let at = fold(
+            self.now.get().as_nanos() as u64 ^ 0xE703_7ED1_A0B4_28DB,
+            u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62,
+        );
+        let mut sum = self.timers_fired.get();
+        let mut fired = Vec::new();
+        let mut wheel = wheel.borrow_mut();
+        let mut tasks = self.tasks.borrow_mut();
+        let mut ready = self.ready.borrow_mut();
+        let sides = self.sides.borrow();
+        wheel.fire(|waiter| {
+            let mut task = waiter;
+            if waiter & (SIDE | RESTART) != 0 {
+                fired.push(waiter);
+                let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
+                let Some(Some(side)) = side else { return };
+                task = side.task;
+            }
+            let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
+            if !slot.alive {
+                // its sleep was dropped where no kernel runs
+                return;
+            }
+            sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
+            if task == waiter && !slot.queued {
+                slot.queued = true;
+                ready.push(waiter);
+            }
+        });
+        drop((wheel, tasks, ready, sides));
+        self.timers_fired.set(sum);
+        for waiter in fired {
+            if waiter & SIDE == 0 {
+                // a constructor is agents' code: it runs inside the round
+                self.wake_soon(waiter);
+            } else {
+                self.wake_waiter(waiter);
+            }
+        }
+        if self.observed.get() {
+            let woken: Vec<u32> = self.ready.borrow().clone();
+            for task in woken {
+                let (agent, label) = self.task_of(task);
+                self.tell(
+                    agent,
+                    if tag == Tag::Timer { What::Timer { label } } else { What::Deadline { label } },
+                );
+            }
+        }
+    }
+
+    /// Judges the wakes that came from outside since the last turn.
+    pub(crate) fn admit_wakes(&self) {
+        for key in self.injector.take() {
+            let known =
+                self.tasks.borrow().slots.get(key.task() as usize).and_then(|slot| {
+                    (slot.alive && key.is_generation(slot.generation)).then_some(slot.agent)
+                });
+            let known = known.map(|agent| (agent, self.task_of(key.task()).1));
+            match known {
+                Some(_) if self.config.realtime => self.wake_from_code(key),
+                Some((agent, label)) => self.foreign_wake(agent, label, "from outside the kernel".into()),
+                None => {}
+            }
+        }
+    }
+
+    pub(crate) fn livelock(&self) -> SimError {
+        let mut busy: Vec<Involved> = Vec::new();
+        let classes: Vec<_> = self.classes.borrow().iter().cloned().collect();
+        for class in classes {
+            for (to, from, label) in class.pending(self) {
+                busy.push(Involved {
+                    agent: self.path(to),
+                    what: format!("is to receive `{label}` from {}", self.path(from)),
+                });
+            }
+        }
+        for note in self.replies.borrow().iter().take(32) {
+            let from = self.path(note.from);
+            busy.push(Involved {
+                agent: self.path(note.to),
+                what: format!("is to receive a reply from {from}"),
+            });
+        }
+        for task in self.ready.borrow().iter().take(32) {
+            let (agent, label) = self.task_of(*task);
+            busy.push(Involved { agent: self.path(agent), what: format!("is to run `{label}`") });
+        }
+        for waiter in self.soon.borrow().iter().filter(|waiter| **waiter & (SIDE | RESTART) == 0).take(32) {
+            let (agent, label) = self.task_of(*waiter);
+            busy.push(Involved { agent: self.path(agent), what: format!("is to run `{label}`") });
+        }
+        SimError::Livelock { time: self.now.get(), rounds: self.spent.get(), busy }
+    }
+
+    /// Whether the next round of this instant has anything to do.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.active.borrow().is_empty()
+            || !self.ready.borrow().is_empty()
+            || !self.replies.borrow().is_empty()
+            || !self.soon.borrow().is_empty()
+    }
+
+    /// The time of the earliest event that has not happened yet.
+    pub(crate) fn next_event(&self) -> Option<Time> {
+        if self.is_busy() || !self.settled.borrow().is_empty() {
+            return Some(self.now.get());
+        }
+        let timer = self.timers.borrow().next().map(wheel_time);
+        let deadline = self.deadlines.borrow().next().map(wheel_time);
+        [timer, deadline, self.next_input()].into_iter().flatten().min()
+    }
+
+    /// Brings the earliest timer or deadline at or before the horizon to firing.
+    #[inline]
+    pub(crate) fn fire_next(&self, horizon: Time) -> bool {
+        // what the clock has jumped over is due now, timers before deadlines
+        let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
+        let bound = self.deadlines.borrow().lower_bound().map(|bound| bound.max(now));
+        let first = self.timers.borrow_mut().ready(bound.map_or(horizon, |bound| bound.min(horizon)));
+        if let Ok(at) = first {
+            self.move_to(wheel_time(at));
+            self.fire(&self.timers, Tag::Timer);
+            return true;
+        }
+        if bound.is_none_or(|bound| bound > horizon) {
+            return false;
+        }
+        // a deadline may be near: its exact time decides, and a timer of the same instant goes first
+        let Some(deadline) = self.deadlines.borrow().next().map(|at| at.max(now)) else { return false };
+        let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
+        if let Ok(at) = timer {
+            self.move_to(wheel_time(at));
+            self.fire(&self.timers, Tag::Timer);
+            return true;
+        }
+        if deadline > horizon {
+            return false;
+        }
+        if wheel_time(deadline) > self.now.get() {
+            self.move_to(wheel_time(deadline));
+            // whoever waits for this instant to settle, and inputs of it, come before the deadline
+            return true;
+        }
+        if self.resume_settled() {
+            return true;
+        }
+        let ready = self.deadlines.borrow_mut().ready(deadline);
+        if ready.is_ok() {
+            self.fire(&self.deadlines, Tag::Deadline);
+        }
+        true
+    }
+
+    pub(crate) fn resume_settled(&self) -> bool {
+        if self.settled.borrow().is_empty() {
+            return false;
+        }
+        let waiters = std::mem::take(&mut *self.settled.borrow_mut());
+        self.settlings.set(self.settlings.get() + 1);
+        for waiter in waiters {
+            self.wake_waiter(waiter);
+        }
+        true
+    }
+
+    /// Inputs that are due at the present time.
+    pub(crate) fn admit_injections(&self) -> bool {
+        let now = self.now.get();
+        let mut some = false;
+        loop {
+            let due = {
+                let mut injections = self.injections.borrow_mut();
+                match injections.first_entry() {
+                    Some(entry) if entry.key().0 <= now => entry.remove(),
+                    _ => break,
+                }
+            };
+            due(self);
+            some = true;
+        }
+        some
+    }
+
+    pub(crate) fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
+        let stop = if inclusive { Some(limit) } else { limit.checked_sub(Duration::from_nanos(1)) };
+        let Some(horizon) = stop else { return Ok(Progress::Quiet { next: self.next_event() }) };
+        if limit < self.now.get() {
+            return Err(SimError::Past { now: self.now.get(), asked: limit });
+        }
+        self.admit_wakes();
+        if self.now.get() <= horizon {
+            self.admit_injections();
+        }
+        let mut left = budget;
+        // before the limit of an exclusive turn lies nothing, if the clock stands there already
+        while self.now.get() <= horizon {
+            if self.alarm.get() {
+                self.settle_alarm();
+                if let Some(error) = self.fatal.borrow_mut().take() {
+                    return Err(error);
+                }
+            }
+            if !self.externals.borrow().is_empty() && self.is_blocked() {
+                return Ok(Progress::Blocked);
+            }
+            if self.spent.get() >= self.config.livelock && self.is_busy() {
+                let error = self.livelock();
+                self.spent.set(0);
+                return Err(error);
+            }
+            if left == 0 {
+                return Ok(Progress::More);
+            }
+            left -= 1;
+            if self.run_round() {
+                continue;
+            }
+            // quiet: what else belongs to this instant, and if nothing does, which instant is next?
+            if self.next_phase(horizon) {
+                continue;
+            }
+            if let Some(report) = self.escalated.borrow_mut().take() {
+                return Err(SimError::Escalated(report));
+            }
+            if !self.next_instant(horizon) {
+                break;
+            }
+        }
+        if inclusive && limit != Time::MAX {
+            self.move_to(limit);
+        }
+        Ok(Progress::Quiet { next: self.next_event() })
+    }
+
+    /// Whatever of the present instant has not happened yet, in the order of the phases.
+    #[inline]
+    pub(crate) fn next_phase(&self, horizon: Time) -> bool {
+        let now = self.now.get();
+        debug_assert!(now <= horizon);
+        if !self.injections.borrow().is_empty() && self.admit_injections() {
+            return true;
+        }
+        if self.settled.borrow().is_empty() && self.escalated.borrow().is_none() {
+            // nothing waits for the end of this instant: timers of now are found as those of later are
+            return false;
+        }
+        let due = self.timers.borrow_mut().ready(wheel_key(now));
+        if due.is_ok() {
+            self.fire(&self.timers, Tag::Timer);
+            return true;
+        }
+        if self.resume_settled() {
+            return true;
+        }
+        if self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
+            self.fire(&self.deadlines, Tag::Deadline);
+            return true;
+        }
+        false
+    }
+
+    /// Moves on to the next instant at or before the horizon.
+    #[inline]
+    pub(crate) fn next_instant(&self, horizon: Time) -> bool {
+        // inputs and external results of an instant come before its timers
+        match self.next_input() {
+            Some(input) if input <= horizon => {
+                let before = input.checked_sub(Duration::from_nanos(1));
+                if before.is_some_and(|before| before >= self.now.get() && self.fire_next(before)) {
+                    return true;
+                }
+                self.move_to(input);
+                // inputs are the first of the instant, in the same round as the results that are due
+                self.admit_injections();
+                true
+            }
+            _ => self.fire_next(horizon),
+        }
+    }
+
+    /// The earliest input or external result that lies ahead.
+    #[inline]
+    pub(crate) fn next_input(&self) -> Option<Time> {
+        let injections = self.injections.borrow();
+        let externals = self.externals.borrow();
+        if injections.is_empty() && externals.is_empty() {
+            return None;
+        }
+        let injection = injections.keys().next().map(|(time, _)| *time);
+        let external = if self.config.realtime {
+            externals.has_results().then_some(self.now.get())
+        } else {
+            externals.earliest()
+        };
+        [injection, external].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,101 @@
+//! Replies on their way back.
+//!
+//! Why apart from messages: a reply goes to a task and not to a handler, and its caller's type is unknown here. The value
+//! stays in the callee's class; what travels is a note of it, and all notes of a round are put into one order.
+
+use crate::agent::{AgentId, Status};
+use crate::call::{CallRef, CallState, Fault};
+use crate::core::Core;
+use crate::fingerprint::Tag;
+use crate::observe::What;
+use crate::order::Ordered;
+
+/// A reply on its way to its caller.
+pub(crate) struct ReplyNote {
+    pub(crate) to: AgentId,
+    pub(crate) from: AgentId,
+    sequence: u64,
+    class: u16,
+    call: CallRef,
+    value: u32,
+    hash: u64,
+}
+
+impl ReplyNote {
+    #[inline]
+    pub(crate) fn new(to: AgentId, class: u16, call: CallRef, value: u32, hash: u64) -> Self {
+        ReplyNote { to, from: AgentId::OUTSIDE, sequence: 0, class, call, value, hash }
+    }
+}
+
+impl Ordered for ReplyNote {
+    fn order(&self) -> (AgentId, u32, u64) {
+        (self.to, self.from.ordinal().wrapping_add(1), self.sequence)
+    }
+}
+
+impl Core {
+    /// Puts a reply on its way.
+    #[inline]
+    pub(crate) fn reply(&self, from: AgentId, mut note: ReplyNote) {
+        {
+            let mut agents = self.agents.borrow_mut();
+            let me = &mut agents.meta[from.index()];
+            note.sequence = me.sequence;
+            note.from = from;
+            me.sequence += 1;
+            let peer = self.key(note.to).raw();
+            me.fingerprint.mix(Tag::Reply, self.now.get(), self.round.get(), peer, note.sequence, note.hash);
+        }
+        self.observe(from, || What::Reply { to: note.to, sequence: note.sequence, hash: note.hash });
+        self.replies.borrow_mut().push(note);
+    }
+
+    /// Why a call ends whose handler was dropped.
+    #[cold]
+    pub(crate) fn abandoned(&self, callee: AgentId, call: CallRef) -> Box<Fault> {
+        let method = self.calls.borrow_mut().get(call).map_or("?", |head| head.label);
+        let why = match self.agents.borrow().meta.get(callee.index()).map(|meta| meta.status) {
+            Some(Status::Stopped) => "it was stopped",
+            Some(Status::Down) => "it failed and restarts",
+            // a handler that panics drops its answer before, a task after its failure is noted
+            _ if std::thread::panicking() || self.has_failed(callee) => "it failed",
+            _ => "its handler ended without an answer",
+        };
+        Box::new(Fault::Abandoned { agent: self.path(callee), method: method.into(), why: why.into() })
+    }
+
+    #[inline]
+    pub(crate) fn deliver_reply(&self, note: &ReplyNote) {
+        let waiter = match self.calls.borrow_mut().get(note.call) {
+            Some(head) => {
+                head.state = CallState::Answered(note.value);
+                head.waiter
+            }
+            None => {
+                self.late.set(self.late.get() + 1);
+                self.observe(note.to, || What::Late { from: self.key(note.from), sequence: note.sequence });
+                if let Some(class) = self.class(note.class) {
+                    class.discard(note.value);
+                }
+                return;
+            }
+        };
+        if note.to != AgentId::OUTSIDE {
+            self.agents.borrow_mut().meta[note.to.index()].fingerprint.mix(
+                Tag::Answer,
+                self.now.get(),
+                self.round.get(),
+                self.key(note.from).raw(),
+                note.sequence,
+                note.hash,
+            );
+        }
+        self.observe(note.to, || What::Answer {
+            from: self.key(note.from),
+            sequence: note.sequence,
+            hash: note.hash,
+        });
+        self.wake_waiter(waiter);
+    }
+}

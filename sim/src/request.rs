@@ -1,0 +1,272 @@
+//! Requests to agents: sent one-way, awaited, or asked from outside.
+//!
+//! Why a named future and no async function: a call can leave the closure that made it, be joined, be given a deadline, or be
+//! sent without waiting. It holds its message until it is first polled, then the number of its entry in the table of calls.
+//!
+//! | state | meaning |
+//! |-------|---------|
+//! | `New`  | not sent; dropping it does nothing |
+//! | `Sent` | on its way, or answered; dropping it abandons the call, and the reply is counted as late |
+//! | `Done` | over |
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::agent::AgentId;
+use crate::call::{CallRef, CallState, Fault};
+use crate::core::Core;
+use crate::current;
+use crate::fingerprint::Tag;
+use crate::mailbox::{Actor, Mail, Ref};
+use crate::observe::What;
+
+enum Sending<M> {
+    New(Option<M>),
+    Sent(CallRef),
+    Done,
+}
+
+/// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
+///
+/// Dropping it after it was sent abandons the call: the handler runs on, and its reply is counted as late.
+#[must_use = "a call does nothing until it is awaited or sent"]
+pub struct Call<A: Actor> {
+    to: Ref<A>,
+    state: Sending<A::Msg>,
+}
+
+impl<A: Actor> fmt::Debug for Call<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({:?})", self.to)
+    }
+}
+
+impl<A: Actor> Unpin for Call<A> {}
+
+impl<A: Actor> Call<A> {
+    #[inline(always)]
+    pub(crate) fn new(to: Ref<A>, message: A::Msg) -> Self {
+        Call { to, state: Sending::New(Some(message)) }
+    }
+
+    /// Sends it one-way: whatever the handler returns is dropped.
+    #[inline(always)]
+    pub fn send(mut self) {
+        if let Sending::New(message) = &mut self.state {
+            let message = message.take();
+            self.state = Sending::Done;
+            if let Some(message) = message {
+                let sent = current::try_with(|core| post(core, self.to, message, None));
+                if sent.is_none() {
+                    crate::core::count_homeless();
+                }
+            }
+        }
+    }
+
+    /// Whom it asks.
+    pub fn to(&self) -> Ref<A> {
+        self.to
+    }
+}
+
+impl<A: Actor> Future for Call<A> {
+    type Output = Result<A::Reply, Box<Fault>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = &mut *self;
+        match &mut me.state {
+            Sending::New(message) => {
+                let Some(message) = message.take() else {
+                    return Poll::Ready(Err(Box::new(Fault::NoKernel)));
+                };
+                let sent = current::try_with(|core| {
+                    let waiter = core.waiter(cx.waker());
+                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
+                });
+                match sent {
+                    Some(Ok(call)) => {
+                        me.state = Sending::Sent(call);
+                        Poll::Pending
+                    }
+                    failed => {
+                        me.state = Sending::Done;
+                        Poll::Ready(Err(failed
+                            .and_then(Result::err)
+                            .unwrap_or_else(|| Box::new(Fault::NoKernel))))
+                    }
+                }
+            }
+            Sending::Sent(call) => {
+                let call = *call;
+                let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
+                match current::try_with(ours)
+                    .flatten()
+                    .unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))))
+                {
+                    Poll::Ready(value) => {
+                        me.state = Sending::Done;
+                        Poll::Ready(value)
+                    }
+                    Poll::Pending => Poll::Pending,
+                }
+            }
+            Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
+        }
+    }
+}
+
+impl<A: Actor> Drop for Call<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Sending::Sent(call) = self.state {
+            // the value is user code's to drop: not under the thread-local's borrow
+            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, call));
+            let value = current::try_with(ours);
+            drop(value);
+        }
+    }
+}
+
+#[cold]
+fn busy<A: Actor>(core: &Core, to: AgentId, limit: u32, message: &A::Msg) -> Box<Fault> {
+    core.count_dead_letter(|| format!("`{}` to {}: busy", A::label(message), core.path(to)));
+    Box::new(Fault::Busy { agent: core.path(to), limit })
+}
+
+#[cold]
+fn stranger<A: Actor>(core: &Core, to: AgentId, message: &A::Msg) -> Box<Fault> {
+    core.count_dead_letter(|| {
+        format!("`{}` to agent {} of another container", A::label(message), to.ordinal())
+    });
+    Box::new(Fault::Unknown(format!("{} of another container", to.ordinal())))
+}
+
+/// Sends a message; with a waiter it is a call.
+#[inline(always)]
+pub(crate) fn post<A: Actor>(
+    core: &Core,
+    to: Ref<A>,
+    message: A::Msg,
+    waiter: Option<u32>,
+) -> Result<CallRef, Box<Fault>> {
+    if to.kernel != core.id() {
+        return Err(stranger::<A>(core, to.agent, &message));
+    }
+    let hash = A::message_hash(&message);
+    let from = core.running();
+    let sequence = {
+        let mut agents = core.agents.borrow_mut();
+        let target = &mut agents.meta[to.agent.index()];
+        let limit = core.config.mailbox;
+        if target.queued >= limit {
+            drop(agents);
+            return Err(busy::<A>(core, to.agent, limit, &message));
+        }
+        target.queued += 1;
+        if from == AgentId::OUTSIDE {
+            core.next_injection()
+        } else {
+            let me = &mut agents.meta[from.index()];
+            let sequence = me.sequence;
+            me.sequence += 1;
+            let peer = core.key(to.agent).raw();
+            me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
+            sequence
+        }
+    };
+    if core.is_observed() {
+        let label = A::label(&message);
+        core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
+    }
+    let call = match waiter {
+        None => CallRef::NONE,
+        Some(waiter) => {
+            let label = A::label(&message);
+            let caller = (from, core.running_task());
+            core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
+        }
+    };
+    core.with_class::<A, _>(to.class, |inbox| {
+        inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
+    });
+    Ok(call)
+}
+
+/// Takes the reply of a call, or notes who waits for it now.
+fn take<A: Actor>(
+    core: &Core,
+    to: Ref<A>,
+    call: CallRef,
+    cx: &mut Context<'_>,
+) -> Poll<Result<A::Reply, Box<Fault>>> {
+    let mut calls = core.calls.borrow_mut();
+    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
+    match head.state {
+        CallState::Answered(value) => {
+            calls.close(call);
+            drop(calls);
+            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
+            Poll::Ready(value.flatten().unwrap_or_else(|| Err(Box::new(Fault::NoKernel))))
+        }
+        CallState::Open => {
+            let old = head.waiter;
+            drop(calls);
+            let new = core.renew_waiter(old, cx.waker());
+            if new != old {
+                let task = core.running_task();
+                if let Some(head) = core.calls.borrow_mut().get(call) {
+                    (head.waiter, head.task) = (new, task);
+                }
+            }
+            Poll::Pending
+        }
+    }
+}
+
+/// The caller lost interest.
+#[cold]
+fn drop_call<A: Actor>(core: &Core, to: Ref<A>, call: CallRef) -> Option<Result<A::Reply, Box<Fault>>> {
+    let mut calls = core.calls.borrow_mut();
+    let head = calls.get(call)?;
+    let (state, waiter) = (head.state, head.waiter);
+    calls.close(call);
+    drop(calls);
+    match state {
+        CallState::Open => {
+            core.release_waiter(waiter);
+            None
+        }
+        CallState::Answered(value) => {
+            core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value)).flatten()
+        }
+    }
+}
+
+/// A call from outside the container, whose answer the driver fetches by [`Kernel::answer`](crate::Kernel::answer).
+pub struct Asked<A: Actor> {
+    pub(crate) to: Ref<A>,
+    pub(crate) call: Result<CallRef, Box<Fault>>,
+}
+
+impl<A: Actor> fmt::Debug for Asked<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Asked({:?})", self.to)
+    }
+}
+
+/// The answer of a call from outside, once it is there.
+pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
+    let call = match &asked.call {
+        Ok(call) => *call,
+        Err(fault) => return Some(Err(fault.clone())),
+    };
+    let mut calls = core.calls.borrow_mut();
+    let CallState::Answered(value) = calls.get(call)?.state else { return None };
+    calls.close(call);
+    drop(calls);
+    core.with_class::<A, _>(asked.to.class, |inbox| inbox.take_value(value)).flatten()
+}

@@ -1,0 +1,243 @@
+//! Who is to be woken: by a message, a timer, a waker, or from outside.
+//!
+//! Why numbers: whatever waits keeps four bytes, not a waker.
+//!
+//! | waiter | wakes |
+//! |--------|-------|
+//! | task number | that task; our own wakers are told by their vtable |
+//! | `SIDE` + slot | a foreign waker (`FuturesUnordered` and its like), kept on the side |
+//! | `RESTART` + agent | the agent's constructor |
+//!
+//! Contract: a wake by code of the task's own agent puts it into the next round. One by another agent's code without a
+//! message, or from outside while time is simulated, is an error that names the task (law 6).
+
+use std::cell::RefCell;
+use std::task::Waker;
+
+use crate::agent::{AgentId, Status};
+use crate::core::Core;
+use crate::core::wheel_key;
+use crate::error::SimError;
+use crate::task::Label;
+use crate::time::Time;
+use crate::waker::{self, TaskKey};
+
+pub(crate) const NO_TASK: u32 = u32::MAX;
+/// Waiters with this bit are foreign wakers in [`Core::sides`].
+pub(crate) const SIDE: u32 = 1 << 31;
+/// Waiters with this bit are agents that restart.
+pub(crate) const RESTART: u32 = 1 << 30;
+
+/// A waker that is not ours, and the task that waits through it.
+pub(crate) struct Side {
+    pub(crate) waker: Waker,
+    pub(crate) task: u32,
+}
+
+#[derive(Default)]
+pub(crate) struct Sides {
+    pub(crate) wakers: Vec<Option<Side>>,
+    pub(crate) free: Vec<u32>,
+}
+
+/// Replaces a waiter whose number has been given back: it may soon be somebody else's.
+fn stand_in(waiters: &RefCell<Vec<u32>>, old: u32, new: u32) {
+    if old != new
+        && let Some(waiter) = waiters.borrow_mut().iter_mut().find(|waiter| **waiter == old)
+    {
+        *waiter = new;
+    }
+}
+
+impl Core {
+    /// What a waker of ours does when it is used on this thread, in this kernel.
+    pub(crate) fn wake_from_code(&self, key: TaskKey) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(slot) = tasks.slots.get_mut(key.task() as usize) else { return };
+        if !slot.alive || !key.is_generation(slot.generation) {
+            return;
+        }
+        let (owner, by) = (slot.agent, self.agent.get());
+        if by != AgentId::OUTSIDE && by != owner && !self.config.realtime {
+            let label = tasks.label(key.task());
+            drop(tasks);
+            let by = format!("by code of agent {} without a message", self.path(by));
+            self.foreign_wake(owner, label, by);
+            return;
+        }
+        if !slot.queued {
+            slot.queued = true;
+            drop(tasks);
+            self.ready.borrow_mut().push(key.task());
+        }
+    }
+
+    pub(crate) fn foreign_wake(&self, agent: AgentId, task: Label, by: String) {
+        let agent = self.path(agent);
+        self.set_fatal(SimError::ForeignWake { time: self.now.get(), agent, task: task.into(), by });
+    }
+
+    /// Wakes whoever waits under this number.
+    #[inline]
+    pub(crate) fn wake_waiter(&self, waiter: u32) {
+        if waiter & (SIDE | RESTART) != 0 {
+            return self.wake_special(waiter);
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        if let Some(slot) = tasks.slots.get_mut(waiter as usize)
+            && slot.alive
+            && !slot.queued
+        {
+            slot.queued = true;
+            self.ready.borrow_mut().push(waiter);
+        }
+    }
+
+    #[cold]
+    pub(crate) fn wake_special(&self, waiter: u32) {
+        if waiter == NO_TASK {
+            return;
+        }
+        if waiter & SIDE == 0 {
+            return self.restart(AgentId::new(waiter & !RESTART));
+        }
+        if let Some(side) = self.take_side(waiter) {
+            side.waker.wake();
+        }
+    }
+
+    pub(crate) fn take_side(&self, waiter: u32) -> Option<Side> {
+        let mut sides = self.sides.borrow_mut();
+        // once: a slot that were free twice would have two owners
+        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take()?;
+        sides.free.push(waiter & !SIDE);
+        Some(waker)
+    }
+
+    /// The number under which the owner of this waker can be woken: the task itself for our own wakers.
+    #[inline]
+    pub(crate) fn waiter(&self, waker: &Waker) -> u32 {
+        match waker::key_of(waker) {
+            Some(key) if key.kernel() == self.id => key.task(),
+            _ => self.side(waker.clone()),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn side(&self, waker: Waker) -> u32 {
+        let side = Side { waker, task: self.task.get() };
+        let mut sides = self.sides.borrow_mut();
+        match sides.free.pop() {
+            Some(slot) => {
+                sides.wakers[slot as usize] = Some(side);
+                slot | SIDE
+            }
+            None => {
+                sides.wakers.push(Some(side));
+                (sides.wakers.len() as u32 - 1) | SIDE
+            }
+        }
+    }
+
+    /// The number for the present waker, given the one of an earlier poll.
+    pub(crate) fn renew_waiter(&self, old: u32, waker: &Waker) -> u32 {
+        if let Some(key) = waker::key_of(waker)
+            && key.kernel() == self.id
+            && key.task() == old
+        {
+            return old;
+        }
+        let kept = old & SIDE != 0 && old != NO_TASK && {
+            let sides = self.sides.borrow();
+            let known = sides.wakers.get((old & !SIDE) as usize);
+            known.is_some_and(|known| known.as_ref().is_some_and(|known| known.waker.will_wake(waker)))
+        };
+        if kept {
+            return old;
+        }
+        self.release_waiter(old);
+        self.waiter(waker)
+    }
+
+    /// Nobody waits under this number any more.
+    #[inline]
+    pub(crate) fn release_waiter(&self, waiter: u32) {
+        if waiter & SIDE != 0 && waiter != NO_TASK {
+            drop(self.take_side(waiter));
+        }
+    }
+
+    /// Wakes the waiter in the next round.
+    pub(crate) fn wake_soon(&self, waiter: u32) {
+        self.soon.borrow_mut().push(waiter);
+    }
+
+    /// Another waiter stands in for one that is to be woken in the next round.
+    pub(crate) fn wake_soon_as(&self, old: u32, new: u32) {
+        stand_in(&self.soon, old, new);
+    }
+
+    /// Registers a waiter for the moment when this instant is quiet; the number to compare in [`Core::settlings`].
+    pub(crate) fn settle(&self, waiter: u32) -> u64 {
+        self.settled.borrow_mut().push(waiter);
+        self.settlings.get()
+    }
+
+    /// Another waiter stands in for one that was registered.
+    pub(crate) fn settle_as(&self, old: u32, new: u32) {
+        stand_in(&self.settled, old, new);
+    }
+
+    /// Nobody waits under this number for the instant to settle any more: it would wake a stranger.
+    pub(crate) fn forget_settled(&self, waiter: u32) {
+        self.forget(&self.settled, waiter);
+    }
+
+    /// The same for the next round.
+    pub(crate) fn forget_soon(&self, waiter: u32) {
+        self.forget(&self.soon, waiter);
+    }
+
+    pub(crate) fn forget(&self, waiters: &RefCell<Vec<u32>>, waiter: u32) {
+        let place = waiters.borrow().iter().rposition(|other| *other == waiter);
+        if let Some(place) = place {
+            waiters.borrow_mut().remove(place);
+            self.release_waiter(waiter);
+        }
+    }
+
+    pub(crate) fn settlings(&self) -> u64 {
+        self.settlings.get()
+    }
+
+    /// Lets the agent's tasks and mail go on after an exclusive method.
+    pub(crate) fn unlock(&self, agent: AgentId) {
+        self.locks.borrow_mut().remove(&agent);
+        {
+            let mut agents = self.agents.borrow_mut();
+            let Some(meta) = agents.meta.get_mut(agent.index()) else { return };
+            if meta.status != Status::Locked {
+                return;
+            }
+            meta.status = Status::Running;
+        }
+        self.unpark(agent);
+        if let Some((class, index)) = self.class_of(agent) {
+            class.resume(self, index);
+        }
+    }
+
+    pub(crate) fn unpark(&self, agent: AgentId) {
+        for task in self.parked.borrow_mut().remove(&agent).unwrap_or_default() {
+            self.wake_waiter(task);
+        }
+    }
+
+    pub(crate) fn schedule_restart(&self, agent: AgentId, at: Time) {
+        if at <= self.now.get() {
+            self.wake_soon(agent.ordinal() | RESTART);
+        } else if at < Time::MAX {
+            self.timers.borrow_mut().insert(wheel_key(at), agent.ordinal() | RESTART);
+        }
+    }
+}
