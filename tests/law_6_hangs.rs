@@ -46,7 +46,8 @@ fn ping_pong(livelock: u32) -> (Container, PlayerProxy) {
     (world, ping)
 }
 
-// BROKEN
+// Broken once: the kernel did not look at the number of rounds. Seen: this test ran until it was killed after 20 s. Without
+// the search for cycles the two tests of cycles below found an empty log: the call queued for ever.
 #[test]
 fn a_ping_pong_without_delay_is_an_error_that_names_both_after_a_settable_number_of_rounds() {
     for rounds in [10, 1_000] {
