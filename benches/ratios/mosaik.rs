@@ -77,6 +77,7 @@ fn simulator(mode: Mode) -> Simulator {
         extra: Default::default(),
         overrides: None,
         log_steps: false,
+        initial_event: false,
         config: Config::new("bench"),
         build: Rc::new(|_, _| Ok(())),
     }

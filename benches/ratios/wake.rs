@@ -40,7 +40,7 @@ impl Delays {
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
         let random = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        let below = |range: u64| 1 + (u128::from(random) * u128::from(range) >> 64) as u64;
+        let below = |range: u64| 1 + ((u128::from(random) * u128::from(range)) >> 64) as u64;
         match self.delay {
             Delay::Millis(range) => 1_000_000 * below(range),
             Delay::Nanos(range) => below(range),

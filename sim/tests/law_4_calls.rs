@@ -249,7 +249,7 @@ fn many_calls_at_once_with_foreign_wakers_and_sleeps_inside() {
             let this = this.clone();
             async move {
                 this.sleep(nanos(10 - n)).await;
-                if n % 2 == 0 { b.call(later(n, n)).await } else { c.call(later(n, n)).await }
+                if n.is_multiple_of(2) { b.call(later(n, n)).await } else { c.call(later(n, n)).await }
             }
         };
         let mut all: FuturesUnordered<_> = (0..5).map(one).collect();
