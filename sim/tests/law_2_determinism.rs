@@ -1,4 +1,5 @@
 //! Law 2: a run is a function of scenario, seed and inputs, and of nothing else.
+#![allow(clippy::disallowed_methods, reason = "what other threads do to a kernel is tested here")]
 
 mod common;
 
