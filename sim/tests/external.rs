@@ -170,7 +170,8 @@ fn a_closure_or_future_that_panics_is_the_agents_failure() {
         .await
     });
     sim.go(b, |this| async move {
-        this.external("future", nanos(0), || async { assert!(std::hint::black_box(false), "in the future") }).await
+        this.external("future", nanos(0), || async { assert!(std::hint::black_box(false), "in the future") })
+            .await
     });
     sim.go(c, |this| async move { this.external("lost", nanos(0), || async {}).await });
     assert_eq!(sim.run_until(at(0)), Ok(Progress::Blocked));
@@ -182,12 +183,16 @@ fn a_closure_or_future_that_panics_is_the_agents_failure() {
         }
     }
     sim.end();
-    let said: Vec<_> = sim.reports().iter().map(|report| format!("{}: {}", report.agent, report.message)).collect();
-    assert_eq!(said, [
-        "a: external operation \"make\": in the closure",
-        "b: external operation \"future\": in the future",
-        "c: external operation \"lost\": the line is dead",
-    ]);
+    let said: Vec<_> =
+        sim.reports().iter().map(|report| format!("{}: {}", report.agent, report.message)).collect();
+    assert_eq!(
+        said,
+        [
+            "a: external operation \"make\": in the closure",
+            "b: external operation \"future\": in the future",
+            "c: external operation \"lost\": the line is dead",
+        ]
+    );
 }
 
 #[test]
@@ -283,10 +288,12 @@ fn the_closure_is_called_by_the_driver_and_never_by_the_kernel() {
     let calls: Rc<RefCell<u32>> = Rc::default();
     let count = calls.clone();
     sim.go(a, move |this| async move {
-        let value: u8 = this.external("db", nanos(5), move || {
-            *count.borrow_mut() += 1;
-            async { 1 }
-        }).await;
+        let value: u8 = this
+            .external("db", nanos(5), move || {
+                *count.borrow_mut() += 1;
+                async { 1 }
+            })
+            .await;
         write(&this, value.to_string());
     });
     sim.to(0);
@@ -297,7 +304,10 @@ fn the_closure_is_called_by_the_driver_and_never_by_the_kernel() {
     let recorded = ready({
         let other = self::sim();
         let b = other.node("a");
-        other.go(b, |this| async move { assert_eq!(this.external("db", nanos(5), || async { 1u8 }).await, 1) });
+        other.go(
+            b,
+            |this| async move { assert_eq!(this.external("db", nanos(5), || async { 1u8 }).await, 1) },
+        );
         other.to(0);
         other.take_external().pop().expect("one").run()
     });

@@ -1,11 +1,15 @@
 //! Law 2: a run is a function of scenario, seed and inputs, and of nothing else.
 
+#![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
+
 mod common;
 
 use common::*;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{AgentId, Config, Draw, Fault, Kernel, NameError, Ref, This, Time, What, fingerprint::payload_hash, nanos};
+use isochrone_sim::{
+    AgentId, Config, Draw, Fault, Kernel, NameError, Ref, This, Time, What, fingerprint::payload_hash, nanos,
+};
 
 /// What may differ between two runs.
 #[derive(Clone)]
@@ -50,7 +54,8 @@ fn run(scenario: &Scenario) -> u64 {
             b.call(payload(payload_hash(&value), |_, _| {})).send();
         }
         this.sleep(nanos(timer)).await;
-        let mut timers: FuturesUnordered<_> = [joined_timer, 11].map(|n| this.sleep(nanos(n))).into_iter().collect();
+        let mut timers: FuturesUnordered<_> =
+            [joined_timer, 11].map(|n| this.sleep(nanos(n))).into_iter().collect();
         while timers.next().await.is_some() {}
         let _ = this.timeout(nanos(deadline), std::future::pending::<()>()).await;
         b.call(doing(move |_| async move { reply })).await.expect("an answer");
@@ -194,17 +199,31 @@ fn a_draw_shifts_no_other_stream_and_an_agent_more_shifts_no_other_agent() {
 fn identities_are_paths_and_are_never_reused() {
     let sim = sim();
     let a = sim.node("a");
-    assert_eq!(sim.create(Some("a"), Node::<1>::new(&sim.log)).expect_err("taken"), NameError::Taken("a".into()));
+    assert_eq!(
+        sim.create(Some("a"), Node::<1>::new(&sim.log)).expect_err("taken"),
+        NameError::Taken("a".into())
+    );
     for bad in ["", "a/b", "a#1", "a\n"] {
-        assert_eq!(sim.create(Some(bad), Node::<0>::new(&sim.log)).expect_err("unusable"), NameError::Unusable(bad.into()));
+        assert_eq!(
+            sim.create(Some(bad), Node::<0>::new(&sim.log)).expect_err("unusable"),
+            NameError::Unusable(bad.into())
+        );
     }
-    let unnamed: Vec<Ref<Node>> = (0..2).map(|_| sim.create(None, Node::new(&sim.log)).expect("unnamed")).collect();
-    sim.inject(Time::ZERO, a, msg("create", |this: &This<Node>, _| {
-        let log = this.with(|me| me.log.clone());
-        this.create(None, Node::<1>::new(&log)).expect("unnamed");
-        this.create(Some("a"), Node::<0>::new(&log)).expect("a name below a");
-        this.create_with(Some("b"), |cx| Ok(Node::<0> { log: Log::default(), value: cx.path().len() as u64 })).expect("built");
-    }))
+    let unnamed: Vec<Ref<Node>> =
+        (0..2).map(|_| sim.create(None, Node::new(&sim.log)).expect("unnamed")).collect();
+    sim.inject(
+        Time::ZERO,
+        a,
+        msg("create", |this: &This<Node>, _| {
+            let log = this.with(|me| me.log.clone());
+            this.create(None, Node::<1>::new(&log)).expect("unnamed");
+            this.create(Some("a"), Node::<0>::new(&log)).expect("a name below a");
+            this.create_with(Some("b"), |cx| {
+                Ok(Node::<0> { log: Log::default(), value: cx.path().len() as u64 })
+            })
+            .expect("built");
+        }),
+    )
     .expect("not past");
     sim.end();
     let paths: Vec<_> = (0..sim.population()).map(|n| sim.path(AgentId::new(n))).collect();
@@ -212,7 +231,9 @@ fn identities_are_paths_and_are_never_reused() {
     for (n, path) in paths.iter().enumerate() {
         assert_eq!(sim.find(path), Some(AgentId::new(n as u32)), "{path}");
     }
-    for missing in ["", "b", "a/", "/a", "Node#2", "Node#x", "Node", "a/Node#0", "a/a/a", "Peer#0", "Node#0/a", "#0"] {
+    for missing in
+        ["", "b", "a/", "/a", "Node#2", "Node#x", "Node", "a/Node#0", "a/a/a", "Peer#0", "Node#0/a", "#0"]
+    {
         assert_eq!(sim.find(missing), None, "{missing}");
     }
     assert_eq!((sim.creator(AgentId::new(4)), sim.creator(a.id())), (a.id(), AgentId::OUTSIDE));
@@ -278,10 +299,14 @@ fn a_refused_call_leaves_the_same_trace_twice() {
         let (a, b) = (sim.node("a"), sim.node("b"));
         sim.go(a, move |this| async move {
             let (x, y) = futures::join!(b.call(note("x")), b.call(note("y")));
-            write(&this, format!("{:?} {:?}", x.is_ok(), y.map_err(|fault| matches!(*fault, Fault::Busy { .. }))));
+            write(
+                &this,
+                format!("{:?} {:?}", x.is_ok(), y.map_err(|fault| matches!(*fault, Fault::Busy { .. }))),
+            );
         });
         sim.end();
-        let refused = sim.events.borrow().iter().filter(|event| matches!(event.what, What::Refused { .. })).count();
+        let refused =
+            sim.events.borrow().iter().filter(|event| matches!(event.what, What::Refused { .. })).count();
         (sim.fingerprint(), sim.logged(), refused)
     };
     assert_eq!(run(), run());

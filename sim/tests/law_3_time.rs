@@ -53,13 +53,19 @@ fn a_tenth_of_a_second_ten_times_is_one_second() {
 fn the_clock_stands_at_the_limit_after_run_until_and_at_the_last_event_after_run_before() {
     let sim = sim();
     every(&sim, sim.node("a"), secs(3));
-    assert_eq!(sim.run_until(Time::from_nanos(10_000_000_000)).ok(), Some(Progress::Quiet { next: Some(Time::from_nanos(12_000_000_000)) }));
+    assert_eq!(
+        sim.run_until(Time::from_nanos(10_000_000_000)).ok(),
+        Some(Progress::Quiet { next: Some(Time::from_nanos(12_000_000_000)) })
+    );
     assert_eq!(sim.now(), Time::from_nanos(10_000_000_000));
     let quiet = Progress::Quiet { next: Some(Time::from_nanos(15_000_000_000)) };
     assert_eq!(sim.run_before(Time::from_nanos(15_000_000_000)), Ok(quiet));
     assert_eq!(sim.now(), Time::from_nanos(12_000_000_000));
     assert!(matches!(sim.run_until(Time::from_nanos(11_999_999_999)), Err(SimError::Past { .. })));
-    assert!(matches!(sim.inject(Time::from_nanos(11_999_999_999), sim.node("b"), note("no")), Err(SimError::Past { .. })));
+    assert!(matches!(
+        sim.inject(Time::from_nanos(11_999_999_999), sim.node("b"), note("no")),
+        Err(SimError::Past { .. })
+    ));
 }
 
 #[test]
@@ -81,10 +87,14 @@ fn what_is_sent_in_a_round_arrives_in_the_next_for_any_types_of_agents() {
     let sim = sim();
     let (a, b) = (sim.node("a"), sim.peer("b"));
     sim.inject(Time::ZERO, b, note("from outside")).expect("not past");
-    sim.inject(Time::ZERO, a, msg("relay", move |this, _| {
-        write(this, "relay");
-        b.call(note("from a")).send();
-    }))
+    sim.inject(
+        Time::ZERO,
+        a,
+        msg("relay", move |this, _| {
+            write(this, "relay");
+            b.call(note("from a")).send();
+        }),
+    )
     .expect("not past");
     sim.end();
     assert_eq!(sim.received(b.id()), [(0, 0, "note"), (0, 1, "note")]);
@@ -134,21 +144,34 @@ fn the_phases_of_an_instant_are_messages_timers_settled_deadlines() {
             write(&this, "settled");
         })
     });
-    sim.inject(Time::from_nanos(10), a, msg("input", move |this, _| {
-        write(this, "input");
-        let me = this.clone();
-        this.spawn(async move {
-            // a chain of messages is one phase
-            for _ in 0..3 {
-                assert_eq!(b.call(note("link")).await, Ok(1));
-            }
-            write(&me, "chain");
-        });
-    }))
+    sim.inject(
+        Time::from_nanos(10),
+        a,
+        msg("input", move |this, _| {
+            write(this, "input");
+            let me = this.clone();
+            this.spawn(async move {
+                // a chain of messages is one phase
+                for _ in 0..3 {
+                    assert_eq!(b.call(note("link")).await, Ok(1));
+                }
+                write(&me, "chain");
+            });
+        }),
+    )
     .expect("not past");
     sim.end();
     let link = (10, "link");
-    sim.expect(&[(10, "input"), link, link, link, (10, "chain"), (10, "timer"), (10, "settled"), (10, "deadline")]);
+    sim.expect(&[
+        (10, "input"),
+        link,
+        link,
+        link,
+        (10, "chain"),
+        (10, "timer"),
+        (10, "settled"),
+        (10, "deadline"),
+    ]);
 }
 
 #[test]
@@ -384,7 +407,8 @@ fn resident() -> usize {
 fn a_thread_ring_of_one_millisecond_links_takes_exactly_one_hundred_seconds() {
     let sim = isochrone_sim::Kernel::new(config()).expect("a kernel");
     let log = Log::default();
-    let ring: Rc<Vec<_>> = Rc::new((0..100).map(|_| sim.create(None, Node::<0>::new(&log)).expect("unnamed")).collect());
+    let ring: Rc<Vec<_>> =
+        Rc::new((0..100).map(|_| sim.create(None, Node::<0>::new(&log)).expect("unnamed")).collect());
     fn hop(ring: Rc<Vec<isochrone_sim::Ref<Node>>>, left: u32) -> Msg {
         msg("hop", move |this, _| {
             let me = this.clone();

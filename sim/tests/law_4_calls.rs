@@ -249,7 +249,7 @@ fn many_calls_at_once_with_foreign_wakers_and_sleeps_inside() {
             let this = this.clone();
             async move {
                 this.sleep(nanos(10 - n)).await;
-                if n % 2 == 0 { b.call(later(n, n)).await } else { c.call(later(n, n)).await }
+                if n.is_multiple_of(2) { b.call(later(n, n)).await } else { c.call(later(n, n)).await }
             }
         };
         let mut all: FuturesUnordered<_> = (0..5).map(one).collect();
@@ -261,13 +261,21 @@ fn many_calls_at_once_with_foreign_wakers_and_sleeps_inside() {
         let quick = Box::pin(b.call(later(3, 3)));
         let slow = Box::pin(c.call(later(4, 4)));
         match futures::future::select(quick, slow).await {
-            futures::future::Either::Left((value, slow)) => write(&this, format!("{value:?}, then {:?}", slow.await)),
+            futures::future::Either::Left((value, slow)) => {
+                write(&this, format!("{value:?}, then {:?}", slow.await))
+            }
             futures::future::Either::Right(_) => unreachable!(),
         }
         // a timeout around the whole bundle
         let mut bundle: FuturesUnordered<_> = (1..4u64).map(|n| this.sleep(nanos(n * 10))).collect();
         let mut done = 0;
-        let all = this.timeout(nanos(20), async { while bundle.next().await.is_some() { done += 1 } }).await;
+        let all = this
+            .timeout(nanos(20), async {
+                while bundle.next().await.is_some() {
+                    done += 1
+                }
+            })
+            .await;
         write(&this, format!("{done} {}", all.is_err()));
     });
     sim.end();
@@ -439,7 +447,9 @@ fn a_reply_call_or_sleep_inside_another_kernel_touches_nothing_there() {
         assert!(futures::poll!(timeout.as_mut()).is_pending());
         assert!(futures::poll!(sleep.as_mut()).is_pending());
         guest.enter(move || drop((call, timeout, sleep)));
-        let _ = this.timeout(millis(1), b.call(msg("keep", move |_, reply| guest.enter(move || reply.send(1))))).await;
+        let _ = this
+            .timeout(millis(1), b.call(msg("keep", move |_, reply| guest.enter(move || reply.send(1)))))
+            .await;
     });
     sim.to(100);
     other.end();

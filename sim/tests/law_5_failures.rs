@@ -45,22 +45,34 @@ fn panics_and_errors_of_tasks_are_failures_too() {
         panic!("later")
     });
     sim.inject(Time::ZERO, agents[5], doing(|_| async { panic!("at once") })).expect("not past");
-    sim.inject(Time::ZERO, agents[6], holding(|this| async move {
-        this.sleep(nanos(2)).await;
-        this.with(|me| me.value)
-    })).expect("not past");
+    sim.inject(
+        Time::ZERO,
+        agents[6],
+        holding(|this| async move {
+            this.sleep(nanos(2)).await;
+            this.with(|me| me.value)
+        }),
+    )
+    .expect("not past");
     sim.end();
-    let mut reports: Vec<_> = sim.reports().iter().map(|r| format!("{} {} {}: {}", r.agent, r.time.as_nanos(), r.task, r.message)).collect();
+    let mut reports: Vec<_> = sim
+        .reports()
+        .iter()
+        .map(|r| format!("{} {} {}: {}", r.agent, r.time.as_nanos(), r.task, r.message))
+        .collect();
     reports.sort();
-    assert_eq!(reports, [
-        "error 0 plan: an error",
-        "exclusive 2 hold: the agent has no state: it is stopped or in an exclusive method",
-        "fail 0 task: its own word",
-        "first poll 0 doing: at once",
-        "nested 0 task: `with` inside `with`: the state is borrowed already: BorrowMutError",
-        "panic 0 task: a panic",
-        "timer 1 task: later",
-    ]);
+    assert_eq!(
+        reports,
+        [
+            "error 0 plan: an error",
+            "exclusive 2 hold: the agent has no state: it is stopped or in an exclusive method",
+            "fail 0 task: its own word",
+            "first poll 0 doing: at once",
+            "nested 0 task: `with` inside `with`: the state is borrowed already: BorrowMutError",
+            "panic 0 task: a panic",
+            "timer 1 task: later",
+        ]
+    );
     assert_eq!(sim.tasks(), 0);
 }
 
@@ -90,7 +102,9 @@ fn escalating_finishes_the_instant_and_returns_the_report() {
     }
     sim.inject(Time::from_nanos(5), a, panicking("no")).expect("not past");
     match sim.fails() {
-        SimError::Escalated(report) => assert_eq!(report.to_string(), "agent a failed at 5ns in `panicking`: no"),
+        SimError::Escalated(report) => {
+            assert_eq!(report.to_string(), "agent a failed at 5ns in `panicking`: no")
+        }
         other => panic!("{other}"),
     }
     let and = (5, "and its message");
@@ -144,14 +158,22 @@ fn a_restart_keeps_identity_sequence_draws_and_mail() {
     let calm = sim_with(config());
     let (a, b2) = (calm.phoenix("a"), calm.peer("b"));
     for _ in 0..3 {
-        calm.inject(Time::ZERO, a, msg("draw", move |this, _| b2.call(payload(this.random("dice").next_u64(), |_, _| {})).send()))
-            .expect("not past");
+        calm.inject(
+            Time::ZERO,
+            a,
+            msg("draw", move |this, _| b2.call(payload(this.random("dice").next_u64(), |_, _| {})).send()),
+        )
+        .expect("not past");
     }
     calm.end();
     let hashes = |sim: &Sim, agent| -> Vec<u64> {
         let events = sim.events.borrow();
         let received = events.iter().filter(|event| event.agent == agent);
-        received.filter_map(|event| if let isochrone_sim::What::Receive { hash, .. } = event.what { Some(hash) } else { None }).collect()
+        received
+            .filter_map(|event| {
+                if let isochrone_sim::What::Receive { hash, .. } = event.what { Some(hash) } else { None }
+            })
+            .collect()
     };
     assert_eq!(hashes(&sim, b.id()), hashes(&calm, b2.id()));
 }
@@ -214,7 +236,10 @@ fn an_agent_without_a_constructor_cannot_be_restarted() {
     let a = sim.node("a");
     sim.inject(Time::ZERO, a, panicking("ouch")).expect("not past");
     sim.end();
-    assert_eq!(sim.reports()[0].message, "ouch; it cannot be restarted: it was created without a constructor");
+    assert_eq!(
+        sim.reports()[0].message,
+        "ouch; it cannot be restarted: it was created without a constructor"
+    );
 }
 
 #[test]
@@ -234,8 +259,12 @@ fn a_constructor_that_fails_at_the_restart_is_the_next_failure() {
         .expect("built once");
     sim.inject(Time::ZERO, a, panicking("ouch")).expect("not past");
     sim.end();
-    let said: Vec<_> = sim.reports().iter().map(|report| format!("{} {}", report.task, report.message)).collect();
-    assert_eq!(said, ["panicking ouch", "constructor no licence", "constructor no memory; it has been restarted 2 times"]);
+    let said: Vec<_> =
+        sim.reports().iter().map(|report| format!("{} {}", report.task, report.message)).collect();
+    assert_eq!(
+        said,
+        ["panicking ouch", "constructor no licence", "constructor no memory; it has been restarted 2 times"]
+    );
 }
 
 #[test]
@@ -303,7 +332,8 @@ fn stopping_runs_once_and_its_panic_is_a_report() {
     sim.inject(Time::ZERO, b.expect("unnamed"), false).expect("not past");
     sim.end();
     sim.expect(&[(0, "asked to stop"), (0, "stopping")]);
-    let said: Vec<_> = sim.reports().iter().map(|report| format!("{} {}", report.agent, report.message)).collect();
+    let said: Vec<_> =
+        sim.reports().iter().map(|report| format!("{} {}", report.agent, report.message)).collect();
     assert_eq!(said, ["Fussy#0 no goodbye", "Fussy#1 a failure"]);
 }
 
@@ -369,7 +399,8 @@ fn a_destructor_that_panics_is_a_failure_of_its_agent() {
         this.start_now("ready", Ready(Bye(|| panic!("in another"))));
     });
     sim.end();
-    let mut said: Vec<_> = sim.reports().iter().map(|report| format!("{} {}", report.agent, report.message)).collect();
+    let mut said: Vec<_> =
+        sim.reports().iter().map(|report| format!("{} {}", report.agent, report.message)).collect();
     said.sort();
     // c is stopped already: nothing is left to judge
     assert_eq!(said, ["a in a destructor", "b in another", "e in a reply"]);

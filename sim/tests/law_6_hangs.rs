@@ -1,5 +1,7 @@
 //! Law 6: no hang without a name.
 
+#![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
+
 mod common;
 
 use std::cell::RefCell;
@@ -24,7 +26,10 @@ fn a_livelock_names_both_agents_after_a_settable_number_of_rounds() {
     let (a, b) = (sim.node("a"), sim.node("b"));
     sim.inject(Time::from_nanos(3), a, ping(b, a)).expect("not past");
     let error = sim.fails();
-    assert_eq!(error.to_string(), "livelock at 3ns: 50 rounds at one instant and still busy: a is to receive `ping` from b");
+    assert_eq!(
+        error.to_string(),
+        "livelock at 3ns: 50 rounds at one instant and still busy: a is to receive `ping` from b"
+    );
     // who asks again gets as many rounds more: the limit counts per step
     let Err(SimError::Livelock { rounds, .. }) = sim.run_until(Time::MAX) else { panic!("a livelock") };
     assert_eq!((rounds, sim.round()), (50, 100));
@@ -42,11 +47,27 @@ fn every_way_to_be_busy_for_ever_is_named() {
         assert!(matches!(&error, SimError::Livelock { busy, .. } if !busy.is_empty()), "{name}: {error}");
         error.to_string()
     };
-    let text = busy("calls", |_, b| Box::pin(async move { while b.call(doing(|_| async { 1 })).await.is_ok() {} }));
-    assert!(text.contains("a is to receive a reply from b") || text.contains("b is to receive `doing` from a"), "{text}");
-    let text = busy("sleep(0)", |this, _| Box::pin(async move { loop { this.sleep(nanos(0)).await } }));
+    let text =
+        busy("calls", |_, b| Box::pin(async move { while b.call(doing(|_| async { 1 })).await.is_ok() {} }));
+    assert!(
+        text.contains("a is to receive a reply from b") || text.contains("b is to receive `doing` from a"),
+        "{text}"
+    );
+    let text = busy("sleep(0)", |this, _| {
+        Box::pin(async move {
+            loop {
+                this.sleep(nanos(0)).await
+            }
+        })
+    });
     assert!(text.contains("a is to run `task`"), "{text}");
-    busy("settled", |this, _| Box::pin(async move { loop { this.settled().await } }));
+    busy("settled", |this, _| {
+        Box::pin(async move {
+            loop {
+                this.settled().await
+            }
+        })
+    });
     busy("timeout(0)", |this, _| {
         Box::pin(async move { while this.timeout(nanos(0), std::future::pending::<()>()).await.is_err() {} })
     });
@@ -151,13 +172,15 @@ fn a_call_to_oneself_from_an_exclusive_method_is_refused() {
 fn cycles_of_two_and_three_are_refused_where_they_close() {
     let sim = sim();
     let (a, b) = (sim.node("a"), sim.node("b"));
-    sim.inject(Time::ZERO, a, hold_and(move || b.call(hold_and(move || a.call(note("never")))))).expect("not past");
+    sim.inject(Time::ZERO, a, hold_and(move || b.call(hold_and(move || a.call(note("never"))))))
+        .expect("not past");
     assert_eq!(first(&sim), "a cycle of waiting calls: a.hold -> b.hold -> a.note");
 
     let sim = self::sim();
     let (a, b, c) = (sim.node("a"), sim.node("b"), sim.node("c"));
     let innermost = move || a.call(hold_and(move || b.call(note("never"))));
-    sim.inject(Time::ZERO, a, hold_and(move || b.call(hold_and(move || c.call(hold_and(innermost)))))).expect("not past");
+    sim.inject(Time::ZERO, a, hold_and(move || b.call(hold_and(move || c.call(hold_and(innermost))))))
+        .expect("not past");
     assert_eq!(first(&sim), "a cycle of waiting calls: a.hold -> b.hold -> c.hold -> a.hold");
 }
 
@@ -213,11 +236,15 @@ fn look_alikes_that_can_end_are_not_refused() {
     let names = ["a", "b", "c", "d"];
     let [a, b, c, d] = names.map(|name| sim.node(name));
     // a message to oneself
-    sim.inject(Time::ZERO, a, holding(move |this| async move {
-        a.call(note("to myself")).send();
-        this.sleep(nanos(1)).await;
-        1
-    }))
+    sim.inject(
+        Time::ZERO,
+        a,
+        holding(move |this| async move {
+            a.call(note("to myself")).send();
+            this.sleep(nanos(1)).await;
+            1
+        }),
+    )
     .expect("not past");
     // another task of the same agent calls the locked agent
     sim.go(b, move |this| async move {
@@ -225,32 +252,49 @@ fn look_alikes_that_can_end_are_not_refused() {
         write(&this, outcome(b.call(note("from another task"))).await);
     });
     // the callee answers at once and calls back on its own account
-    sim.inject(Time::from_nanos(10), c, hold_and(move || {
-        d.call(msg("answer, then ask", move |this: &This<Node>, reply| {
-            let me = this.clone();
-            reply.send(5);
-            this.spawn(async move { write(&me, outcome(c.call(note("afterwards"))).await) });
-        }))
-    }))
+    sim.inject(
+        Time::from_nanos(10),
+        c,
+        hold_and(move || {
+            d.call(msg("answer, then ask", move |this: &This<Node>, reply| {
+                let me = this.clone();
+                reply.send(5);
+                this.spawn(async move { write(&me, outcome(c.call(note("afterwards"))).await) });
+            }))
+        }),
+    )
     .expect("not past");
     // two exclusive methods need the same third, which needs nobody
     for (n, who) in [a, b].into_iter().enumerate() {
-        sim.inject(Time::from_nanos(20 + n as i64), who, hold_and(move || d.call(hold(7, n as u64)))).expect("not past");
+        sim.inject(Time::from_nanos(20 + n as i64), who, hold_and(move || d.call(hold(7, n as u64))))
+            .expect("not past");
     }
     // a chain that comes back to an agent which holds nothing
-    sim.inject(Time::from_nanos(50), a, doing(move |this| async move {
-        write(&this, outcome(b.call(hold_and(move || a.call(note("not held"))))).await);
-        1
-    }))
+    sim.inject(
+        Time::from_nanos(50),
+        a,
+        doing(move |this| async move {
+            write(&this, outcome(b.call(hold_and(move || a.call(note("not held"))))).await);
+            1
+        }),
+    )
     .expect("not past");
     // the callee has kept the reply for later, and waits for nobody
     let kept: Rc<RefCell<Vec<isochrone_sim::ReplyTo<Node>>>> = Rc::default();
     let keep = kept.clone();
-    sim.inject(Time::from_nanos(60), b, hold_and(move || c.call(msg("keep", move |_, reply| keep.borrow_mut().push(reply)))))
-        .expect("not past");
+    sim.inject(
+        Time::from_nanos(60),
+        b,
+        hold_and(move || c.call(msg("keep", move |_, reply| keep.borrow_mut().push(reply)))),
+    )
+    .expect("not past");
     sim.inject(Time::from_nanos(61), d, hold_and(move || b.call(note("after all")))).expect("not past");
-    sim.inject(Time::from_nanos(62), c, msg("answer", move |_, _| kept.borrow_mut().pop().expect("kept").send(6)))
-        .expect("not past");
+    sim.inject(
+        Time::from_nanos(62),
+        c,
+        msg("answer", move |_, _| kept.borrow_mut().pop().expect("kept").send(6)),
+    )
+    .expect("not past");
     sim.end();
     let log = sim.logged();
     assert!(log.iter().all(|(_, text)| !text.contains("cycle")), "{log:?}");
@@ -262,14 +306,18 @@ fn look_alikes_that_can_end_are_not_refused() {
 fn a_cycle_is_refused_even_if_a_timeout_would_end_it() {
     let sim = sim();
     let a = sim.node("a");
-    sim.inject(Time::ZERO, a, holding(move |this| async move {
-        let text = match this.timeout(nanos(5), a.call(note("never"))).await {
-            Ok(result) => result.expect_err("refused").kind(),
-            Err(_) => "elapsed",
-        };
-        a.call(note(text)).send();
-        1
-    }))
+    sim.inject(
+        Time::ZERO,
+        a,
+        holding(move |this| async move {
+            let text = match this.timeout(nanos(5), a.call(note("never"))).await {
+                Ok(result) => result.expect_err("refused").kind(),
+                Err(_) => "elapsed",
+            };
+            a.call(note(text)).send();
+            1
+        }),
+    )
     .expect("not past");
     sim.end();
     sim.expect(&[(0, "WaitCycle")]);
@@ -287,18 +335,26 @@ fn an_open_call_at_the_end_is_an_error_that_names_both_and_waiting_for_an_input_
     sim.go(b, |_| std::future::pending());
     sim.end();
     assert_eq!(sim.check_end(), Ok(()));
-    sim.inject(Time::from_nanos(4), a, msg("ask", move |this, _| {
-        this.start("asking", async move {
-            let _ = b.call(msg("lose", move |_, reply| keep.borrow_mut().push(reply))).await;
-        });
-    }))
+    sim.inject(
+        Time::from_nanos(4),
+        a,
+        msg("ask", move |this, _| {
+            this.start("asking", async move {
+                let _ = b.call(msg("lose", move |_, reply| keep.borrow_mut().push(reply))).await;
+            });
+        }),
+    )
     .expect("not past");
     assert_eq!(sim.check_end(), Ok(()), "something is left to happen");
     sim.end();
     let error = sim.check_end().expect_err("open");
-    assert_eq!(error.to_string(), "at 4ns, nothing is left to happen, and calls are still open: a waits for `lose` of b since 4ns");
+    assert_eq!(
+        error.to_string(),
+        "at 4ns, nothing is left to happen, and calls are still open: a waits for `lose` of b since 4ns"
+    );
     // late, but an answer
-    sim.inject(sim.now(), b, msg("find", move |_, _| kept.borrow_mut().pop().expect("kept").send(1))).expect("not past");
+    sim.inject(sim.now(), b, msg("find", move |_, _| kept.borrow_mut().pop().expect("kept").send(1)))
+        .expect("not past");
     sim.end();
     assert_eq!(sim.check_end(), Ok(()));
 }
@@ -326,7 +382,9 @@ fn a_wake_from_another_thread_is_an_error_that_names_the_task() {
     assert!(sim.has_wakes());
     let error = sim.fails();
     assert!(
-        error.to_string().starts_with("at 0s, task `task` of agent a was woken from outside the kernel: in simulated time only"),
+        error.to_string().starts_with(
+            "at 0s, task `task` of agent a was woken from outside the kernel: in simulated time only"
+        ),
         "{error}"
     );
 }
@@ -335,10 +393,13 @@ fn a_wake_from_another_thread_is_an_error_that_names_the_task() {
 fn a_wake_by_another_agents_code_is_an_error_that_names_both() {
     let sim = sim();
     let sender = listening(&sim, sim.node("a"));
-    sim.inject(Time::from_nanos(3), sim.node("b"), msg("tell", move |_, _| sender.send(5).expect("sent"))).expect("not past");
+    sim.inject(Time::from_nanos(3), sim.node("b"), msg("tell", move |_, _| sender.send(5).expect("sent")))
+        .expect("not past");
     let error = sim.fails();
     assert!(
-        error.to_string().starts_with("at 3ns, task `task` of agent a was woken by code of agent b without a message:"),
+        error
+            .to_string()
+            .starts_with("at 3ns, task `task` of agent a was woken by code of agent b without a message:"),
         "{error}"
     );
 }
@@ -348,7 +409,8 @@ fn a_wake_by_code_of_the_same_agent_is_welcome() {
     let sim = sim();
     let a = sim.node("a");
     let sender = listening(&sim, a);
-    sim.inject(Time::from_nanos(3), a, msg("tell", move |_, _| sender.send(5).expect("sent"))).expect("not past");
+    sim.inject(Time::from_nanos(3), a, msg("tell", move |_, _| sender.send(5).expect("sent")))
+        .expect("not past");
     sim.end();
     sim.expect(&[(3, "5")]);
 }
@@ -395,11 +457,16 @@ fn a_kernel_cannot_be_run_by_code_that_it_runs() {
     let log = Log::default();
     let a: Ref<Node> = kernel.create(Some("a"), Node::new(&log)).expect("a name");
     let weak = Rc::downgrade(&kernel);
-    kernel.inject(Time::ZERO, a, msg("recurse", move |this, _| {
-        let kernel = weak.upgrade().expect("it runs");
-        write(this, kernel.run_until(Time::MAX).expect_err("refused").to_string());
-    }))
-    .expect("not past");
+    kernel
+        .inject(
+            Time::ZERO,
+            a,
+            msg("recurse", move |this, _| {
+                let kernel = weak.upgrade().expect("it runs");
+                write(this, kernel.run_until(Time::MAX).expect_err("refused").to_string());
+            }),
+        )
+        .expect("not past");
     kernel.run_until(Time::MAX).expect("it runs");
     assert_eq!(*log.borrow(), [(0, "a kernel cannot be run by code that it runs itself".to_string())]);
 }
@@ -409,7 +476,8 @@ fn the_kernel_answers_questions_after_an_error() {
     let sim = sim();
     let (a, b) = (sim.node("a"), sim.node("b"));
     let sender = listening(&sim, a);
-    sim.inject(Time::from_nanos(3), b, msg("tell", move |_, _| sender.send(5).expect("sent"))).expect("not past");
+    sim.inject(Time::from_nanos(3), b, msg("tell", move |_, _| sender.send(5).expect("sent")))
+        .expect("not past");
     assert!(matches!(sim.run_until(Time::from_nanos(9)), Err(SimError::ForeignWake { .. })));
     assert_eq!((sim.now(), sim.path(a.id()), sim.tasks()), (Time::from_nanos(3), "a".to_string(), 1));
     let _ = (sim.fingerprint(), sim.counts(), sim.reports(), sim.open_calls(), sim.next_event());

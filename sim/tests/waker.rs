@@ -1,6 +1,8 @@
 //! The waker that is an integer, from every place a waker can be used. Small enough for Miri:
 //! `cargo +nightly miri test -p isochrone-sim --test waker`.
 
+#![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
+
 mod common;
 
 use std::cell::{Cell, RefCell};
@@ -236,7 +238,9 @@ fn foreign_wakers_in_all_leaf_futures_are_released_when_they_are_dropped() {
                 Box::pin(this.sleep(nanos(5))),
                 Box::pin(this.sleep(nanos(0))),
                 Box::pin(this.settled()),
-                Box::pin(async { assert!(this.timeout(nanos(7), std::future::pending::<()>()).await.is_err()) }),
+                Box::pin(async {
+                    assert!(this.timeout(nanos(7), std::future::pending::<()>()).await.is_err())
+                }),
                 Box::pin(async move { assert!(b.call(later(3, 1)).await.is_ok()) }),
                 Box::pin(async { this.external("db", nanos(5), || async {}).await }),
             ];

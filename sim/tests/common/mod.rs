@@ -1,5 +1,11 @@
 //! A kernel under watch, and agents whose messages bring their own handler.
-#![allow(dead_code, unreachable_pub, missing_debug_implementations, missing_docs, reason = "every test uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_debug_implementations,
+    missing_docs,
+    reason = "every test uses a part of it"
+)]
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -8,8 +14,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use isochrone_sim::{
-    Actor, AgentId, Call, Config, Ctx, Event, Kernel, Observer, OrderCheck, Policy, Progress, Ref, ReplyTo, SimError, This,
-    Time, What,
+    Actor, AgentId, Call, Config, Ctx, Event, Kernel, Observer, OrderCheck, Policy, Progress, Ref, ReplyTo,
+    SimError, This, Time, What,
 };
 
 pub type Later<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -85,10 +91,17 @@ impl Sim {
     }
 
     /// Runs agent code now, as a task of that agent.
-    pub fn go<const N: u8, F: Future<Output = ()> + 'static>(&self, at: Ref<Node<N>>, code: impl FnOnce(This<Node<N>>) -> F + 'static) {
-        self.enter(|| at.call(msg("go", move |this: &This<Node<N>>, _| {
-            this.start("task", code(this.clone()));
-        })).send());
+    pub fn go<const N: u8, F: Future<Output = ()> + 'static>(
+        &self,
+        at: Ref<Node<N>>,
+        code: impl FnOnce(This<Node<N>>) -> F + 'static,
+    ) {
+        self.enter(|| {
+            at.call(msg("go", move |this: &This<Node<N>>, _| {
+                this.start("task", code(this.clone()));
+            }))
+            .send()
+        });
     }
 
     pub fn to(&self, nanos: i64) {
@@ -195,12 +208,18 @@ impl<const N: u8> Actor for Node<N> {
 }
 
 /// A message with its handler.
-pub fn msg<const N: u8>(label: &'static str, body: impl FnOnce(&This<Node<N>>, ReplyTo<Node<N>>) + 'static) -> Msg<N> {
+pub fn msg<const N: u8>(
+    label: &'static str,
+    body: impl FnOnce(&This<Node<N>>, ReplyTo<Node<N>>) + 'static,
+) -> Msg<N> {
     Msg { label, hash: 0, body: Box::new(body) }
 }
 
 /// The same with a payload.
-pub fn payload<const N: u8>(hash: u64, body: impl FnOnce(&This<Node<N>>, ReplyTo<Node<N>>) + 'static) -> Msg<N> {
+pub fn payload<const N: u8>(
+    hash: u64,
+    body: impl FnOnce(&This<Node<N>>, ReplyTo<Node<N>>) + 'static,
+) -> Msg<N> {
     Msg { label: "payload", hash, body: Box::new(body) }
 }
 
@@ -233,7 +252,9 @@ pub fn hold<const N: u8>(nanos: u64, value: u64) -> Msg<N> {
 }
 
 /// Any code that has the state for itself.
-pub fn holding<const N: u8, F: Future<Output = u64> + 'static>(code: impl FnOnce(This<Node<N>>) -> F + 'static) -> Msg<N> {
+pub fn holding<const N: u8, F: Future<Output = u64> + 'static>(
+    code: impl FnOnce(This<Node<N>>) -> F + 'static,
+) -> Msg<N> {
     msg("hold", move |this: &This<Node<N>>, reply| {
         this.exclusively("hold", reply, move |state, this| {
             let code = code(this);
@@ -246,7 +267,9 @@ pub fn holding<const N: u8, F: Future<Output = u64> + 'static>(code: impl FnOnce
 }
 
 /// Any code beside other tasks.
-pub fn doing<const N: u8, F: Future<Output = u64> + 'static>(code: impl FnOnce(This<Node<N>>) -> F + 'static) -> Msg<N> {
+pub fn doing<const N: u8, F: Future<Output = u64> + 'static>(
+    code: impl FnOnce(This<Node<N>>) -> F + 'static,
+) -> Msg<N> {
     msg("doing", move |this: &This<Node<N>>, reply| this.answer_later("doing", reply, code(this.clone())))
 }
 
