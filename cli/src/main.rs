@@ -1,45 +1,63 @@
-//! The program `isochrone`; for now the demo's baselines and a report of them.
+//! The program `isochrone`: the demo, its agents for mosaik, later the tools around multi-agent runs.
 
 use std::error::Error;
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use isochrone_cli::demo::baseline::{self, Policy};
-use isochrone_cli::demo::data::Case;
-use isochrone_cli::demo::grid::Grid;
-use isochrone_cli::demo::report::{Report, write_report};
+use clap::{Parser, Subcommand};
+use isochrone::clock::Interrupt;
+use isochrone_cli::demo::agents;
+use isochrone_cli::demo::command::Demo;
+
+/// Multi-agent systems whose agents do not know which clock they run on
+#[derive(Debug, Parser)]
+#[command(name = "isochrone", version, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(Demo),
+    /// The demo's agents as a program of their own: `isochrone agents mosaik HOST:PORT` under mosaik
+    #[command(disable_help_flag = true)]
+    Agents {
+        /// What every program of agents takes: mosaik, sim, live, each with --help
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("isochrone: {error}");
-            ExitCode::FAILURE
+    let interrupt = Interrupt::default();
+    match Cli::parse().command {
+        Command::Demo(demo) => match run(&demo, &interrupt) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("error: {error}");
+                // as a shell reports what Ctrl-C has ended
+                if interrupt.is_set() { ExitCode::from(130) } else { ExitCode::FAILURE }
+            }
+        },
+        Command::Agents { args } => {
+            agents::app().run(std::iter::once(OsString::from("isochrone agents")).chain(args))
         }
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let case = Case::embedded()?;
-    let grid = Grid::new(&case)?;
-    let policies = [Policy::NoStorage, Policy::EachForItself];
-    let columns = policies.map(|policy| baseline::run(&case, &grid, policy, case.steps()));
-    let columns = columns.into_iter().collect::<Result<Vec<_>, _>>()?;
-    for column in &columns {
-        let sum = column.summary();
-        println!(
-            "{:<16} peak {:>6.1} kVA ({:.1} kW)   over the rating {:>6.0} kWh in {} steps   voltage {:.4} to {:.4} pu",
-            column.name,
-            sum.peak_kva,
-            sum.peak_kw,
-            sum.over_kwh,
-            sum.steps_over,
-            sum.lowest_vm,
-            sum.highest_vm
-        );
-    }
-    let path = Path::new("target/demo/report.html");
-    write_report(path, &Report::new(&case, columns))?;
-    println!("{}", path.display());
-    Ok(())
+fn run(demo: &Demo, interrupt: &Interrupt) -> Result<bool, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let said = runtime.block_on(async {
+        let stop = interrupt.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stop.set();
+            }
+        });
+        demo.run(interrupt.clone()).await
+    })?;
+    print!("{}", said.text);
+    Ok(said.ok)
 }

@@ -1,7 +1,5 @@
 //! The promise: the demo's power flow answers as pandapower does, on the same grid.
 
-mod peers;
-
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -10,6 +8,9 @@ use std::process::{Command, Stdio};
 use isochrone_cli::demo::baseline::{self, Policy};
 use isochrone_cli::demo::data::{Case, Power};
 use isochrone_cli::demo::grid::Grid;
+
+#[path = "../../tests/peers/setup.rs"]
+mod setup;
 
 /// 40 instants: the four extreme ones of the week, the others spread over all hours.
 fn instants(case: &Case, grid: &Grid) -> Result<Vec<usize>, Box<dyn Error>> {
@@ -52,10 +53,7 @@ fn pandapower(python: &Path, sets: &[Vec<Power>]) -> Result<Vec<Vec<f64>>, Box<d
 
 #[test]
 fn voltages_differ_from_pandapowers_by_less_than_a_millionth() -> Result<(), Box<dyn Error>> {
-    let Some(python) = peers::peers_python() else {
-        eprintln!("SKIPPED: pandapower is not installed, see tests/peers");
-        return Ok(());
-    };
+    let python = setup::python();
     let case = Case::embedded()?;
     let grid = Grid::new(&case)?;
     let mut sets =

@@ -1,11 +1,12 @@
 """The demo's agents under the real mosaik: load and PV profiles by mosaik-csv, the grid by pandapower.
 
   mosaik-csv ── profiles ──> agents ── power ──> pandapower ── exchange with the 20 kV grid, voltages ──> this table
-                  └───── all other loads ───────────^   └──── transformer's power, one step later ──> coordinator
+         └── homes and farms ──> coordinator, pandapower   └──── transformer's power, one step later ──> coordinator
 
-  python examples/mosaik/scenario.py [--days 7] [--agents "target/release/isochrone agents mosaik %(addr)s"]
+  python examples/mosaik/scenario.py [--days 7] [--seed 1]
 
 --agents none lets every device follow its profile and leaves the batteries still: what the agents are measured against.
+With agents the exit status is 1 if the transformer was overloaded.
 How to install what this needs, and what you should see: README.md beside this file.
 """
 
@@ -21,6 +22,7 @@ import mosaik_api_v3
 
 STEP = 900  # s
 HOURS = STEP / 3600
+RATING = 0.16  # MVA
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -87,11 +89,13 @@ class Account(mosaik_api_v3.Simulator):
         return {}
 
     def report(self, rating):
+        """Prints the account and tells whether the transformer was within its rating."""
         above = sum(max(0.0, s - rating) for s in self.mva) * HOURS
         print(f"steps                      {len(self.mva):10d}")
         print(f"transformer, peak          {1e3 * max(self.mva):10.1f} kVA of {1e3 * rating:.0f} kVA")
         print(f"transformer, above rating  {1e3 * above:10.1f} kVAh")
         print(f"voltage                    {min(self.volts):10.4f} .. {max(self.volts):.4f} pu")
+        return max(self.mva) <= rating
 
 
 def kind(load) -> str:
@@ -120,33 +124,11 @@ def build(world, data, powers, command):
         if name.startswith("LV"):
             world.connect(b, account, ("Vm[pu]", "vm"))
 
-    agents = world.start("Agents", step_size=STEP) if command else None
-
-    def follow(row, model, port):
-        """The device at a bus: an agent that is told what its profile would do, or just the profile.
-
-        Each device is a source of its own: of two values from one source for one port mosaik keeps only the last.
-        """
-        profiles = csv_file.Profiles()
-        if agents and model:
-            agent = getattr(agents, model)(name=row["id"])
-            world.connect(profiles, agent, (f"{row['id']} P", "profile_mw"))
-            world.connect(agent, bus[row["node"]], ("p_mw", port))
-        else:
-            world.connect(profiles, bus[row["node"]], (f"{row['id']} P", port))
-        return profiles
-
-    for load in data.loads:
-        profiles = follow(load, kind(load), "P_load[MW]")
-        world.connect(profiles, bus[load["node"]], (f"{load['id']} Q", "Q_load[MVar]"))
-    for plant in data.plants:
-        follow(plant, "Pv", "P_gen[MW]")
-    if agents:
-        for row in data.batteries:
-            sizes = dict(p_mw=float(row["sR"]), e_mwh=float(row["eStore"]), efficiency=float(row["etaStore"]))
-            battery = agents.Battery(name=row["id"], **sizes)
-            world.connect(battery, bus[row["node"]], ("p_mw", "P_load[MW]"))
-        coordinator = agents.Coordinator(name="coordinator")
+    if command:
+        agents = world.start("Agents", step_size=STEP)
+        coordinator = agents.Coordinator(rating_mva=RATING)
+        # An argument that is another agent is given as its address: container (the program's name) and agent.
+        to_coordinator = dict(coordinator=f"local://agents/{coordinator.eid}")
         world.connect(
             upstream,
             coordinator,
@@ -155,6 +137,34 @@ def build(world, data, powers, command):
             time_shifted=True,
             initial_data={"P[MW]": 0.0, "Q[MVar]": 0.0},
         )
+
+    def follow(row, model, port, **sizes):
+        """The device at a bus: an agent that is told what its profile would do, or just the profile.
+
+        Each device is a source of its own: of two values from one source for one port mosaik keeps only the last.
+        """
+        profiles = csv_file.Profiles()
+        if command and model:
+            agent = getattr(agents, model)(**to_coordinator, **sizes)
+            world.connect(profiles, agent, (f"{row['id']} P", "profile_mw"))
+            world.connect(agent, bus[row["node"]], ("p_mw", port))
+        else:
+            world.connect(profiles, bus[row["node"]], (f"{row['id']} P", port))
+            if command:
+                world.connect(profiles, coordinator, (f"{row['id']} P", "sites_mw"))
+        return profiles
+
+    for load in data.loads:
+        sizes = dict(p_mw=float(load["pLoad"])) if kind(load) else {}
+        profiles = follow(load, kind(load), "P_load[MW]", **sizes)
+        world.connect(profiles, bus[load["node"]], (f"{load['id']} Q", "Q_load[MVar]"))
+    for plant in data.plants:
+        follow(plant, "Pv", "P_gen[MW]")
+    for row in data.batteries if command else []:
+        sizes = dict(p_mw=float(row["sR"]), e_mwh=float(row["eStore"]))
+        losses = dict(efficiency=float(row["etaStore"]), loss_per_day=float(row["sdStore"]) / 100)
+        battery = agents.Battery(**to_coordinator, **sizes, **losses)
+        world.connect(battery, bus[row["node"]], ("p_mw", "P_load[MW]"))
     return world._async_world._proxies["Account"].sim
 
 
@@ -162,9 +172,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=float, default=7)
     parser.add_argument("--data", type=Path, default=ROOT / "cli" / "data" / "simbench")
-    parser.add_argument("--agents", default=f"{ROOT / 'target/release/isochrone'} agents mosaik %(addr)s --mode window=900s")
+    parser.add_argument("--seed", type=int, default=1, help="of the agents' random streams")
+    parser.add_argument("--agents", default=f"{ROOT / 'target/release/isochrone'} agents mosaik %(addr)s")
     args = parser.parse_args()
-    command = "" if args.agents == "none" else args.agents
+    command = "" if args.agents == "none" else f"{args.agents} --seed {args.seed}"
 
     data = Data(args.data)
     simulators = {
@@ -182,7 +193,9 @@ def main():
     # mosaik logs the failure of a simulator and returns as if nothing had happened.
     if len(account.mva) < until:
         sys.exit(f"the run ended after {len(account.mva)} of {until} steps, see the log above")
-    account.report(rating=0.16)
+    kept = account.report(RATING)
+    if command and not kept:
+        sys.exit("the transformer was overloaded")
 
 
 if __name__ == "__main__":

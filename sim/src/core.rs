@@ -266,6 +266,11 @@ impl Core {
         self.alarm.set(true);
     }
 
+    /// Whether a failure of the agent waits to be judged.
+    pub(crate) fn has_failed(&self, agent: AgentId) -> bool {
+        self.failures.borrow().iter().any(|(failed, ..)| *failed == agent)
+    }
+
     pub(crate) fn raise_alarm(&self) {
         self.alarm.set(true);
     }

@@ -61,6 +61,8 @@ impl Core {
         let why = match self.agents.borrow().meta.get(callee.index()).map(|meta| meta.status) {
             Some(Status::Stopped) => "it was stopped",
             Some(Status::Down) => "it failed and restarts",
+            // a handler that panics drops its answer before, a task after its failure is noted
+            _ if std::thread::panicking() || self.has_failed(callee) => "it failed",
             _ => "its handler ended without an answer",
         };
         Box::new(Fault::Abandoned { agent: self.path(callee), method: method.into(), why: why.into() })

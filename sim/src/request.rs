@@ -139,8 +139,10 @@ fn busy<A: Actor>(core: &Core, to: AgentId, limit: u32, message: &A::Msg) -> Box
 
 #[cold]
 fn stranger<A: Actor>(core: &Core, to: AgentId, message: &A::Msg) -> Box<Fault> {
-    core.count_dead_letter(|| format!("`{}` to an agent of another kernel", A::label(message)));
-    Box::new(Fault::Unknown(format!("{to:?} of another kernel")))
+    core.count_dead_letter(|| {
+        format!("`{}` to agent {} of another container", A::label(message), to.ordinal())
+    });
+    Box::new(Fault::Unknown(format!("{} of another container", to.ordinal())))
 }
 
 /// Sends a message; with a waiter it is a call.

@@ -56,7 +56,7 @@ fn a_handler_that_gives_up_ends_the_call_as_abandoned() {
     sim.end();
     sim.expect(&[
         (0, "agent b gave up `shrug` before it could answer: its handler ended without an answer"),
-        (0, "agent b gave up `panicking` before it could answer: its handler ended without an answer"),
+        (0, "agent b gave up `panicking` before it could answer: it failed"),
         (0, "agent b is stopped"),
     ]);
 }
@@ -155,7 +155,7 @@ fn messages_to_nobody_are_dead_letters_and_calls_to_nobody_end() {
         write(&this, outcome(stranger.call(note("?"))).await);
     });
     sim.end();
-    sim.expect(&[(0, "agent b is stopped"), (0, "no agent agent 0 of another kernel is here")]);
+    sim.expect(&[(0, "agent b is stopped"), (0, "no agent 0 of another container is here")]);
     let letters = sim.dead_letters();
     assert_eq!(sim.counts().dead_letters, 3, "{letters:?}");
     assert!(letters.iter().any(|letter| letter.contains("`note` to b: agent b is stopped")), "{letters:?}");

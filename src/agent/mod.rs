@@ -22,8 +22,8 @@ pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
 pub use model::{Input, Method, Model, Output, OutputKind};
 pub use proxy::{Proxy, deserialize, serialize};
-pub(crate) use vtable::Answer;
 pub use vtable::Vtable;
+pub(crate) use vtable::{Answer, Write};
 
 use crate::codec::Value;
 use crate::rpc::{Args, Bound, CallError};

@@ -43,8 +43,12 @@ impl Proxy {
     }
 
     fn vtable(&self) -> Result<&'static Vtable, CallError> {
-        let facet = (local::kernel() == Some(self.kernel)).then(|| local::facet(self.agent)).flatten();
-        let unknown = || CallError::new("LookupError", format!("no agent {:?} is here", self.agent));
+        let here = local::kernel() == Some(self.kernel);
+        let facet = here.then(|| local::facet(self.agent)).flatten();
+        let unknown = || {
+            let whose = if here { "" } else { " of another container" };
+            CallError::new("LookupError", format!("no agent {}{whose} is here", self.agent.ordinal()))
+        };
         facet.and_then(|facet| facet.downcast_ref::<Vtable>()).ok_or_else(unknown)
     }
 
@@ -58,7 +62,11 @@ impl Proxy {
     pub(crate) fn post(&self, method: &str, args: Args) {
         let sent = self.vtable().and_then(|vtable| (vtable.post)(self.agent, method, args));
         if let Err(error) = sent {
-            local::dead_letter(|| format!("`{method}` to {:?}: {error}", self.agent));
+            let here = local::kernel() == Some(self.kernel);
+            local::dead_letter(|| match here {
+                true => format!("`{method}` to {}: {error}", local::path(self.agent)),
+                false => format!("`{method}` to agent {} of another container", self.agent.ordinal()),
+            });
         }
     }
 }

@@ -13,6 +13,9 @@ use super::{Agent, Model, local};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
+/// Writes to an input port, inside the kernel.
+pub(crate) type Write = Box<dyn FnOnce()>;
+
 /// What can be done with agents of one type.
 pub struct Vtable {
     /// What the type looks like.
@@ -25,8 +28,8 @@ pub struct Vtable {
     pub(crate) ask_outside: fn(&Kernel, AgentId, &str, Args) -> Asking,
     /// Creates an agent by its constructor.
     pub(crate) create: fn(&Kernel, &str, Args) -> Result<AgentId, CreateError>,
-    /// Writes to an input port.
-    pub(crate) write: fn(&Kernel, AgentId, usize, Written) -> Result<(), BadInput>,
+    /// Checks what is to be written to an input port; what comes back writes it.
+    pub(crate) write: fn(&Kernel, AgentId, usize, Written) -> Result<Write, BadInput>,
     /// Runs the method of the step.
     pub(crate) step: fn(&Kernel, AgentId),
     /// Reads an output port; `None` when the agent has no state now.
@@ -109,12 +112,14 @@ impl<A: Agent> Table<A> {
         kernel.create_with::<A>(Some(name), constructor).map(|agent| agent.id())
     }
 
-    fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Written) -> Result<(), BadInput> {
+    fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Written) -> Result<Write, BadInput> {
         let message = kernel.enter(|| A::input(port, values))?;
-        if let Some(agent) = kernel.reference::<A>(agent) {
-            kernel.enter(|| agent.call(message).send());
-        }
-        Ok(())
+        let agent = kernel.reference::<A>(agent);
+        Ok(Box::new(move || {
+            if let Some(agent) = agent {
+                agent.call(message).send();
+            }
+        }))
     }
 
     fn step(kernel: &Kernel, agent: AgentId) {

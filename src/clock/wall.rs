@@ -78,11 +78,13 @@ impl Wall {
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
             let wall = from.saturating_add(passed).max(last).min(until);
             self.catch_up(kernel, wall);
-            let stopped = self.turn(kernel, wall, std::mem::take(&mut early)).await;
-            if interrupt.is_set() {
-                return Ok(());
-            }
-            let next = stopped?;
+            let next = match self.turn(kernel, wall, std::mem::take(&mut early)).await {
+                Err(RunError::Interrupted(_)) => return Ok(()),
+                // a failure is told even if somebody has asked for the end meanwhile
+                failed @ Err(_) => failed?,
+                Ok(_) if interrupt.is_set() => return Ok(()),
+                Ok(next) => next,
+            };
             let due = next.map_or(until, |next| next.min(until)).checked_since(from).unwrap_or_default();
             let sleep = async {
                 match start.checked_add(due) {

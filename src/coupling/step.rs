@@ -8,7 +8,7 @@ use std::time::Duration;
 use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 
 use super::entities::{Entity, Readings};
-use crate::agent::{BadInput, Container, Proxy, Vtable, Written, local};
+use crate::agent::{BadInput, Container, Proxy, Vtable, Write, Written, local};
 use crate::clock::{Coupled, Interrupt, RunError};
 use crate::rpc::{Args, CallError};
 
@@ -141,9 +141,6 @@ impl CoupleError {
     }
 }
 
-/// Position of an entity, number of an input, and what is written to it.
-type Resolved = (usize, usize, Written);
-
 /// Pairs of related agents.
 #[derive(Debug, Default)]
 struct Relations(RefCell<Vec<(AgentId, AgentId)>>);
@@ -176,6 +173,8 @@ pub struct Coupling {
     told: bool,
     steps: u64,
     reads: u64,
+    /// of which before the first step
+    early_reads: u64,
 }
 
 impl Coupling {
@@ -206,6 +205,7 @@ impl Coupling {
             told: false,
             steps: 0,
             reads: 0,
+            early_reads: 0,
         }
     }
 
@@ -333,9 +333,11 @@ impl Coupling {
         if !self.started {
             self.start().await?;
         }
-        if self.steps == 1 && !self.told {
+        match self.steps {
+            0 => self.early_reads = self.reads,
             // a step has passed and nothing was read: no output is connected
-            self.connect(&[]);
+            1 if !self.told && self.reads == self.early_reads => self.connect(&[]),
+            _ => {}
         }
         let kernel = self.container.kernel();
         self.steps += 1;
@@ -343,15 +345,8 @@ impl Coupling {
         self.driver.advance_before(kernel, time).await?;
         // everything before `time` has happened, so inputs written now are of (time, round 0)
         kernel.jump(time);
-        for (position, port, values) in inputs {
-            let entity = &self.entities[position];
-            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| {
-                CoupleError::Input {
-                    eid: entity.eid.clone(),
-                    port: entity.vtable.model.inputs[port].name.into(),
-                    input,
-                }
-            })?;
+        for write in inputs {
+            kernel.enter(write);
         }
         for entity in self.entities.iter().filter(|entity| entity.vtable.model.step) {
             (entity.vtable.step)(kernel, entity.agent);
@@ -413,7 +408,8 @@ impl Coupling {
         Ok(shown.or(next))
     }
 
-    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<Resolved>, CoupleError> {
+    /// Checks the inputs of a step and puts them into order.
+    fn resolve(&self, inputs: Vec<PortInput>) -> Result<Vec<Write>, CoupleError> {
         let mut resolved = Vec::with_capacity(inputs.len());
         for PortInput { eid, port, mut values } in inputs {
             let Some(position) = self.entity(&eid) else { return Err(CoupleError::Entity(eid)) };
@@ -426,7 +422,16 @@ impl Coupling {
             resolved.push((position, number, values));
         }
         resolved.sort_by_key(|(position, port, _)| (self.entities[*position].agent, *port));
-        Ok(resolved)
+        let kernel = self.container.kernel();
+        let write = |(position, port, values): (usize, usize, Written)| {
+            let entity = &self.entities[position];
+            (entity.vtable.write)(kernel, entity.agent, port, values).map_err(|input| CoupleError::Input {
+                eid: entity.eid.clone(),
+                port: entity.vtable.model.inputs[port].name.into(),
+                input,
+            })
+        };
+        resolved.into_iter().map(write).collect()
     }
 
     /// The positions of an entity and one of its outputs, for [`read`](Coupling::read).

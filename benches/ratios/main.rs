@@ -1,0 +1,161 @@
+//! How fast we are, as ratios to what anybody would use otherwise, taken in the same run.
+//!
+//! Why ratios: machines differ and are shared; two programs that run in turns on the same one do not. Each row is run
+//! five times, ours and base in turns, in CPU time (the last row, which is about waiting, in wall time); the medians are
+//! printed, and the median of the five ratios, which is what the target is about.
+//!
+//! ```text
+//! cargo bench --bench ratios                 every row, about a minute
+//! cargo bench --bench ratios -- wake ring    the rows whose names contain one of these
+//! ```
+//!
+//! | rows | base | what is measured |
+//! |------|------|------------------|
+//! | `wake_*` | a bare `BinaryHeap<(u64, u64, u32)>` loop, the same delays | ns a wakeup, agents' tasks that `sleep` |
+//! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
+//! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
+//! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
+//! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
+//! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
+//! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers, ms of wall time |
+//!
+//! A line a row, `name ours base ratio target ok|MISS`; the exit status is 1 if there is a miss.
+
+mod local;
+mod memory;
+mod mosaik;
+mod wake;
+
+use cpu_time::ProcessTime;
+use isochrone::prelude::*;
+
+use wake::Delay;
+
+/// One comparison.
+struct Row {
+    name: &'static str,
+    /// `None` where it cannot be measured.
+    ours: fn() -> Option<f64>,
+    base: fn() -> f64,
+    target: f64,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "wake_1k",
+        ours: || wake::ours(1_000, 1_000, Delay::Millis(1_000)),
+        base: || wake::heap(1_000, 1_000, Delay::Millis(1_000)),
+        target: 1.0,
+    },
+    Row {
+        name: "wake_100k",
+        ours: || wake::ours(100_000, 10, Delay::Millis(1_000)),
+        base: || wake::heap(100_000, 10, Delay::Millis(1_000)),
+        target: 0.7,
+    },
+    Row {
+        name: "wake_1m",
+        ours: || wake::ours(1_000_000, 3, Delay::Millis(1_000_000)),
+        base: || wake::heap(1_000_000, 3, Delay::Millis(1_000_000)),
+        target: 1.2,
+    },
+    Row {
+        name: "wake_100k_ns",
+        ours: || wake::ours(100_000, 10, Delay::Nanos(1_000_000_000)),
+        base: || wake::heap(100_000, 10, Delay::Nanos(1_000_000_000)),
+        target: 1.5,
+    },
+    Row {
+        name: "wake_1k_tokio",
+        ours: || wake::ours(1_000, 500, Delay::Millis(1_000)),
+        base: || wake::tokio(1_000, 500, Delay::Millis(1_000)),
+        target: 0.13,
+    },
+    Row {
+        name: "wake_100k_tokio",
+        ours: || wake::ours(100_000, 5, Delay::Millis(1_000)),
+        base: || wake::tokio(100_000, 5, Delay::Millis(1_000)),
+        target: 0.15,
+    },
+    Row {
+        name: "timeout_1k_tokio",
+        ours: || wake::ours_in_timeout(1_000, 500, Delay::Millis(1_000)),
+        base: || wake::tokio_in_timeout(1_000, 500, Delay::Millis(1_000)),
+        target: 0.12,
+    },
+    Row {
+        name: "ring_1",
+        ours: || local::ring(1_000_000, 1),
+        base: || local::tokio_ring(1_000_000, 1),
+        target: 0.30,
+    },
+    Row {
+        name: "ring_64",
+        ours: || local::ring(2_000_000, 64),
+        base: || local::tokio_ring(2_000_000, 64),
+        target: 0.25,
+    },
+    Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
+    Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
+    Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
+    Row {
+        name: "mosaik_ahead",
+        ours: || mosaik::day(1),
+        base: || mosaik::day(900).unwrap_or(f64::NAN),
+        target: 1.5,
+    },
+];
+
+const RUNS: usize = 5;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [memory::CHILD, agents] = [0, 1].map(|at| arguments.get(at).map_or("", String::as_str)) {
+        memory::child(agents.parse().expect("a number of agents"));
+        return ExitCode::SUCCESS;
+    }
+    let wanted =
+        |row: &&Row| arguments.is_empty() || arguments.iter().any(|part| row.name.contains(part.as_str()));
+    println!("{:18} {:>9} {:>9} {:>7} {:>7}", "name", "ours", "base", "ratio", "target");
+    let misses = ROWS.iter().filter(wanted).filter(|row| !row.run()).count();
+    if misses == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Row {
+    /// Measures and prints; false is a miss.
+    fn run(&self) -> bool {
+        let (mut ours, mut bases, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            let base = (self.base)();
+            let Some(own) = (self.ours)() else {
+                println!("{:18} {:>9} {base:>9.1} {:>7} {:>7} n/a", self.name, "n/a", "n/a", self.target);
+                return true;
+            };
+            ours.push(own);
+            bases.push(base);
+            ratios.push(own / base);
+        }
+        let (ours, base, ratio) = (median(ours), median(bases), median(ratios));
+        let met = ratio <= self.target;
+        let verdict = if met { "ok" } else { "MISS" };
+        println!("{:18} {ours:9.1} {base:9.1} {ratio:7.2} {:7} {verdict}", self.name, self.target);
+        met
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A container that takes a million rounds at one instant for no livelock.
+fn world() -> Container {
+    let mut config = Config::new("bench");
+    config.livelock = u32::MAX;
+    Container::new(config).expect("a kernel")
+}
+
+/// The CPU time of this process since `start`, in ns for each of `count`.
+fn nanos_each(start: ProcessTime, count: u64) -> f64 {
+    start.elapsed().as_nanos() as f64 / count as f64
+}

@@ -1,0 +1,47 @@
+//! What the tests of the laws share.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use isochrone::sim::Time;
+
+/// What agents saw, in the order in which they saw it. The agents of a container share one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Rc<RefCell<Vec<(Time, String)>>>);
+
+impl Log {
+    pub(crate) fn note(&self, at: Time, what: impl Into<String>) {
+        self.0.borrow_mut().push((at, what.into()));
+    }
+
+    pub(crate) fn entries(&self) -> Vec<(Time, String)> {
+        self.0.borrow().clone()
+    }
+
+    /// What was seen, without the times.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.0.borrow().iter().map(|(_, what)| what.clone()).collect()
+    }
+
+    pub(crate) fn times(&self) -> Vec<Time> {
+        self.0.borrow().iter().map(|(at, _)| *at).collect()
+    }
+}
+
+/// Runs a future as a program does: on a current-thread runtime.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+/// An example of this build: `cargo test` has just made it, next to the directory of this test.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(path.exists(), "{} is missing; build it with `cargo build --examples`", path.display());
+    path
+}
