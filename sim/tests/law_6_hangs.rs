@@ -1,8 +1,6 @@
 //! Law 6: no hang without a name.
 #![allow(clippy::disallowed_methods, reason = "wakes from other threads are what is tested")]
 
-#![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
-
 mod common;
 
 use std::cell::RefCell;
