@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use isochrone_sim::{Fault, Kernel, Ref, Status, Task, This, Time, homeless_messages, millis, nanos};
 
-/// Broken once: `fire_next` brings deadlines before timers (`timers.ready` asked second); the timeout won at 10.
+/// Broken once: `fire_next` asks the timers only up to one nanosecond before the deadline; the timeout won at 10.
 #[test]
 fn a_reply_at_the_deadline_beats_its_timeout_and_one_nanosecond_later_loses() {
     for (works, wins) in [(10, true), (11, false)] {
@@ -80,7 +80,7 @@ fn a_task_that_fails_or_is_stopped_in_the_middle_ends_the_calls_it_serves() {
     assert!(log.iter().all(|(at, text)| *at == 5 && text.contains("gave up `doing`")), "{log:?}");
 }
 
-/// Broken once: `deliver_reply` counts only replies whose slot was never reused; zero late replies.
+/// Broken once: `Calls::get` does not compare generations; the late reply answered the next call, with 1 at 5.
 #[test]
 fn a_dropped_call_is_forgotten_and_its_late_reply_counted_once() {
     let sim = sim();

@@ -2,6 +2,8 @@
 //! `cargo +nightly miri test -p isochrone-sim --test waker`.
 #![allow(clippy::disallowed_methods, reason = "what other threads do to a kernel is tested here")]
 
+#![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
+
 mod common;
 
 use std::cell::{Cell, RefCell};
