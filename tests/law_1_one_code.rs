@@ -95,7 +95,9 @@ fn free() -> (Vec<(Time, String)>, u64) {
 fn the_same_agents_see_the_same_under_every_clock() {
     let (expected, fingerprint) = free();
     assert!(expected.len() > 50, "{} entries", expected.len());
-    for part in ["worker did", "worker alone did", "worker rested", "boss heard", "no answer within", "went home"] {
+    for part in
+        ["worker did", "worker alone did", "worker rested", "boss heard", "no answer within", "went home"]
+    {
         assert!(expected.iter().any(|(_, what)| what.contains(part)), "nothing of {part:?} in {expected:#?}");
     }
 
@@ -137,7 +139,10 @@ fn the_modes_of_a_coupling_change_what_a_simulator_sees_but_not_what_agents_see(
         let mut coupling = Coupling::new(world, Default::default(), mode, Interrupt::default());
         block_on(async {
             for at in (0..=200).step_by(40) {
-                coupling.step(Time::ZERO + millis(at), Vec::new(), Some(Time::ZERO + millis(at + 40))).await.unwrap();
+                coupling
+                    .step(Time::ZERO + millis(at), Vec::new(), Some(Time::ZERO + millis(at + 40)))
+                    .await
+                    .unwrap();
             }
         });
         let seen: Vec<_> = log.entries().into_iter().filter(|(at, _)| *at <= END).collect();

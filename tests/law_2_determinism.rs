@@ -53,8 +53,9 @@ impl Guest {
 
 fn party(config: Config) -> Container {
     let world = Container::new(config).unwrap();
-    let guests: Vec<_> =
-        (0..7).map(|_| world.add_unnamed(Guest { others: Vec::new(), heard: 0.0, asked: 0 }).unwrap()).collect();
+    let guests: Vec<_> = (0..7)
+        .map(|_| world.add_unnamed(Guest { others: Vec::new(), heard: 0.0, asked: 0 }).unwrap())
+        .collect();
     for guest in &guests {
         let others = guests.iter().filter(|other| other.agent() != guest.agent()).copied().collect();
         world.with(guest.agent(), |me| me.others = others).unwrap();
@@ -169,7 +170,11 @@ fn a_coupled_run_does_not_depend_on_the_order_in_which_the_simulator_lists_its_i
             .iter()
             .flat_map(|eid| ["first", "second"].map(|port| (eid.clone(), port.to_string())))
             .map(|(eid, port)| {
-                let mut values = vec![("b".into(), Value::from(0.1)), ("a".into(), Value::from(0.7)), ("c".into(), Value::from(0.2))];
+                let mut values = vec![
+                    ("b".into(), Value::from(0.1)),
+                    ("a".into(), Value::from(0.7)),
+                    ("c".into(), Value::from(0.2)),
+                ];
                 values.rotate_left(turn % 3);
                 PortInput { eid, port, values }
             })
@@ -213,7 +218,11 @@ fn a_flipped_bit_of_a_payload_changes_the_fingerprint() {
     for at in 0..7 {
         let mut text = b"house_1".to_vec();
         text[at] ^= 1;
-        assert_ne!(with_message(0.3, std::str::from_utf8(&text).unwrap(), 1), expected, "byte {at} of the text");
+        assert_ne!(
+            with_message(0.3, std::str::from_utf8(&text).unwrap(), 1),
+            expected,
+            "byte {at} of the text"
+        );
     }
     let quiet = f64::NAN;
     let other = f64::from_bits(f64::NAN.to_bits() ^ 1);
@@ -257,7 +266,8 @@ fn an_agent_with_a_name_more_shifts_nobodys_random_numbers() {
 
     let play = |names: &[&str]| {
         let world = Container::new(seeded(5)).unwrap();
-        let all: Vec<_> = names.iter().map(|name| world.add(name, Gambler { drawn: Vec::new() }).unwrap()).collect();
+        let all: Vec<_> =
+            names.iter().map(|name| world.add(name, Gambler { drawn: Vec::new() }).unwrap()).collect();
         world.run_until(Time::ZERO + minutes(1)).unwrap();
         let drawn = |n: usize| world.with(all[n].agent(), |me| me.drawn.clone()).unwrap();
         (0..names.len()).map(drawn).collect::<Vec<_>>()
@@ -329,12 +339,16 @@ fn shuffle_mode_shows_a_race_and_its_seed_reproduces_it() {
         orders.insert(shuffled.0.clone());
         // a sender's own order stays, and so does the round: all of one second come before those of the next
         for sender in ["a", "b", "c"] {
-            let numbers: Vec<_> = shuffled.0.iter().filter(|(from, _)| from == sender).map(|(_, n)| *n).collect();
+            let numbers: Vec<_> =
+                shuffled.0.iter().filter(|(from, _)| from == sender).map(|(_, n)| *n).collect();
             assert_eq!(numbers, (1..=20).collect::<Vec<_>>(), "seed {seed}, sender {sender}");
         }
         for (second, messages) in shuffled.0.chunks(6).enumerate() {
             let last = 2 * (second as u32 + 1);
-            assert!(messages.iter().all(|(_, number)| (last - 1..=last).contains(number)), "seed {seed}, second {second}");
+            assert!(
+                messages.iter().all(|(_, number)| (last - 1..=last).contains(number)),
+                "seed {seed}, second {second}"
+            );
         }
     }
     assert!(orders.len() > 10, "twenty seeds gave {} orders", orders.len());
@@ -355,7 +369,8 @@ fn a_program_that_leaves_no_order_open_is_the_same_under_every_shuffle() {
             })
             .collect();
         world.run_until(Time::ZERO + secs(20)).unwrap();
-        let got: Vec<_> = inboxes.iter().map(|inbox| world.with(inbox.agent(), |me| me.got.clone()).unwrap()).collect();
+        let got: Vec<_> =
+            inboxes.iter().map(|inbox| world.with(inbox.agent(), |me| me.got.clone()).unwrap()).collect();
         (got, world.kernel().fingerprint())
     };
     let canonical = run(None);

@@ -238,7 +238,11 @@ fn a_decision_that_ripens_after_a_step_comes_an_interval_late_in_exact_and_in_ti
     assert_eq!(time_stepped(Mode::Exact), [0.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(time_stepped(Mode::Window(secs(900))), [1.0, 2.0, 3.0, 4.0, 5.0]);
     assert_eq!(time_stepped(Mode::Window(millis(301))), [1.0, 2.0, 3.0, 4.0, 5.0]);
-    assert_eq!(time_stepped(Mode::Window(millis(300))), [0.0, 1.0, 2.0, 3.0, 4.0], "a window ends before its end");
+    assert_eq!(
+        time_stepped(Mode::Window(millis(300))),
+        [0.0, 1.0, 2.0, 3.0, 4.0],
+        "a window ends before its end"
+    );
     assert_eq!(time_stepped(Mode::Ahead), [0.0, 1.0, 2.0, 3.0, 4.0], "outputs are those of the step's time");
 }
 

@@ -97,7 +97,8 @@ fn coupling(policy: Policy) -> (Coupling, Log) {
     let log = Log::default();
     world.kernel().provide(std::rc::Rc::new(log.clone()));
     let models =
-        [("Fragile".to_string(), Vtable::of::<Fragile>()), ("Steady".to_string(), Vtable::of::<Steady>())].into();
+        [("Fragile".to_string(), Vtable::of::<Fragile>()), ("Steady".to_string(), Vtable::of::<Steady>())]
+            .into();
     let mut coupling = Coupling::new(world, models, Mode::Exact, Interrupt::default());
     coupling.create("Fragile", 1, &Args::default()).unwrap();
     coupling.create("Steady", 1, &Args::default()).unwrap();
@@ -110,7 +111,9 @@ async fn step(coupling: &mut Coupling, second: u64, fragile: f64) -> Result<Opti
         port: "level".into(),
         values: vec![("grid".into(), Value::from(value))],
     };
-    coupling.step(Time::ZERO + secs(second), vec![input("Fragile_0", fragile), input("Steady_0", 7.0)], None).await
+    coupling
+        .step(Time::ZERO + secs(second), vec![input("Fragile_0", fragile), input("Steady_0", 7.0)], None)
+        .await
 }
 
 fn report(time: Time, task: &str, message: &str, outcome: Outcome) -> Report {
@@ -131,7 +134,11 @@ fn a_panic_under_escalate_is_a_failure_of_the_step_and_the_others_finish_the_ins
         let expected = report(at, "level", "level -3 is below zero", Outcome::Escalated);
         assert_eq!(error.report(), Some(&expected), "{error}");
         assert_eq!(error.to_string(), "agent Fragile_0 failed at 20s in `level`: level -3 is below zero");
-        assert_eq!(log.entries().last(), Some(&(at, "steady got 7".to_string())), "the others finish the instant");
+        assert_eq!(
+            log.entries().last(),
+            Some(&(at, "steady got 7".to_string())),
+            "the others finish the instant"
+        );
         let ticks = coupling.locate("Steady_0", "ticks").unwrap();
         assert_eq!(coupling.read(&[ticks]).unwrap().values[0].2, Value::from(20_u64));
     });
@@ -154,7 +161,11 @@ fn a_panic_under_stop_lets_the_step_succeed_and_the_agent_keeps_its_last_outputs
         let kernel = coupling.container().kernel();
         let at = Time::ZERO + secs(20);
         assert_eq!(kernel.reports(), [report(at, "level", "level -3 is below zero", Outcome::Stopped)]);
-        assert_eq!((kernel.counts().failures, kernel.counts().dead_letters), (1, 2), "two inputs to a stopped agent");
+        assert_eq!(
+            (kernel.counts().failures, kernel.counts().dead_letters),
+            (1, 2),
+            "two inputs to a stopped agent"
+        );
         let steady = log.words().iter().filter(|what| *what == "steady got 7").count();
         assert_eq!(steady, 4);
     });
@@ -169,8 +180,12 @@ fn a_panic_under_restart_brings_a_new_agent_after_the_backoff_and_its_mail_waits
         step(&mut coupling, 20, -3.0).await.unwrap();
         step(&mut coupling, 21, 4.0).await.unwrap();
         step(&mut coupling, 22, 5.0).await.unwrap();
-        let fragile: Vec<_> =
-            log.entries().into_iter().filter(|(_, what)| what.starts_with("fragile")).map(|(at, what)| (at - Time::ZERO, what)).collect();
+        let fragile: Vec<_> = log
+            .entries()
+            .into_iter()
+            .filter(|(_, what)| what.starts_with("fragile"))
+            .map(|(at, what)| (at - Time::ZERO, what))
+            .collect();
         let expected = [
             (secs(0), "fragile begins"),
             (secs(10), "fragile got 1.5"),
@@ -180,13 +195,18 @@ fn a_panic_under_restart_brings_a_new_agent_after_the_backoff_and_its_mail_waits
         ];
         let fragile: Vec<_> = fragile.iter().map(|(at, what)| (*at, what.as_str())).collect();
         assert_eq!(fragile, expected, "what came while it was down comes first, and nothing comes twice");
-        assert_eq!(coupling.read(&[total]).unwrap().values[0].2, Value::from(9.0), "by its constructor, so from zero");
+        assert_eq!(
+            coupling.read(&[total]).unwrap().values[0].2,
+            Value::from(9.0),
+            "by its constructor, so from zero"
+        );
 
         // the backoff doubles, and after two restarts the third failure is the last
         step(&mut coupling, 30, -1.0).await.unwrap();
         step(&mut coupling, 40, -1.0).await.unwrap();
         step(&mut coupling, 50, 1.0).await.unwrap();
-        let found: Vec<_> = coupling.container().kernel().reports().into_iter().map(|report| report.outcome).collect();
+        let found: Vec<_> =
+            coupling.container().kernel().reports().into_iter().map(|report| report.outcome).collect();
         let expected = [22, 34].map(|second| Outcome::Restarts(Time::ZERO + secs(second)));
         assert_eq!(found, [expected[0], expected[1], Outcome::Stopped]);
         let last = coupling.container().kernel().reports().pop().unwrap().to_string();
@@ -268,7 +288,10 @@ fn a_restart_ends_the_open_calls_of_the_agent_and_those_to_it() {
     world.add("asker", Asker { log: log.clone(), fragile }).unwrap();
     world.run_until(Time::ZERO + secs(10)).unwrap();
     let expected = [
-        (Time::ZERO + millis(1), "Abandoned: agent fragile gave up `burst` before it could answer: it failed"),
+        (
+            Time::ZERO + millis(1),
+            "Abandoned: agent fragile gave up `burst` before it could answer: it failed",
+        ),
         (Time::ZERO + millis(2_001), "Ok(2.0)"),
     ];
     assert_eq!(log.entries(), expected.map(|(at, what)| (at, what.to_string())));
@@ -283,7 +306,11 @@ fn an_error_that_escapes_a_task_is_a_failure_like_a_panic() {
     impl Careless {
         #[every(seconds = 1)]
         fn sometimes(&mut self, cx: &Ctx) -> Result<(), CallError> {
-            if cx.now() < Time::ZERO + secs(3) { Ok(()) } else { Err(CallError::new("ValueError", "out of luck")) }
+            if cx.now() < Time::ZERO + secs(3) {
+                Ok(())
+            } else {
+                Err(CallError::new("ValueError", "out of luck"))
+            }
         }
 
         #[every(seconds = 10)]
@@ -328,7 +355,8 @@ fn the_default_is_to_escalate_under_every_clock() {
         let world = make(false);
         let free = FreeRun::default().run(world.kernel(), end, |_| ()).await.unwrap_err();
         let world = make(false);
-        let paced = Paced::new(10.0, Interrupt::default()).run(world.kernel(), end, |_| ()).await.unwrap_err();
+        let paced =
+            Paced::new(10.0, Interrupt::default()).run(world.kernel(), end, |_| ()).await.unwrap_err();
         let world = make(false);
         let coupled = Coupled::default().advance(world.kernel(), end).await.unwrap_err();
         let world = make(true);
@@ -373,12 +401,20 @@ fn a_wrong_input_is_an_error_that_names_entity_port_and_source_before_anything_h
         let input = |eid: &str, values| PortInput { eid: eid.into(), port: "level".into(), values };
         let good = input("Fragile_0", vec![("grid".into(), Value::from(1.0))]);
         let null = input("Steady_0", vec![("pv".into(), Value::from(1.0)), ("grid".into(), Value::Null)]);
-        let error = coupling.step(Time::ZERO + secs(5), vec![good.clone(), null], None).await.unwrap_err().to_string();
+        let error = coupling
+            .step(Time::ZERO + secs(5), vec![good.clone(), null], None)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("Steady_0.level: the value from grid: "), "{error}");
         let nobody = input("Fragile_9", Vec::new());
-        let error = coupling.step(Time::ZERO + secs(5), vec![good, nobody], None).await.unwrap_err().to_string();
+        let error =
+            coupling.step(Time::ZERO + secs(5), vec![good, nobody], None).await.unwrap_err().to_string();
         assert!(error.contains("Fragile_9"), "{error}");
-        assert_eq!((log.words(), coupling.container().now()), (vec!["fragile begins".to_string()], Time::ZERO));
+        assert_eq!(
+            (log.words(), coupling.container().now()),
+            (vec!["fragile begins".to_string()], Time::ZERO)
+        );
         step(&mut coupling, 5, 1.0).await.unwrap();
     });
 }

@@ -56,7 +56,10 @@ fn a_ping_pong_without_delay_is_an_error_that_names_both_after_a_settable_number
         let error = world.run_until(Time::ZERO + secs(10)).unwrap_err();
         assert!(matches!(error, SimError::Livelock { rounds: found, .. } if found == rounds), "{error}");
         let text = error.to_string();
-        assert!(text.starts_with(&format!("livelock at 3s: {rounds} rounds at one instant and still busy: ")), "{text}");
+        assert!(
+            text.starts_with(&format!("livelock at 3s: {rounds} rounds at one instant and still busy: ")),
+            "{text}"
+        );
         assert!(text.contains("ping") && text.contains("pong") && text.contains("`hit`"), "{text}");
     }
 }
@@ -232,14 +235,17 @@ fn a_call_that_is_open_when_nothing_is_left_to_happen_is_an_error_that_names_cal
         world.add("waiter", Waiter { silent }).unwrap();
         world
     };
-    let expected = "nothing is left to happen, and calls are still open: waiter waits for `answer` of silent since 2s";
+    let expected =
+        "nothing is left to happen, and calls are still open: waiter waits for `answer` of silent since 2s";
     block_on(async {
         let world = make();
         let error = FreeRun::default().run(world.kernel(), Time::ZERO + secs(5), |_| ()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("at 5s, {expected}"));
         let world = make();
-        let error =
-            Paced::new(1_000.0, Interrupt::default()).run(world.kernel(), Time::ZERO + secs(5), |_| ()).await.unwrap_err();
+        let error = Paced::new(1_000.0, Interrupt::default())
+            .run(world.kernel(), Time::ZERO + secs(5), |_| ())
+            .await
+            .unwrap_err();
         assert_eq!(error.to_string(), format!("at 5s, {expected}"));
         // live, somebody outside may still make the difference
         let mut config = Config::new("hangs");
@@ -386,8 +392,11 @@ fn a_task_that_is_woken_by_another_agents_code_without_a_message_is_an_error_tha
     let bell = Bell::default();
     world.add("sleeper", Sleeper { bell: bell.clone(), log: Log::default() }).unwrap();
     world.add("ringer", Ringer { bell }).unwrap();
-    let error = block_on(FreeRun::default().run(world.kernel(), Time::ZERO + secs(10), |_| ())).unwrap_err().to_string();
-    let expected = "at 3s, task `doze` of agent sleeper was woken by code of agent ringer without a message: ";
+    let error = block_on(FreeRun::default().run(world.kernel(), Time::ZERO + secs(10), |_| ()))
+        .unwrap_err()
+        .to_string();
+    let expected =
+        "at 3s, task `doze` of agent sleeper was woken by code of agent ringer without a message: ";
     assert!(error.starts_with(expected), "{error}");
 }
 
@@ -456,6 +465,8 @@ fn a_foreign_future_in_simulated_time_is_named_instead_of_awaited_for_ever() {
 
     let world = world(|_| ());
     world.add("careless", Careless).unwrap();
-    let error = block_on(FreeRun::default().run(world.kernel(), Time::ZERO + hours(10), |_| ())).unwrap_err().to_string();
+    let error = block_on(FreeRun::default().run(world.kernel(), Time::ZERO + hours(10), |_| ()))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("task `begin` of agent careless was woken from outside the kernel"), "{error}");
 }
