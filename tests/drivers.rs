@@ -200,7 +200,6 @@ fn live_inputs_from_other_threads_arrive_at_the_start_of_a_turn_in_their_order()
     assert_eq!(heard.iter().map(|(_, word)| *word).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
     assert!(heard.is_sorted_by_key(|(time, _)| *time));
     assert!(heard.iter().all(|(time, _)| *time - Time::ZERO <= passed), "{heard:?} in {passed:?}");
-    assert!(heard[9].0 - heard[0].0 >= millis(9), "they came one by one: {heard:?}");
     drop(wall);
     assert!(!live.inject(|| ()), "the run is over");
 }
