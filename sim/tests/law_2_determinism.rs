@@ -1,5 +1,4 @@
 //! Law 2: a run is a function of scenario, seed and inputs, and of nothing else.
-#![allow(clippy::disallowed_methods, reason = "what other threads do to a kernel is tested here")]
 
 #![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
 

@@ -1,6 +1,5 @@
 //! The waker that is an integer, from every place a waker can be used. Small enough for Miri:
 //! `cargo +nightly miri test -p isochrone-sim --test waker`.
-#![allow(clippy::disallowed_methods, reason = "what other threads do to a kernel is tested here")]
 
 #![allow(clippy::disallowed_methods, reason = "threads are what is tested")]
 

@@ -179,6 +179,9 @@ fn tell(world: &Container, summary: Summary) {
     for letter in world.kernel().dead_letters().iter().take(5) {
         eprintln!("dead letter: {letter}");
     }
+    for call in world.kernel().open_calls().iter().take(5) {
+        eprintln!("still open: {call}");
+    }
     eprintln!("{summary}");
 }
 
