@@ -258,7 +258,7 @@ fn an_agent_with_a_name_more_shifts_nobodys_random_numbers() {
         #[every(seconds = 1)]
         fn draw(&mut self, cx: &Ctx) {
             self.drawn.push(cx.random("dice").below(6));
-            if self.drawn.len() % 3 == 0 {
+            if self.drawn.len().is_multiple_of(3) {
                 cx.random("cards").next_u64();
             }
         }
