@@ -345,3 +345,62 @@ fn a_step_waits_for_an_external_operation_that_resumes_in_it_and_for_no_other() 
         assert_eq!(heard, [(Time::ZERO + secs(5), 42)], "at its exact time, not at the end of the step");
     });
 }
+
+#[test]
+fn an_output_on_change_is_read_when_it_differs_and_only_then_in_every_mode() {
+    /// Goes up by one every 3 s, of the ticks of each second.
+    #[derive(Default)]
+    struct Stairs {
+        ticks: u32,
+    }
+
+    #[agent]
+    impl Stairs {
+        #[constructor]
+        fn new() -> Self {
+            Stairs::default()
+        }
+
+        #[every(seconds = 1)]
+        fn tick(&mut self) {
+            self.ticks += 1;
+        }
+
+        #[output(on_change)]
+        fn level(&self) -> f64 {
+            f64::from(self.ticks / 3)
+        }
+    }
+
+    // a partner of its own steps every second, every half a second, or never
+    for (mode, partner, expected_steps) in [
+        (Mode::Exact, None, 61),
+        (Mode::Exact, Some(millis(500)), 121),
+        (Mode::Ahead, None, 21),
+        (Mode::Ahead, Some(secs(1)), 61),
+        (Mode::Ahead, Some(millis(500)), 121),
+    ] {
+        let world = Container::new(Config::new("time")).unwrap();
+        let models = [("Stairs".to_string(), Vtable::of::<Stairs>())].into();
+        let mut coupling = Coupling::new(world, models, mode, Interrupt::default());
+        coupling.create("Stairs", 1, &Args::default()).unwrap();
+        let level = coupling.locate("Stairs_0", "level").unwrap();
+        coupling.connect(&[level]);
+        let (seen, steps) = block_on(async {
+            let (mut seen, mut now, mut steps) = (Vec::new(), Time::ZERO, 0);
+            while now <= Time::ZERO + secs(60) {
+                let limit = partner.map(|span| now + span);
+                let next = coupling.step(now, Vec::new(), limit).await.unwrap().unwrap();
+                steps += 1;
+                for _ in 0..2 {
+                    let values = coupling.read(&[level]).unwrap().values;
+                    seen.extend(values.into_iter().map(|(_, _, value)| (now, value.as_f64().unwrap())));
+                }
+                now = limit.map_or(next, |limit| next.min(limit));
+            }
+            (seen, steps)
+        });
+        let expected: Vec<_> = (0..=20).map(|n| (Time::ZERO + secs(3 * n), n as f64)).collect();
+        assert_eq!((seen, steps), (expected, expected_steps), "{mode:?}, {partner:?}");
+    }
+}

@@ -96,7 +96,8 @@ fn told<T: std::fmt::Debug>(result: Result<T, CallError>) -> String {
     }
 }
 
-// BROKEN
+// Broken once: deadlines were kept in the wheel of the timers, so that they fired in the same phase. Seen: at 10 s both the
+// reply that was due and the one a nanosecond late ended as "no answer within 10s".
 #[test]
 fn a_reply_at_the_deadline_beats_its_timeout_and_a_nanosecond_later_it_does_not() {
     let (world, log) = run(config(), |this, server, log| async move {

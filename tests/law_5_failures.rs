@@ -122,7 +122,8 @@ fn report(time: Time, task: &str, message: &str, outcome: Outcome) -> Report {
 
 const RESTART: Policy = Policy::Restart { backoff: Duration::from_secs(2), max: 2 };
 
-// BROKEN
+// Broken once: the kernel gave up in the round of the failure instead of at the end of the instant. Seen: the last entry was
+// that of 10 s, the steady agent had not got what was its own at 20 s.
 #[test]
 fn a_panic_under_escalate_is_a_failure_of_the_step_and_the_others_finish_the_instant() {
     let (mut coupling, log) = coupling(Policy::Escalate);

@@ -32,7 +32,8 @@ impl Hopper {
 /// One-way messages, `hops` in all.
 pub(crate) fn ring(hops: u64, tokens: u64) -> Option<f64> {
     let world = crate::world();
-    let ring: Vec<HopperProxy> = (0..RING).map(|_| world.add_unnamed(Hopper::default()).expect("room")).collect();
+    let ring: Vec<HopperProxy> =
+        (0..RING).map(|_| world.add_unnamed(Hopper::default()).expect("room")).collect();
     for (at, proxy) in ring.iter().enumerate() {
         let next = ring[(at + 1) % ring.len()];
         world.with(proxy.agent(), |me: &mut Hopper| me.next = Some(next)).expect("it is there");
@@ -46,7 +47,8 @@ pub(crate) fn ring(hops: u64, tokens: u64) -> Option<f64> {
     });
     world.run_until(Time::MAX).expect("no failure");
     let each = nanos_each(start, hops);
-    let counted: u64 = ring.iter().filter_map(|proxy| world.with(proxy.agent(), |me: &mut Hopper| me.got)).sum();
+    let counted: u64 =
+        ring.iter().filter_map(|proxy| world.with(proxy.agent(), |me: &mut Hopper| me.got)).sum();
     assert_eq!(counted, hops / tokens * tokens);
     Some(each)
 }

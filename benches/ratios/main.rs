@@ -99,7 +99,12 @@ const ROWS: &[Row] = &[
     Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
-    Row { name: "mosaik_ahead", ours: || mosaik::day(1), base: || mosaik::day(900).unwrap_or(f64::NAN), target: 1.5 },
+    Row {
+        name: "mosaik_ahead",
+        ours: || mosaik::day(1),
+        base: || mosaik::day(900).unwrap_or(f64::NAN),
+        target: 1.5,
+    },
 ];
 
 const RUNS: usize = 5;
@@ -110,7 +115,8 @@ fn main() -> ExitCode {
         memory::child(agents.parse().expect("a number of agents"));
         return ExitCode::SUCCESS;
     }
-    let wanted = |row: &&Row| arguments.is_empty() || arguments.iter().any(|part| row.name.contains(part.as_str()));
+    let wanted =
+        |row: &&Row| arguments.is_empty() || arguments.iter().any(|part| row.name.contains(part.as_str()));
     println!("{:18} {:>9} {:>9} {:>7} {:>7}", "name", "ours", "base", "ratio", "target");
     let misses = ROWS.iter().filter(wanted).filter(|row| !row.run()).count();
     if misses == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -19,7 +19,8 @@ impl Idle {
 pub(crate) fn growth(agents: u32) -> Option<f64> {
     resident()?;
     let program = std::env::current_exe().expect("this program has a path");
-    let output = Command::new(program).args([CHILD, &agents.to_string()]).output().expect("this program runs");
+    let output =
+        Command::new(program).args([CHILD, &agents.to_string()]).output().expect("this program runs");
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 

@@ -135,7 +135,8 @@ fn requests(time: i64, max_advance: i64) -> [Vec<u8>; 2] {
         let comma = if house == 0 { "" } else { ", " };
         let vm_pu = 1.0 + ((time as f64 + 37.0 * house as f64) / 7.0).sin() / 20.0;
         let source = house % 13;
-        write!(inputs, r#"{comma}"house_{house}": {{"vm_pu": {{"Grid-0.bus_{source}": {vm_pu}}}}}"#).expect("memory");
+        write!(inputs, r#"{comma}"house_{house}": {{"vm_pu": {{"Grid-0.bus_{source}": {vm_pu}}}}}"#)
+            .expect("memory");
         write!(wanted, r#"{comma}"house_{house}": ["p_mw", "q_mvar"]"#).expect("memory");
     }
     let step = format!(r#"[0, {}, ["step", [{time}, {{{inputs}}}, {max_advance}], {{}}]]"#, 2 * time + 3);

@@ -45,7 +45,7 @@ impl Delays {
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
         let random = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        u64::from(self.unit) * (1 + (u128::from(random) * u128::from(self.range) >> 64) as u64)
+        u64::from(self.unit) * (1 + ((u128::from(random) * u128::from(self.range)) >> 64) as u64)
     }
 }
 
@@ -159,8 +159,11 @@ pub(crate) fn tokio_in_timeout(sleepers: u32, times: u32, delay: Delay) -> f64 {
 }
 
 fn run_tokio(sleepers: u32, times: u32, delay: Delay, in_timeout: bool) -> f64 {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let begin = tokio::time::Instant::now();
         let tasks: Vec<_> = (0..sleepers)
@@ -170,7 +173,9 @@ fn run_tokio(sleepers: u32, times: u32, delay: Delay, in_timeout: bool) -> f64 {
                     for _ in 0..times {
                         let span = Duration::from_nanos(delays.next());
                         if in_timeout {
-                            tokio::time::timeout(2 * span, tokio::time::sleep(span)).await.expect("it is shorter");
+                            tokio::time::timeout(2 * span, tokio::time::sleep(span))
+                                .await
+                                .expect("it is shorter");
                         } else {
                             tokio::time::sleep(span).await;
                         }

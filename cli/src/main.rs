@@ -30,13 +30,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let interrupt = Interrupt::default();
     match Cli::parse().command {
-        Command::Demo(demo) => match run(&demo) {
+        Command::Demo(demo) => match run(&demo, &interrupt) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
                 eprintln!("error: {error}");
-                ExitCode::FAILURE
+                // as a shell reports what Ctrl-C has ended
+                if interrupt.is_set() { ExitCode::from(130) } else { ExitCode::FAILURE }
             }
         },
         Command::Agents { args } => {
@@ -45,9 +47,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(demo: &Demo) -> Result<bool, Box<dyn Error>> {
+fn run(demo: &Demo, interrupt: &Interrupt) -> Result<bool, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let interrupt = Interrupt::default();
     let said = runtime.block_on(async {
         let stop = interrupt.clone();
         tokio::spawn(async move {
@@ -55,7 +56,7 @@ fn run(demo: &Demo) -> Result<bool, Box<dyn Error>> {
                 stop.set();
             }
         });
-        demo.run(interrupt).await
+        demo.run(interrupt.clone()).await
     })?;
     print!("{}", said.text);
     Ok(said.ok)

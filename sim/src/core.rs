@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) id: u16,
     pub(crate) injector: Arc<Injector>,
     pub(crate) config: Config,
+    /// the container's identity
+    pub(crate) place: u64,
     pub(crate) now: Cell<Time>,
     pub(crate) round: Cell<u32>,
     /// the two above, as they go into fingerprints
@@ -134,6 +136,7 @@ impl Core {
         Core {
             id,
             injector,
+            place: crate::random::identity_of(&config.name),
             config,
             now: Cell::new(start),
             round: Cell::new(0),

@@ -114,9 +114,10 @@ impl Core {
     }
 
     pub(crate) fn fire(&self, wheel: &RefCell<Wheel>, tag: Tag) {
-        // which agent, when, and in which round: no order among them is left to remember, so they are summed at once
+        // which agent of which container, when, and in which round: no order among them is left to remember, so they are
+        // summed at once
         let at = fold(
-            self.now.get().as_nanos() as u64 ^ 0xE703_7ED1_A0B4_28DB,
+            self.now.get().as_nanos() as u64 ^ self.place,
             u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62,
         );
         let mut sum = self.timers_fired.get();

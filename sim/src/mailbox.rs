@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use crate::agent::{AgentId, Status};
@@ -341,6 +341,10 @@ impl<A: Actor> Inbox<A> {
                 self.hand_over(core, mail);
             }
         })) {
+            if core.running() == AgentId::OUTSIDE {
+                // no agent's code: an observer's, or a message that cannot name itself
+                resume_unwind(panic);
+            }
             core.fail(core.running(), core.running_label(), panic_text(&*panic));
             core.finish();
         }
@@ -372,14 +376,15 @@ impl<A: Actor> Inbox<A> {
                     if let Some(mail) = waiting.as_mut().and_then(|queue| queue.pop_back()) {
                         drop(waiting);
                         core.agents.borrow_mut().meta[to.index()].queued -= 1;
-                        self.refuse(core, &mail, Box::new(Fault::WaitCycle(cycle)));
+                        self.refuse(core, mail, Box::new(Fault::WaitCycle(cycle)));
                     }
                 }
             }
             Status::Stopped => {
                 meta.queued -= 1;
                 drop(agents);
-                self.refuse(core, &mail, Box::new(Fault::Stopped(core.path(mail.to))));
+                let fault = Box::new(Fault::Stopped(core.path(mail.to)));
+                self.refuse(core, mail, fault);
             }
         }
     }
@@ -406,7 +411,7 @@ impl<A: Actor> Inbox<A> {
     }
 
     #[cold]
-    fn refuse(&self, core: &Core, mail: &Mail<A>, fault: Box<Fault>) {
+    fn refuse(&self, core: &Core, mail: Mail<A>, fault: Box<Fault>) {
         core.observe(mail.to, || What::Refused { from: mail.from, sequence: mail.sequence });
         if mail.call.is_none() {
             core.count_dead_letter(|| {
@@ -415,6 +420,7 @@ impl<A: Actor> Inbox<A> {
         } else {
             self.reply(core, mail.to, mail.from, mail.call, Err(fault));
         }
+        core.drop_as(mail.to, "drop", mail.message);
     }
 
     /// Puts a reply on its way: it arrives in the next round.

@@ -3,12 +3,15 @@
 //! Why apart from messages: a reply goes to a task and not to a handler, and its caller's type is unknown here. The value
 //! stays in the callee's class; what travels is a note of it, and all notes of a round are put into one order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::agent::{AgentId, Status};
 use crate::call::{CallRef, CallState, Fault};
 use crate::core::Core;
 use crate::fingerprint::{Tag, content};
 use crate::observe::What;
 use crate::order::Ordered;
+use crate::supervise::panic_text;
 
 /// A reply on its way to its caller.
 pub(crate) struct ReplyNote {
@@ -77,8 +80,11 @@ impl Core {
             None => {
                 self.late.set(self.late.get() + 1);
                 self.observe(note.to, || What::Late { from: self.key(note.from), sequence: note.sequence });
-                if let Some(class) = self.class(note.class) {
-                    class.discard(note.value);
+                if let Some(class) = self.class(note.class)
+                    && let Err(panic) = catch_unwind(AssertUnwindSafe(|| class.discard(note.value)))
+                {
+                    // a destructor: of the one who made the value
+                    self.fail(note.from, "drop", panic_text(&*panic));
                 }
                 return;
             }

@@ -19,7 +19,7 @@ fn finish(sim: &Sim, started: Started) {
     sim.finish_external(id, outcome);
 }
 
-/// Broken once: `is_blocked` answers false; the agent never resumed, since its time had passed without the result.
+/// Broken once: `is_blocked` answers false; the kernel looked for the result at the same instant for ever.
 #[test]
 fn time_waits_for_a_result_that_is_late() {
     for latency in [0, 5] {
@@ -67,7 +67,7 @@ fn with_latency_zero_the_agent_resumes_in_the_next_round() {
     assert_eq!(sim.received(a.id()).last(), Some(&(0, round + 1, "note")));
 }
 
-/// Broken once: `deliver_externals` in order of arrival; "second" came first.
+/// Broken once: `deliver_externals` sorts by something else (the length of the value); "second" came first.
 #[test]
 fn results_of_one_instant_are_all_awaited_and_resume_in_order_of_task_and_call_not_of_arrival() {
     let run = |backwards: bool| {

@@ -17,7 +17,7 @@ fn every(sim: &Sim, agent: isochrone_sim::Ref<Node>, period: std::time::Duration
     });
 }
 
-/// Broken once: `Core::move_to` sets the clock to the horizon instead of the timer's time; all ten ticks read 10 s.
+/// Broken once: `fire_next` moves the clock to the horizon instead of the timer's time; two ticks, both at 10 s.
 #[test]
 fn a_timer_of_one_second_under_steps_of_ten_fires_at_every_second() {
     let sim = sim();
@@ -79,6 +79,8 @@ fn run_before_leaves_what_is_due_at_its_limit() {
     sim.expect(&[(5, "input")]);
 }
 
+/// Broken once: `run_round` seals no inbox before it delivers; nothing arrived at all. (Before inboxes were sealed, the
+/// message from a arrived in round 0.)
 #[test]
 fn what_is_sent_in_a_round_arrives_in_the_next_for_any_types_of_agents() {
     // of two types that both have mail, the one whose turn is first sends to the one whose turn is still to come

@@ -89,7 +89,8 @@ pub(super) struct Mosaik {
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) listen: Option<String>,
     /// With --listen: serves run after run
-    #[arg(long, requires = "listen")]
+    // not `requires = "listen"`: clap drops that where HOST:PORT conflicts with it
+    #[arg(long, conflicts_with = "connect")]
     pub(super) keep: bool,
     /// How far agents run in a step: exact, window=15min, or ahead
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use isochrone_sim::{Config, Time};
+use isochrone_sim::{Config, Outcome, Time};
 
 use super::cli::{Cli, Command, Common, Live, Sim};
 use super::progress::Progress;
@@ -111,23 +111,24 @@ async fn watch_ctrl_c(interrupt: Interrupt) {
     }
 }
 
-fn build(app: &App, config: Config, params: &Value) -> Result<Container, String> {
-    let world = Container::new(config).map_err(|error| error.to_string())?;
-    prepare(app, &world, params)?;
+fn build(app: &App, config: Config, params: &Value) -> Result<Container, Ended> {
+    let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    // here they come from the command line alone
+    (app.prepare)(&world, params).map_err(Ended::Usage)?;
+    set_up(app, &world).map_err(Ended::Failed)?;
     Ok(world)
 }
 
-fn prepare(app: &App, world: &Container, params: &Value) -> Result<(), String> {
+fn set_up(app: &App, world: &Container) -> Result<(), String> {
     for policy in &app.policies {
         policy(world);
     }
-    (app.prepare)(world, params)?;
     world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))
 }
 
 async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -> Result<(), Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
-    let world = build(app, config, &params).map_err(Ended::Failed)?;
+    let world = build(app, config, &params)?;
     let (from, started) = (world.now(), Instant::now());
     let progress = Progress::new(from, args.until);
     let result = match args.pace {
@@ -158,7 +159,7 @@ async fn go_live(app: &App, mut config: Config, args: &Live, interrupt: Interrup
     let epoch = args.common.start;
     Wall::configure(&mut config);
     config.epoch = epoch.unwrap_or(config.epoch);
-    let world = build(app, config, &params).map_err(Ended::Failed)?;
+    let world = build(app, config, &params)?;
     let (from, started) = (world.now(), Instant::now());
     let (wall, _live) = Wall::new(interrupt);
     let mut wall = wall.max_lag(args.max_lag);
@@ -169,11 +170,17 @@ async fn go_live(app: &App, mut config: Config, args: &Live, interrupt: Interrup
 
 /// Failures, dead letters and the summary.
 fn tell(world: &Container, summary: Summary) {
-    for report in world.kernel().reports() {
+    let reports = world.kernel().reports();
+    // the first that escalated is the error of the run, which comes last
+    let error = reports.iter().position(|report| report.outcome == Outcome::Escalated);
+    for (_, report) in reports.iter().enumerate().filter(|(at, _)| Some(*at) != error) {
         eprintln!("{report}");
     }
     for letter in world.kernel().dead_letters().iter().take(5) {
         eprintln!("dead letter: {letter}");
+    }
+    for call in world.kernel().open_calls().iter().take(5) {
+        eprintln!("still open: {call}");
     }
     eprintln!("{summary}");
 }
@@ -204,7 +211,10 @@ async fn serve_mosaik(
         config,
         build: {
             let app = app.clone();
-            std::rc::Rc::new(move |world, setup| prepare(&app, world, &with(&given, &setup.params)))
+            std::rc::Rc::new(move |world, setup| {
+                (app.prepare)(world, &with(&given, &setup.params))?;
+                set_up(&app, world)
+            })
         },
     };
     let failed = |error: mosaik::ServeError| Ended::Failed(error.to_string());

@@ -10,6 +10,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -17,8 +18,11 @@ use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Tim
 
 use super::Interrupt;
 
-/// Rounds per poll; a round of a few agents takes some hundred nanoseconds.
-const BUDGET: u32 = 2_000;
+/// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
+/// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
+const SLICE: Duration = Duration::from_micros(500);
+/// Rounds between two looks at the wall's clock, which cost as much as one short round.
+const ROUNDS: u32 = 64;
 
 /// Why a run ended before its time.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +41,9 @@ pub enum RunError {
         /// Simulated time.
         at: Time,
         /// How far behind.
-        lag: std::time::Duration,
+        lag: Duration,
         /// How far it may be.
-        allowed: std::time::Duration,
+        allowed: Duration,
     },
 }
 
@@ -50,12 +54,14 @@ type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutcome)>>>;
 pub struct Drive {
     externals: FuturesUnordered<Running>,
     interrupt: Interrupt,
+    /// when it has last given way
+    since: Option<Instant>,
 }
 
 impl Drive {
     /// Ends with [`RunError::Interrupted`] when `interrupt` is set.
     pub fn new(interrupt: Interrupt) -> Self {
-        Drive { externals: FuturesUnordered::new(), interrupt }
+        Drive { interrupt, ..Drive::default() }
     }
 
     /// The request that ends its runs.
@@ -66,7 +72,7 @@ impl Drive {
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
     ///
     /// # Errors
-    /// What the kernel says, or that the run was interrupted.
+    /// What the kernel says, or that the run was interrupted: this is asked whenever it gives way.
     pub async fn advance(
         &mut self,
         kernel: &Kernel,
@@ -75,20 +81,30 @@ impl Drive {
     ) -> Result<Option<Time>, RunError> {
         kernel.begin_step();
         loop {
-            let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, BUDGET)));
+            let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
             let progress = tokio::task::unconstrained(turn).await?;
             self.start_externals(kernel);
             match progress {
-                Progress::Quiet { next } => return Ok(next),
                 Progress::Blocked => self.wait_for_external(kernel).await?,
-                _ => {
-                    if self.interrupt.is_set() {
-                        return Err(RunError::Interrupted(kernel.now()));
-                    }
-                    tokio::task::yield_now().await;
-                }
+                // when it is quiet as well: a run of many short steps is as long as one of few long ones
+                _ => self.give_way(kernel).await?,
+            }
+            if let Progress::Quiet { next } = progress {
+                return Ok(next);
             }
         }
+    }
+
+    async fn give_way(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        let now = wall();
+        if now.duration_since(*self.since.get_or_insert(now)) >= SLICE {
+            tokio::task::yield_now().await;
+            self.since = Some(wall());
+            if self.interrupt.is_set() {
+                return Err(RunError::Interrupted(kernel.now()));
+            }
+        }
+        Ok(())
     }
 
     /// Takes over operations the agents have asked for.
@@ -117,4 +133,9 @@ impl Drive {
             None => std::future::pending().await,
         }
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long the thread was kept is no part of the simulation")]
+fn wall() -> Instant {
+    Instant::now()
 }

@@ -28,7 +28,10 @@ struct Port {
     connected: bool,
     events: Vec<Value>,
     last: Option<Value>,
-    hash: u64,
+    /// of the state, when it was last looked at
+    seen: u64,
+    /// of the value that was last read; 0 for none
+    read: u64,
 }
 
 /// What the ports that were asked for say.
@@ -72,7 +75,7 @@ impl Entity {
                     if self.ports[port].connected
                         && let Some(hash) = (self.vtable.peek)(kernel, self.agent, port)
                     {
-                        news |= std::mem::replace(&mut self.ports[port].hash, hash) != hash;
+                        news |= std::mem::replace(&mut self.ports[port].seen, hash) != hash;
                     }
                 }
                 OutputKind::Event | OutputKind::Stamped => news |= self.collect(kernel, port)?,
@@ -160,7 +163,7 @@ impl Entity {
     fn changed(&mut self, kernel: &Kernel, port: usize, held: bool) -> Result<Option<Value>, CallError> {
         let value = if held { self.ports[port].last.clone() } else { self.present(kernel, port)? };
         let hash = value.as_ref().map(payload_hash).map_or(0, |hash| hash | 1);
-        let changed = std::mem::replace(&mut self.ports[port].hash, hash) != hash;
+        let changed = std::mem::replace(&mut self.ports[port].read, hash) != hash;
         Ok(value.filter(|_| changed))
     }
 

@@ -37,7 +37,8 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
-/// An example of this build: `cargo test` has just made it, next to the directory of this test.
+/// An example of this build: `cargo test` has just made it, next to the directory of this test. (`cargo test --test app`
+/// has not: there, `cargo build --examples` comes first.)
 pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");

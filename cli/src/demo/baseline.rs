@@ -8,7 +8,7 @@
 //!
 //! No agents here: the columns are the same in every run, whatever the seed.
 
-use super::data::{Battery, Case, LoadKind, Power, STEP_HOURS};
+use super::data::{Battery, Case, STEP_HOURS};
 use super::grid::{Flow, Grid, GridError};
 
 /// Share of its energy that a battery holds at the start of a run.
@@ -240,14 +240,6 @@ fn distances_km(case: &Case, from: usize) -> Vec<f64> {
         }
     }
     distances
-}
-
-/// Power of all loads of one kind in a step.
-pub fn of_kind(case: &Case, kind: LoadKind, step: usize) -> Power {
-    case.loads.iter().filter(|load| load.kind == kind).fold(Power::default(), |sum, load| {
-        let power = case.load(load, step);
-        Power { p_kw: sum.p_kw + power.p_kw, q_kvar: sum.q_kvar + power.q_kvar }
-    })
 }
 
 #[cfg(test)]

@@ -175,10 +175,9 @@ impl Checked {
 
 fn checks(case: &Case, outcome: &Outcome) -> Vec<Checked> {
     let Outcome { residual_kw, battery_kwh, account, run, .. } = outcome;
-    // "not below" and not "above": NaN must fail
-    let energy = if !(*residual_kw < 1e-6) {
+    let energy = if !within(*residual_kw, 1e-6) {
         Some(format!("the power flow is off by {residual_kw:.1e} kW"))
-    } else if !(*battery_kwh < 1e-6) {
+    } else if !within(*battery_kwh, 1e-6) {
         Some(format!("a battery's account is off by {battery_kwh:.1e} kWh"))
     } else {
         None
@@ -199,12 +198,17 @@ fn checks(case: &Case, outcome: &Outcome) -> Vec<Checked> {
     };
     let rating = case.transformer.rating_kva;
     let peak = peak(outcome);
-    let limit = (!(peak <= rating)).then(|| format!("{peak:.3} kVA"));
+    let limit = (!within(peak, rating)).then(|| format!("{peak:.3} kVA"));
     vec![
         Checked { what: "energy balance", failed: energy },
         Checked { what: "every call for proposals answered or timed out", failed: calls },
         Checked { what: "limit kept", failed: limit },
     ]
+}
+
+/// NaN is not within anything.
+fn within(value: f64, bound: f64) -> bool {
+    value <= bound
 }
 
 fn peak(outcome: &Outcome) -> f64 {
@@ -216,7 +220,8 @@ fn table(text: &mut String, columns: &[Column]) -> std::fmt::Result {
     write!(text, "{:28}", "")?;
     columns.iter().try_for_each(|column| write!(text, "{:>17}", column.name))?;
     writeln!(text)?;
-    let rows: [(&str, usize, fn(&Summary) -> f64); 4] = [
+    type Row = (&'static str, usize, fn(&Summary) -> f64);
+    let rows: [Row; 4] = [
         ("peak, kVA", 1, |sum| sum.peak_kva),
         ("energy over the rating, kWh", 1, |sum| sum.over_kwh),
         ("lowest voltage, pu", 4, |sum| sum.lowest_vm),
@@ -318,10 +323,57 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(case: &Case, outcome: &Outcome) -> String {
+        checks(case, outcome).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    #[tokio::test]
+    async fn each_check_fails_for_its_own_reason() -> Result<(), Box<dyn Error>> {
+        let case = Case::embedded()?;
+        let grid = Grid::new(&case)?;
+        let scenario = Scenario { steps: 60, copies: 1, seed: 1, shuffle: None };
+        let mut outcome = plant::run(&case, &grid, scenario, None, Interrupt::default(), |_| ()).await?;
+        assert_eq!(
+            line(&case, &outcome),
+            "energy balance ok, every call for proposals answered or timed out ok, limit kept ok"
+        );
+        let (residual, battery) = (outcome.residual_kw, outcome.battery_kwh);
+        outcome.residual_kw = f64::NAN;
+        assert!(
+            line(&case, &outcome)
+                .starts_with("energy balance FAILED: the power flow is off by NaN kW, every")
+        );
+        (outcome.residual_kw, outcome.battery_kwh) = (residual, 0.1);
+        assert!(line(&case, &outcome).starts_with("energy balance FAILED: a battery's account is off by"));
+        outcome.battery_kwh = battery;
+        outcome.account.called += 1;
+        assert!(line(&case, &outcome).contains("timed out FAILED: "), "a call without an end");
+        outcome.account.timed_out += 1;
+        assert!(
+            line(&case, &outcome).contains("late replies, limit"),
+            "a time-out the kernel knows nothing of"
+        );
+        outcome.account.called -= 1;
+        outcome.account.timed_out -= 1;
+        outcome.columns[0].steps[50].load_kva = -160.2;
+        assert!(line(&case, &outcome).ends_with("limit kept FAILED: 160.200 kVA"));
+        Ok(())
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
 }

@@ -184,15 +184,15 @@ pub async fn run(
                     Kind::Battery(index) => {
                         let (battery, content) = (&case.batteries[index], &mut copy.contents[index]);
                         let told = next()? * battery.energy_kwh;
-                        battery_kwh = f64::max(battery_kwh, (told - content.kwh).abs());
+                        battery_kwh = worst(battery_kwh, (told - content.kwh).abs());
                         let done = content.exchange(battery, kw, STEP_HOURS);
-                        battery_kwh = f64::max(battery_kwh, (done - kw).abs() * STEP_HOURS);
+                        battery_kwh = worst(battery_kwh, (done - kw).abs() * STEP_HOURS);
                         injections[device.bus].p_kw -= kw;
                     }
                 }
             }
             let flow = grid.solve(&injections).map_err(|source| PlantError::Grid { step, source })?;
-            residual_kw = f64::max(residual_kw, residual(&flow, &injections));
+            residual_kw = worst(residual_kw, residual(&flow, &injections));
             copy.last = flow.hv;
             let soc =
                 case.batteries.iter().zip(&copy.contents).map(|(battery, content)| content.soc(battery));
@@ -343,6 +343,11 @@ fn number(eid: &str, value: &Value) -> Result<f64, PlantError> {
 fn residual(flow: &Flow, injections: &[Power]) -> f64 {
     let fed_in = injections.iter().map(|power| power.p_kw).sum::<f64>();
     (flow.hv.p_kw + fed_in - flow.loss_kw).abs()
+}
+
+/// The larger one; unlike `f64::max` it keeps a NaN, which no check passes.
+fn worst(so_far: f64, now: f64) -> f64 {
+    if so_far.is_nan() || now <= so_far { so_far } else { now }
 }
 
 fn clock(config: &Config, time: Time, format: &str) -> String {

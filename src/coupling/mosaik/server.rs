@@ -63,7 +63,9 @@ fn address_error(address: &str) -> impl Fn(io::Error) -> ServeError {
 /// # Errors
 /// When nobody listens there.
 pub async fn connect(address: &str) -> Result<TcpStream, ServeError> {
-    let stream = TcpStream::connect(address).await.map_err(address_error(address))?;
+    let nobody =
+        |error: io::Error| io::Error::new(error.kind(), format!("mosaik cannot be reached there: {error}"));
+    let stream = TcpStream::connect(address).await.map_err(nobody).map_err(address_error(address))?;
     stream.set_nodelay(true).map_err(address_error(address))?;
     Ok(stream)
 }
