@@ -28,7 +28,7 @@ use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;
-use crate::task::{Label, body};
+use crate::task::{Label, body, small_body};
 use crate::time::Time;
 use crate::timers::{Interval, Settled, Sleep, Timeout};
 use crate::waker::TaskKey;
@@ -328,7 +328,7 @@ impl<A: Actor> This<A> {
     pub fn start_now(&self, label: Label, future: impl Future<Output = ()> + 'static) {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, crate::call::CallRef::NONE) else { return };
-        core.first_poll(task, body(self.id(), future));
+        core.first_poll(task, small_body(self.id(), future));
     }
 
     /// Answers a call by a task that runs beside others of this agent. It is polled at once; only if it has to wait does

@@ -235,6 +235,7 @@ impl Core {
         self.move_to(wheel_time(at));
         // deadlines are mostly cancelled: without this their wheel would stand still
         self.deadlines.borrow_mut().advance(at);
+        self.fetch_near();
         self.fire(&self.timers, Tag::Timer);
     }
 

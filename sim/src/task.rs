@@ -37,19 +37,40 @@ pub(crate) type TaskFuture = Pin<Box<dyn Body>>;
 
 /// A task's future, which can be looked at without being polled.
 pub(crate) trait Body: Future<Output = ()> {
-    /// Reads its first word, so that it lies in the processor's cache when it is polled.
+    /// Reads its ends, so that it lies in the processor's cache when it is polled.
     fn touch(&self) -> u32;
 }
 
+/// A future between two words, one in its first cache line and one in its last, where the compiler keeps the state of an
+/// async block. `B` is nothing where the future is small and memory counts.
 #[pin_project]
 #[repr(C)]
-struct Touchable<F> {
-    front: AgentId,
+struct Touchable<B, F> {
+    front: B,
     #[pin]
     future: F,
+    back: AgentId,
 }
 
-impl<F: Future<Output = ()>> Future for Touchable<F> {
+trait Front {
+    fn word(&self) -> u32;
+}
+
+impl Front for AgentId {
+    #[inline]
+    fn word(&self) -> u32 {
+        self.ordinal()
+    }
+}
+
+impl Front for () {
+    #[inline]
+    fn word(&self) -> u32 {
+        0
+    }
+}
+
+impl<B, F: Future<Output = ()>> Future for Touchable<B, F> {
     type Output = ();
 
     #[inline]
@@ -58,15 +79,20 @@ impl<F: Future<Output = ()>> Future for Touchable<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Body for Touchable<F> {
+impl<B: Front, F: Future<Output = ()>> Body for Touchable<B, F> {
     fn touch(&self) -> u32 {
-        self.front.ordinal()
+        self.front.word().wrapping_add(self.back.ordinal())
     }
 }
 
 /// The future as a task of the agent has it.
 pub(crate) fn body(agent: AgentId, future: impl Future<Output = ()> + 'static) -> TaskFuture {
-    Box::pin(Touchable { front: agent, future })
+    Box::pin(Touchable { front: agent, future, back: agent })
+}
+
+/// The same for a future that lies in one cache line, or nearly.
+pub(crate) fn small_body(agent: AgentId, future: impl Future<Output = ()> + 'static) -> TaskFuture {
+    Box::pin(Touchable { front: (), future, back: agent })
 }
 
 /// So many tasks that their futures are out of the cache when their turn comes.
@@ -288,6 +314,21 @@ impl Core {
         if ours {
             self.end_task(key.task());
         }
+    }
+
+    /// Fetches the tasks together whose timers have come near: one by one each would be waited for when it fires.
+    #[inline]
+    pub(crate) fn fetch_near(&self) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.near().is_empty() {
+            return;
+        }
+        let tasks = self.tasks.borrow();
+        let slots = || timers.near().iter().filter_map(|waiter| tasks.slots.get(*waiter as usize));
+        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.generation));
+        let futures = slots().filter_map(|slot| slot.future.as_ref());
+        std::hint::black_box(futures.fold(sum, |sum, future| sum.wrapping_add(future.touch())));
+        timers.forget_near();
     }
 
     /// Polls the tasks of a round, in this order. A future that is out of the cache takes longer to come than to run, so

@@ -55,9 +55,11 @@ const DEAD_ALLOWED: usize = 32;
 /// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the level's pool.
 const KEPT_IN_PLACE: usize = 64;
 /// Places of the table (8 bytes each) that the processor's cache is trusted to hold.
-const CACHED: usize = 1 << 17;
+const CACHED: usize = 1 << 14;
 /// Entries of a slot whose places in a larger table are fetched when it is cascaded.
 const FETCHED_AHEAD: usize = 1024;
+/// Entries of a slot that are worth being told about when it is cascaded, see [`Wheel::near`].
+const WORTH_TELLING: usize = 8;
 /// Entries for which the pools may keep room beside as many as are live.
 const SPARE_ALLOWED: usize = 4096;
 
@@ -137,6 +139,7 @@ pub struct Wheel {
     /// A bit for every level with an occupied slot.
     levels: u32,
     cursor: u64,
+    near: Vec<u32>,
     table: Vec<Timer>,
     free: Vec<u32>,
     /// Places in the table that ran out of generations.
@@ -157,6 +160,7 @@ impl Wheel {
             occupied: [0; LEVELS],
             levels: 0,
             cursor: 0,
+            near: Vec::new(),
             table: Vec::new(),
             free: Vec::new(),
             retired: 0,
@@ -289,6 +293,19 @@ impl Wheel {
         }
     }
 
+    /// Payloads of timers that have come near, some at a time, since [`forget_near`](Wheel::forget_near): what they stand
+    /// for will soon be needed, and can be fetched into the cache together. Only told of large wheels, and of a few.
+    #[inline]
+    pub fn near(&self) -> &[u32] {
+        &self.near
+    }
+
+    /// Empties [`near`](Wheel::near).
+    #[inline]
+    pub fn forget_near(&mut self) {
+        self.near.clear();
+    }
+
     /// The instant of the earliest timer, exactly, as [`next`](Wheel::next); a search is remembered.
     #[inline]
     pub fn earliest(&mut self) -> Option<u64> {
@@ -366,7 +383,7 @@ impl Wheel {
             + (entries + self.spare) * size_of::<Entry>()
             + pools * size_of::<Vec<Entry>>()
             + self.table.capacity() * size_of::<Timer>()
-            + self.free.capacity() * size_of::<u32>()
+            + (self.free.capacity() + self.near.capacity()) * size_of::<u32>()
     }
 
     /// Instant and payload of every timer, in no particular order: for diagnostics.
@@ -445,9 +462,15 @@ impl Wheel {
         let entries = std::mem::take(&mut slot.entries);
         // Reading the table also fetches the places of the timers that fire next, all at once; without it each is
         // waited for when it fires. For a large slot they would be gone from the cache by then.
-        if has_dead || (entries.len() <= FETCHED_AHEAD && self.table.len() > CACHED) {
+        let fetch = entries.len() <= FETCHED_AHEAD && self.table.len() > CACHED;
+        let tell = fetch && entries.len() >= WORTH_TELLING && self.near.len() <= FETCHED_AHEAD;
+        if has_dead || fetch {
             for &entry in &entries {
-                if self.table[entry.id as usize].generation == entry.generation {
+                let timer = self.table[entry.id as usize];
+                if timer.generation == entry.generation {
+                    if tell {
+                        self.near.push(timer.payload);
+                    }
                     self.file(entry);
                 }
             }
