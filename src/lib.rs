@@ -103,7 +103,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Inputs, Proxy};
+    pub use crate::agent::{Agent, Call, Container, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};
