@@ -7,6 +7,7 @@
 //! ```text
 //! cargo bench --bench ratios                 every row, about a minute
 //! cargo bench --bench ratios -- wake ring    the rows whose names contain one of these
+//! RUNS=1 valgrind --tool=callgrind ..        once each, under a profiler
 //! ```
 //!
 //! | rows | base | what is measured |
@@ -125,7 +126,8 @@ impl Row {
     /// Measures and prints; false is a miss.
     fn run(&self) -> bool {
         let (mut ours, mut bases, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..RUNS {
+        let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+        for _ in 0..runs {
             let base = (self.base)();
             let Some(own) = (self.ours)() else {
                 println!("{:18} {:>9} {base:>9.1} {:>7} {:>7} n/a", self.name, "n/a", "n/a", self.target);

@@ -17,21 +17,26 @@ use crate::nanos_each;
 #[derive(Clone, Copy)]
 pub(crate) enum Delay {
     /// Whole milliseconds from 1 up to this.
-    Millis(u64),
+    Millis(u32),
     /// Any number of ns up to this.
-    Nanos(u64),
+    Nanos(u32),
 }
 
 /// A stream of delays, another one for each sleeper.
 #[derive(Clone)]
 struct Delays {
     state: u64,
-    delay: Delay,
+    range: u32,
+    unit: u32,
 }
 
 impl Delays {
     fn new(sleeper: u32, delay: Delay) -> Self {
-        Delays { state: fold(u64::from(sleeper), 77) | 1, delay }
+        let (range, unit) = match delay {
+            Delay::Millis(range) => (range, 1_000_000),
+            Delay::Nanos(range) => (range, 1),
+        };
+        Delays { state: fold(u64::from(sleeper), 77) | 1, range, unit }
     }
 
     /// xorshift64*, scaled.
@@ -40,18 +45,18 @@ impl Delays {
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
         let random = self.state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        let below = |range: u64| 1 + ((u128::from(random) * u128::from(range)) >> 64) as u64;
-        match self.delay {
-            Delay::Millis(range) => 1_000_000 * below(range),
-            Delay::Nanos(range) => below(range),
-        }
+        u64::from(self.unit) * (1 + ((u128::from(random) * u128::from(self.range)) >> 64) as u64)
     }
 }
 
 thread_local!(static SUM: Cell<u64> = const { Cell::new(0) });
 
-fn woke(sleeper: u32, at: u64) {
+fn count(sleeper: u32, at: u64) {
     SUM.set(SUM.get().wrapping_add(at.wrapping_mul(2 * u64::from(sleeper) + 1)));
+}
+
+fn woke(sleeper: u32, at: Time) {
+    count(sleeper, at.as_nanos() as u64);
 }
 
 /// What every implementation must come to.
@@ -78,7 +83,7 @@ pub(crate) fn heap(sleepers: u32, times: u32, delay: Delay) -> f64 {
     }
     let start = ProcessTime::now();
     while let Some(Reverse((at, _, sleeper))) = heap.pop() {
-        woke(sleeper, at);
+        count(sleeper, at);
         let index = sleeper as usize;
         left[index] -= 1;
         if left[index] > 0 {
@@ -102,29 +107,25 @@ struct Sleeper {
 impl Sleeper {
     #[start]
     async fn run(this: This<Self>) {
-        let (number, times, delay) = this.with(|me| (me.number, me.times, me.delay));
-        if this.with(|me| me.in_timeout) {
-            this.start("sleep", sleep_in_timeouts(this.clone(), number, times, delay));
+        let (number, times, in_timeout) = this.with(|me| (me.number, me.times, me.in_timeout));
+        let mut delays = Delays::new(number, this.with(|me| me.delay));
+        let me = this.clone();
+        if in_timeout {
+            this.start("sleep", async move {
+                for _ in 0..times {
+                    let span = nanos(delays.next());
+                    me.timeout(2 * span, me.sleep(span)).await.expect("the sleep is shorter");
+                    woke(number, me.now());
+                }
+            });
         } else {
-            this.start("sleep", sleep(this.clone(), number, times, delay));
+            this.start("sleep", async move {
+                for _ in 0..times {
+                    me.sleep(nanos(delays.next())).await;
+                    woke(number, me.now());
+                }
+            });
         }
-    }
-}
-
-async fn sleep(this: This<Sleeper>, number: u32, times: u32, delay: Delay) {
-    let mut delays = Delays::new(number, delay);
-    for _ in 0..times {
-        this.sleep(nanos(delays.next())).await;
-        woke(number, this.now().as_nanos() as u64);
-    }
-}
-
-async fn sleep_in_timeouts(this: This<Sleeper>, number: u32, times: u32, delay: Delay) {
-    let mut delays = Delays::new(number, delay);
-    for _ in 0..times {
-        let span = nanos(delays.next());
-        this.timeout(2 * span, this.sleep(span)).await.expect("the sleep is shorter");
-        woke(number, this.now().as_nanos() as u64);
     }
 }
 
@@ -178,7 +179,7 @@ fn run_tokio(sleepers: u32, times: u32, delay: Delay, in_timeout: bool) -> f64 {
                         } else {
                             tokio::time::sleep(span).await;
                         }
-                        woke(number, (tokio::time::Instant::now() - begin).as_nanos() as u64);
+                        count(number, (tokio::time::Instant::now() - begin).as_nanos() as u64);
                     }
                 })
             })

@@ -28,7 +28,7 @@ use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;
-use crate::task::Label;
+use crate::task::{Label, body};
 use crate::time::Time;
 use crate::timers::{Interval, Settled, Sleep, Timeout};
 use crate::waker::TaskKey;
@@ -138,7 +138,7 @@ impl Ctx {
         F: Future<Output: TaskResult> + 'static,
     {
         let agent = self.agent;
-        let future = Box::pin(Running { future, agent, label });
+        let future = body(agent, Running { future });
         Task { key: current::with(|core| core.spawn(agent, label, future)) }
     }
 
@@ -328,7 +328,7 @@ impl<A: Actor> This<A> {
     pub fn start_now(&self, label: Label, future: impl Future<Output = ()> + 'static) {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, crate::call::CallRef::NONE) else { return };
-        core.first_poll(task, Box::pin(future));
+        core.first_poll(task, body(self.id(), future));
     }
 
     /// Answers a call by a task that runs beside others of this agent. It is polled at once; only if it has to wait does
@@ -341,7 +341,7 @@ impl<A: Actor> This<A> {
     ) {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, reply.call()) else { return };
-        core.first_poll(task, Box::pin(Answering { future, reply: Some(reply) }));
+        core.first_poll(task, body(self.id(), Answering { future, reply: Some(reply) }));
     }
 
     /// Answers a call by a method that has the state for itself until it ends, over its awaits: meanwhile messages queue
@@ -359,7 +359,7 @@ impl<A: Actor> This<A> {
         let future = run(state, self.clone());
         core.first_poll(
             task,
-            Box::pin(async move {
+            body(id, async move {
                 let (state, value) = future.await;
                 *this.cell.state.borrow_mut() = Some(state);
                 current::try_with(|core| core.unlock(id));
@@ -374,8 +374,6 @@ impl<A: Actor> This<A> {
 struct Running<F> {
     #[pin]
     future: F,
-    agent: AgentId,
-    label: Label,
 }
 
 impl<F: Future<Output: TaskResult>> Future for Running<F> {
@@ -386,7 +384,7 @@ impl<F: Future<Output: TaskResult>> Future for Running<F> {
         let me = self.project();
         me.future.poll(cx).map(|result| {
             if let Some(message) = result.failure() {
-                current::try_with(|core| core.fail(*me.agent, me.label, message));
+                current::try_with(|core| core.fail(core.running(), core.running_label(), message));
             }
         })
     }

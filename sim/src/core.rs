@@ -17,6 +17,7 @@ use crate::call::Calls;
 use crate::config::Config;
 use crate::context::This;
 use crate::current::Injector;
+use crate::collected::Collected;
 use crate::error::SimError;
 use crate::external::Externals;
 use crate::mailbox::{Actor, Class, Factory, Inbox, Ref};
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) place: u64,
     pub(crate) now: Cell<Time>,
     pub(crate) round: Cell<u32>,
+    /// the two above, as they go into fingerprints
+    pub(crate) instant: Cell<u64>,
     /// rounds since the step or the instant began
     pub(crate) spent: Cell<u32>,
     /// whose code runs
@@ -59,8 +62,7 @@ pub(crate) struct Core {
     pub(crate) task: Cell<u32>,
     pub(crate) label: Cell<Label>,
     pub(crate) tasks: RefCell<Tasks>,
-    pub(crate) ready: RefCell<Vec<u32>>,
-    pub(crate) spare_ready: RefCell<Vec<u32>>,
+    pub(crate) ready: Collected<u32>,
     /// waiters whose time has come already: they go with the next round
     pub(crate) soon: RefCell<Vec<u32>>,
     pub(crate) parked: RefCell<BTreeMap<AgentId, Vec<u32>>>,
@@ -79,11 +81,9 @@ pub(crate) struct Core {
     pub(crate) inboxes: RefCell<Vec<Rc<dyn Any>>>,
     pub(crate) types: RefCell<Vec<&'static str>>,
     pub(crate) policies: RefCell<BTreeMap<u16, Policy>>,
-    pub(crate) active: RefCell<Vec<u16>>,
-    pub(crate) spare_active: RefCell<Vec<u16>>,
+    pub(crate) active: Collected<u16>,
     pub(crate) calls: RefCell<Calls>,
-    pub(crate) replies: RefCell<Vec<ReplyNote>>,
-    pub(crate) spare_replies: RefCell<Vec<ReplyNote>>,
+    pub(crate) replies: Collected<ReplyNote>,
     pub(crate) injections: RefCell<BTreeMap<(Time, u64), Injection>>,
     pub(crate) injected: Cell<u64>,
     pub(crate) externals: RefCell<Externals>,
@@ -140,13 +140,13 @@ impl Core {
             config,
             now: Cell::new(start),
             round: Cell::new(0),
+            instant: Cell::new(crate::fingerprint::instant(start, 0)),
             spent: Cell::new(0),
             agent: Cell::new(AgentId::OUTSIDE),
             task: Cell::new(NO_TASK),
             label: Cell::new(""),
             tasks: RefCell::default(),
-            ready: RefCell::default(),
-            spare_ready: RefCell::default(),
+            ready: Collected::default(),
             soon: RefCell::default(),
             parked: RefCell::default(),
             locks: RefCell::default(),
@@ -161,11 +161,9 @@ impl Core {
             inboxes: RefCell::default(),
             types: RefCell::default(),
             policies: RefCell::default(),
-            active: RefCell::default(),
-            spare_active: RefCell::default(),
+            active: Collected::default(),
             calls: RefCell::default(),
-            replies: RefCell::default(),
-            spare_replies: RefCell::default(),
+            replies: Collected::default(),
             injections: RefCell::default(),
             injected: Cell::new(0),
             externals: RefCell::default(),
@@ -355,7 +353,7 @@ impl Core {
 
     #[inline]
     pub(crate) fn activate(&self, class: u16) {
-        self.active.borrow_mut().push(class);
+        self.active.push(class);
     }
 
     pub(crate) fn class(&self, number: u16) -> Option<Rc<dyn Class>> {

@@ -4,7 +4,7 @@
 //! keep that as a log is dear; each agent keeps a running hash of it instead, and the hashes are summed, so that
 //! neither the order of agents nor their placement matters.
 //!
-//! **Contract.** [`Fingerprint::mix`] costs three multiplications. [`payload_hash`] hashes a value by its shape and
+//! **Contract.** [`Fingerprint::mix`] costs three multiplications, of which the kernel shares two among events. [`payload_hash`] hashes a value by its shape and
 //! contents as serde shows it, without allocating:
 //!
 //! | serialised as | hashed as |
@@ -92,10 +92,15 @@ impl Fingerprint {
     /// Mixes in one event: what, when, with whom, that peer's sequence number, and the payload's hash.
     #[inline]
     pub const fn mix(&mut self, tag: Tag, time: Time, round: u32, peer: u64, seq: u64, payload: u64) {
-        // the first two do not wait for each other nor for the state, which depends on the last alone
-        let place = fold(time.as_nanos() as u64, ((round as u64) << 8 | tag as u64) ^ peer.rotate_left(32));
-        let content = fold(payload, seq ^ peer);
-        self.0 = fold(self.0 ^ place, content);
+        self.mix_at(instant(time, round), tag, peer, content(payload, seq));
+    }
+
+    /// [`mix`](Fingerprint::mix) with its two halves done: [`instant`] is the same for all events of a round, [`content`]
+    /// for a message's sender and receiver.
+    #[inline(always)]
+    pub(crate) const fn mix_at(&mut self, instant: u64, tag: Tag, peer: u64, content: u64) {
+        // the tag is known where this is called, so that its product is a constant
+        self.0 = fold(self.0 ^ instant.wrapping_add((tag as u64).wrapping_mul(K[3])), content ^ peer);
     }
 
     /// The hash to be added to those of the other agents, wrapping.
@@ -106,6 +111,18 @@ impl Fingerprint {
         let x = fold(self.0, K[3]);
         x ^ x >> 32
     }
+}
+
+/// When something happened, for [`Fingerprint::mix_at`].
+#[inline]
+pub(crate) const fn instant(time: Time, round: u32) -> u64 {
+    fold(time.as_nanos() as u64, round as u64 ^ K[2])
+}
+
+/// What happened, for [`Fingerprint::mix_at`].
+#[inline(always)]
+pub(crate) const fn content(payload: u64, seq: u64) -> u64 {
+    fold(payload, seq)
 }
 
 /// What a payload adds up to; see the [module](self) for the rules.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::Progress;
 use crate::core::{Core, wheel_key, wheel_time};
 use crate::error::{Involved, SimError};
-use crate::fingerprint::{Tag, fold};
+use crate::fingerprint::{Tag, fold, instant};
 use crate::observe::What;
 use crate::order::arrange;
 use crate::time::Time;
@@ -38,13 +38,13 @@ impl Core {
     pub(crate) fn run_round(&self) -> bool {
         let mut some = false;
         // all that the previous round sent is taken before any code of this one can send
-        let mut replies = std::mem::take(&mut *self.spare_replies.borrow_mut());
-        std::mem::swap(&mut replies, &mut *self.replies.borrow_mut());
-        let mut active = std::mem::take(&mut *self.spare_active.borrow_mut());
-        std::mem::swap(&mut active, &mut *self.active.borrow_mut());
-        for number in &active {
-            if let Some(class) = self.class(*number) {
-                class.seal();
+        let mut replies = self.replies.take();
+        let mut active = self.active.take();
+        if !active.is_empty() {
+            // sealing runs no code but ours
+            let classes = self.classes.borrow();
+            for number in &active {
+                classes[usize::from(*number)].seal();
             }
         }
         if !self.externals.borrow().is_empty() {
@@ -63,8 +63,8 @@ impl Core {
             for note in replies.drain(..) {
                 self.deliver_reply(&note);
             }
+            self.replies.give_back(replies);
         }
-        *self.spare_replies.borrow_mut() = replies;
         if !active.is_empty() {
             some = true;
             if self.config.shuffle.is_none() {
@@ -77,34 +77,38 @@ impl Core {
                     class.deliver(self);
                 }
             }
+            self.active.give_back(active);
         }
-        *self.spare_active.borrow_mut() = active;
-        if !self.ready.borrow().is_empty() {
+        let mut ready = self.ready.take();
+        if !ready.is_empty() {
             some = true;
-            let mut ready = std::mem::take(&mut *self.spare_ready.borrow_mut());
-            std::mem::swap(&mut ready, &mut *self.ready.borrow_mut());
             if let Some(shuffle) = self.shuffle() {
                 ready.sort_by_cached_key(|task| shuffle.turn(*task));
             }
-            for task in ready.drain(..) {
-                self.poll_task(task);
-            }
-            *self.spare_ready.borrow_mut() = ready;
+            self.poll_tasks(&ready);
+            ready.clear();
+            self.ready.give_back(ready);
         }
         if some {
             if self.round.get() == 0 {
                 self.instants.set(self.instants.get() + 1);
             }
-            self.round.set(self.round.get().saturating_add(1));
+            self.set_instant(self.now.get(), self.round.get().saturating_add(1));
             self.spent.set(self.spent.get() + 1);
         }
         some
     }
 
+    #[inline]
+    fn set_instant(&self, time: Time, round: u32) {
+        self.now.set(time);
+        self.round.set(round);
+        self.instant.set(instant(time, round));
+    }
+
     pub(crate) fn move_to(&self, time: Time) {
         if time > self.now.get() {
-            self.now.set(time);
-            self.round.set(0);
+            self.set_instant(time, 0);
             self.spent.set(0);
         }
     }
@@ -210,9 +214,9 @@ impl Core {
 
     /// Whether the next round of this instant has anything to do.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.active.borrow().is_empty()
-            || !self.ready.borrow().is_empty()
-            || !self.replies.borrow().is_empty()
+        !self.active.is_empty()
+            || !self.ready.is_empty()
+            || !self.replies.is_empty()
             || !self.soon.borrow().is_empty()
     }
 
@@ -226,6 +230,14 @@ impl Core {
         [timer, deadline, self.next_input()].into_iter().flatten().min()
     }
 
+    #[inline]
+    fn fire_timers(&self, at: u64) {
+        self.move_to(wheel_time(at));
+        // deadlines are mostly cancelled: without this their wheel would stand still
+        self.deadlines.borrow_mut().advance(at);
+        self.fire(&self.timers, Tag::Timer);
+    }
+
     /// Brings the earliest timer or deadline at or before the horizon to firing.
     #[inline]
     pub(crate) fn fire_next(&self, horizon: Time) -> bool {
@@ -234,19 +246,17 @@ impl Core {
         let bound = self.deadlines.borrow().lower_bound().map(|bound| bound.max(now));
         let first = self.timers.borrow_mut().ready(bound.map_or(horizon, |bound| bound.min(horizon)));
         if let Ok(at) = first {
-            self.move_to(wheel_time(at));
-            self.fire(&self.timers, Tag::Timer);
+            self.fire_timers(at);
             return true;
         }
         if bound.is_none_or(|bound| bound > horizon) {
             return false;
         }
         // a deadline may be near: its exact time decides, and a timer of the same instant goes first
-        let Some(deadline) = self.deadlines.borrow().next().map(|at| at.max(now)) else { return false };
+        let Some(deadline) = self.deadlines.borrow_mut().earliest().map(|at| at.max(now)) else { return false };
         let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
         if let Ok(at) = timer {
-            self.move_to(wheel_time(at));
-            self.fire(&self.timers, Tag::Timer);
+            self.fire_timers(at);
             return true;
         }
         if deadline > horizon {

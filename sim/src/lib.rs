@@ -58,6 +58,7 @@ mod call;
 mod check;
 mod config;
 mod context;
+mod collected;
 mod core;
 mod current;
 mod error;

@@ -149,6 +149,7 @@ pub(crate) struct Mail<A: Actor> {
     pub(crate) to: AgentId,
     pub(crate) from: AgentId,
     pub(crate) sequence: u64,
+    /// of payload and sequence number
     pub(crate) hash: u64,
     pub(crate) call: CallRef,
     pub(crate) message: A::Msg,
@@ -310,10 +311,31 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
+    /// What comes before the mail: agents start, and what queued for agents that are free again is put in front.
+    #[cold]
+    fn deliver_first(&self, core: &Core, mail: &mut Vec<Mail<A>>) {
+        let (starts, resumed) = self.sealed.take();
+        for index in starts {
+            self.start(core, index);
+        }
+        let mut first = Vec::new();
+        for index in resumed {
+            let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
+            // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
+            let queued = cell.waiting.borrow_mut().take();
+            first.extend(queued.into_iter().flat_map(|queue| *queue));
+        }
+        if !first.is_empty() {
+            first.append(mail);
+            *mail = first;
+        }
+    }
+
     /// Hands messages to their agents. A panic ends one handler and not the batch: what follows is caught per batch, and
     /// not per message, for speed.
     #[inline]
-    fn hand_over_all(&self, core: &Core, mut mail: impl Iterator<Item = Mail<A>>) {
+    fn hand_over_all(&self, core: &Core, mail: &mut Vec<Mail<A>>) {
+        let mut mail = mail.drain(..);
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
             for mail in mail.by_ref() {
                 self.hand_over(core, mail);
@@ -336,7 +358,7 @@ impl<A: Actor> Inbox<A> {
             Status::Running => {
                 meta.queued -= 1;
                 let peer = core.key(mail.from).raw();
-                meta.fingerprint.mix(Tag::Receive, core.now(), core.round(), peer, mail.sequence, mail.hash);
+                meta.fingerprint.mix_at(core.instant.get(), Tag::Receive, peer, mail.hash);
                 let index = meta.index;
                 drop(agents);
                 let this = This::new(self.cells.borrow()[index as usize].clone());
@@ -424,24 +446,19 @@ impl<A: Actor> Class for Inbox<A> {
     fn seal(&self) {
         self.active.set(false);
         std::mem::swap(&mut *self.mail.borrow_mut(), &mut *self.arriving.borrow_mut());
-        let starts = std::mem::take(&mut *self.starts.borrow_mut());
-        *self.sealed.borrow_mut() = (starts, std::mem::take(&mut *self.resumed.borrow_mut()));
+        if !self.starts.borrow().is_empty() || !self.resumed.borrow().is_empty() {
+            *self.sealed.borrow_mut() = (self.starts.take(), self.resumed.take());
+        }
     }
 
     fn deliver(&self, core: &Core) {
-        let (starts, resumed) = std::mem::take(&mut *self.sealed.borrow_mut());
-        for index in starts {
-            self.start(core, index);
-        }
-        let mut mail = std::mem::take(&mut *self.arriving.borrow_mut());
-        for index in resumed {
-            let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
-            // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
-            let queued = cell.waiting.borrow_mut().take();
-            self.hand_over_all(core, queued.into_iter().flat_map(|queue| *queue));
-        }
+        let mut mail = self.arriving.take();
         arrange(&mut mail, core.shuffle());
-        self.hand_over_all(core, mail.drain(..));
+        let starts = !self.sealed.borrow().0.is_empty();
+        if starts || !self.sealed.borrow().1.is_empty() {
+            self.deliver_first(core, &mut mail);
+        }
+        self.hand_over_all(core, &mut mail);
         *self.arriving.borrow_mut() = mail;
     }
 
@@ -575,9 +592,12 @@ impl<A: Actor> fmt::Debug for ReplyTo<A> {
 
 impl<A: Actor> ReplyTo<A> {
     /// Answers; the caller resumes in the next round.
-    #[inline]
+    #[inline(always)]
     pub fn send(mut self, value: A::Reply) {
-        self.finish(Ok(value));
+        // most messages want none
+        if !self.call.is_none() {
+            self.finish(Ok(value));
+        }
     }
 
     /// Whether anybody waits for the answer.

@@ -33,7 +33,7 @@ pub struct Event {
     pub what: What,
 }
 
-/// The kinds of events. Sequence numbers count per sender.
+/// The kinds of events. Sequence numbers count per sender; a message's or reply's hash is of its payload and sequence number.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named by the variants' sentences")]

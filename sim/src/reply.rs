@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::agent::{AgentId, Status};
 use crate::call::{CallRef, CallState, Fault};
 use crate::core::Core;
-use crate::fingerprint::Tag;
+use crate::fingerprint::{Tag, content};
 use crate::observe::What;
 use crate::order::Ordered;
 use crate::supervise::panic_text;
@@ -21,6 +21,7 @@ pub(crate) struct ReplyNote {
     class: u16,
     call: CallRef,
     value: u32,
+    /// of the value, then of value and sequence number
     hash: u64,
 }
 
@@ -48,10 +49,11 @@ impl Core {
             note.from = from;
             me.sequence += 1;
             let peer = self.key(note.to).raw();
-            me.fingerprint.mix(Tag::Reply, self.now.get(), self.round.get(), peer, note.sequence, note.hash);
+            note.hash = content(note.hash, note.sequence);
+            me.fingerprint.mix_at(self.instant.get(), Tag::Reply, peer, note.hash);
         }
         self.observe(from, || What::Reply { to: note.to, sequence: note.sequence, hash: note.hash });
-        self.replies.borrow_mut().push(note);
+        self.replies.push(note);
     }
 
     /// Why a call ends whose handler was dropped.
@@ -88,14 +90,9 @@ impl Core {
             }
         };
         if note.to != AgentId::OUTSIDE {
-            self.agents.borrow_mut().meta[note.to.index()].fingerprint.mix(
-                Tag::Answer,
-                self.now.get(),
-                self.round.get(),
-                self.key(note.from).raw(),
-                note.sequence,
-                note.hash,
-            );
+            let peer = self.key(note.from).raw();
+            let mut agents = self.agents.borrow_mut();
+            agents.meta[note.to.index()].fingerprint.mix_at(self.instant.get(), Tag::Answer, peer, note.hash);
         }
         self.observe(note.to, || What::Answer {
             from: self.key(note.from),

@@ -18,14 +18,32 @@ use crate::agent::AgentId;
 use crate::call::{CallRef, CallState, Fault};
 use crate::core::Core;
 use crate::current;
-use crate::fingerprint::Tag;
-use crate::mailbox::{Actor, Mail, Ref};
+use crate::fingerprint::{Tag, content};
+use crate::mailbox::{Actor, Inbox, Mail, Ref};
 use crate::observe::What;
 
-enum Sending<M> {
-    New(Option<M>),
-    Sent(CallRef),
+enum Sending<A: Actor> {
+    New(A::Msg),
+    Sent(Sent<A>),
     Done,
+}
+
+/// A call on its way. Dropping it abandons the call, unless it is over.
+struct Sent<A: Actor> {
+    to: Ref<A>,
+    call: CallRef,
+}
+
+impl<A: Actor> Drop for Sent<A> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.call.is_none() {
+            // the value is user code's to drop: not under the thread-local's borrow
+            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, self.call));
+            let value = current::try_with(ours);
+            drop(value);
+        }
+    }
 }
 
 /// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
@@ -34,7 +52,7 @@ enum Sending<M> {
 #[must_use = "a call does nothing until it is awaited or sent"]
 pub struct Call<A: Actor> {
     to: Ref<A>,
-    state: Sending<A::Msg>,
+    state: Sending<A>,
 }
 
 impl<A: Actor> fmt::Debug for Call<A> {
@@ -48,20 +66,16 @@ impl<A: Actor> Unpin for Call<A> {}
 impl<A: Actor> Call<A> {
     #[inline(always)]
     pub(crate) fn new(to: Ref<A>, message: A::Msg) -> Self {
-        Call { to, state: Sending::New(Some(message)) }
+        Call { to, state: Sending::New(message) }
     }
 
     /// Sends it one-way: whatever the handler returns is dropped.
     #[inline(always)]
-    pub fn send(mut self) {
-        if let Sending::New(message) = &mut self.state {
-            let message = message.take();
-            self.state = Sending::Done;
-            if let Some(message) = message {
-                let sent = current::try_with(|core| post(core, self.to, message, None));
-                if sent.is_none() {
-                    crate::core::count_homeless();
-                }
+    pub fn send(self) {
+        if let Sending::New(message) = self.state {
+            let sent = current::try_with(|core| drop(post(core, self.to, message, None)));
+            if sent.is_none() {
+                crate::core::count_homeless();
             }
         }
     }
@@ -78,55 +92,34 @@ impl<A: Actor> Future for Call<A> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
-        match &mut me.state {
+        if let Sending::Sent(sent) = &mut me.state {
+            let ours = |core: &Core| (core.id() == sent.to.kernel).then(|| take(core, sent.to, sent.call, cx));
+            let taken = current::try_with(ours).flatten();
+            let taken = taken.unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))));
+            if taken.is_ready() {
+                sent.call = CallRef::NONE;
+                me.state = Sending::Done;
+            }
+            return taken;
+        }
+        match std::mem::replace(&mut me.state, Sending::Done) {
             Sending::New(message) => {
-                let Some(message) = message.take() else {
-                    return Poll::Ready(Err(Box::new(Fault::NoKernel)));
-                };
                 let sent = current::try_with(|core| {
                     let waiter = core.waiter(cx.waker());
                     post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
                 });
                 match sent {
                     Some(Ok(call)) => {
-                        me.state = Sending::Sent(call);
+                        me.state = Sending::Sent(Sent { to: me.to, call });
                         Poll::Pending
                     }
                     failed => {
-                        me.state = Sending::Done;
-                        Poll::Ready(Err(failed
-                            .and_then(Result::err)
-                            .unwrap_or_else(|| Box::new(Fault::NoKernel))))
+                        let fault = failed.and_then(Result::err);
+                        Poll::Ready(Err(fault.unwrap_or_else(|| Box::new(Fault::NoKernel))))
                     }
                 }
             }
-            Sending::Sent(call) => {
-                let call = *call;
-                let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, call, cx));
-                match current::try_with(ours)
-                    .flatten()
-                    .unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))))
-                {
-                    Poll::Ready(value) => {
-                        me.state = Sending::Done;
-                        Poll::Ready(value)
-                    }
-                    Poll::Pending => Poll::Pending,
-                }
-            }
-            Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
-        }
-    }
-}
-
-impl<A: Actor> Drop for Call<A> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Sending::Sent(call) = self.state {
-            // the value is user code's to drop: not under the thread-local's borrow
-            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, call));
-            let value = current::try_with(ours);
-            drop(value);
+            Sending::Sent(_) | Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
         }
     }
 }
@@ -156,7 +149,7 @@ pub(crate) fn post<A: Actor>(
     if to.kernel != core.id() {
         return Err(stranger::<A>(core, to.agent, &message));
     }
-    let hash = A::message_hash(&message);
+    let payload = A::message_hash(&message);
     let from = core.running();
     let sequence = {
         let mut agents = core.agents.borrow_mut();
@@ -174,10 +167,11 @@ pub(crate) fn post<A: Actor>(
             let sequence = me.sequence;
             me.sequence += 1;
             let peer = core.key(to.agent).raw();
-            me.fingerprint.mix(Tag::Send, core.now(), core.round(), peer, sequence, hash);
+            me.fingerprint.mix_at(core.instant.get(), Tag::Send, peer, content(payload, sequence));
             sequence
         }
     };
+    let hash = content(payload, sequence);
     if core.is_observed() {
         let label = A::label(&message);
         core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
@@ -190,9 +184,10 @@ pub(crate) fn post<A: Actor>(
             core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
         }
     };
-    core.with_class::<A, _>(to.class, |inbox| {
+    let inboxes = core.inboxes.borrow();
+    if let Some(inbox) = inboxes.get(usize::from(to.class)).and_then(|inbox| inbox.downcast_ref::<Inbox<A>>()) {
         inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
-    });
+    }
     Ok(call)
 }
 

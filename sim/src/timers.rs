@@ -194,22 +194,26 @@ impl<F: Future> Future for Timeout<F> {
 #[derive(Debug)]
 pub struct Interval {
     next: Time,
-    period: Duration,
+    /// in ns: a million agents have one
+    period: u64,
 }
 
 impl Interval {
-    pub(crate) fn new(from: Time, period: Duration) -> Self {
+    /// Ticks at multiples of a period after `from`.
+    #[inline]
+    pub fn new(from: Time, period: Duration) -> Self {
         // a period of zero would never let time go on
-        let period = period.max(Duration::from_nanos(1));
-        Interval { next: from.saturating_add(period), period }
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
+        Interval { next: from.saturating_add(Duration::from_nanos(period)), period }
     }
 
     /// The next tick: its own time. Ticks that lie in the past are skipped; one of this very instant is not.
+    #[inline]
     pub fn tick(&mut self) -> Sleep {
         let now = current::with(Core::now);
         self.skip_to(now);
         let tick = Sleep::until(self.next);
-        self.next = self.next.saturating_add(self.period);
+        self.next = self.next.saturating_add(Duration::from_nanos(self.period));
         tick
     }
 
@@ -217,7 +221,7 @@ impl Interval {
         if let Some(late) = now.checked_since(self.next)
             && !late.is_zero()
         {
-            let period = self.period.as_nanos();
+            let period = u128::from(self.period);
             let missed = late.as_nanos().div_ceil(period);
             let skip = u64::try_from(missed.saturating_mul(period)).unwrap_or(u64::MAX);
             self.next = self.next.saturating_add(Duration::from_nanos(skip));

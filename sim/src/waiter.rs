@@ -68,7 +68,7 @@ impl Core {
         if !slot.queued {
             slot.queued = true;
             drop(tasks);
-            self.ready.borrow_mut().push(key.task());
+            self.ready.push(key.task());
         }
     }
 
@@ -89,7 +89,7 @@ impl Core {
             && !slot.queued
         {
             slot.queued = true;
-            self.ready.borrow_mut().push(waiter);
+            self.ready.push(waiter);
         }
     }
 

@@ -30,7 +30,7 @@
 //! [`Wheel::cancel`] cheap, and timers of one instant are always filed in one slot in the order of insertion,
 //! which makes them first in, first out.
 //!
-//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon, and in [`Wheel::fire`]. Nothing may be inserted
+//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon, in [`Wheel::advance`] and in [`Wheel::fire`]. Nothing may be inserted
 //! before the cursor; the kernel's `now` never is.
 //!
 //! **Cancelling** bumps the timer's generation and takes it off its slot's live count; the dead entry stays
@@ -289,6 +289,34 @@ impl Wheel {
         }
     }
 
+    /// The instant of the earliest timer, exactly, as [`next`](Wheel::next); a search is remembered.
+    #[inline]
+    pub fn earliest(&mut self) -> Option<u64> {
+        let index = self.lowest()?;
+        if self.slots[index].stale {
+            self.sweep(index);
+        }
+        Some(self.slots[index].earliest)
+    }
+
+    /// Moves the cursor on to an instant before which nothing is filed and nothing will be inserted; not beyond the
+    /// earliest timer. A wheel that seldom fires files everything far from its cursor, thousands to a slot, where
+    /// cancelling and searching are slow.
+    #[inline]
+    pub fn advance(&mut self, to: u64) {
+        self.ready = None;
+        let Some(index) = self.lowest() else { return };
+        if to <= self.cursor || to > self.slots[index].earliest {
+            return;
+        }
+        if self.slot_of(to) == index && index >= SLOTS_PER_LEVEL {
+            self.cascade(index, to);
+        } else {
+            // not within the lowest slot, or on level 0: every timer differs from both cursors in the same digit
+            self.cursor = to;
+        }
+    }
+
     /// Hands out, in the order of insertion, the payload of every timer due at the instant that
     /// [`ready`](Wheel::ready) last answered with `Ok`, including those inserted since.
     ///
@@ -408,10 +436,10 @@ impl Wheel {
         Some(level * SLOTS_PER_LEVEL + self.occupied[level].trailing_zeros() as usize)
     }
 
-    /// Moves the cursor to `earliest`, the earliest instant of the lowest slot, and files the slot's timers again.
-    fn cascade(&mut self, index: usize, earliest: u64) {
+    /// Moves the cursor to an instant of the lowest slot, not after its earliest, and files the slot's timers again.
+    fn cascade(&mut self, index: usize, to: u64) {
         self.vacate(index);
-        self.cursor = earliest;
+        self.cursor = to;
         let slot = &mut self.slots[index];
         let has_dead = slot.has_dead();
         let entries = std::mem::take(&mut slot.entries);

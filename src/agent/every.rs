@@ -31,18 +31,46 @@ impl<A: Agent> fmt::Debug for Body<A> {
     }
 }
 
-/// The task of a periodic method.
-struct Every<A: Agent> {
+/// The task of a periodic method that is answered in place. Small, since a million agents have one: 48 bytes.
+struct Ticking<A: Agent> {
+    this: This<A>,
+    /// in ns
+    period: u64,
+    sleep: Sleep,
+    run: fn(&This<A>) -> Option<String>,
+}
+
+impl<A: Agent> Unpin for Ticking<A> {}
+
+impl<A: Agent> Future for Ticking<A> {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        while Pin::new(&mut me.sleep).poll(cx).is_ready() {
+            if let Some(message) = (me.run)(&me.this) {
+                me.this.fail(message);
+                return Poll::Ready(());
+            }
+            me.sleep = Interval::new(me.sleep.when(), Duration::from_nanos(me.period)).tick();
+        }
+        Poll::Pending
+    }
+}
+
+/// The task of a periodic method whose runs take time.
+struct Repeating<A: Agent> {
     this: This<A>,
     interval: Interval,
     sleep: Sleep,
-    body: Body<A>,
+    run: fn(This<A>) -> Run,
     running: Option<Run>,
 }
 
-impl<A: Agent> Unpin for Every<A> {}
+impl<A: Agent> Unpin for Repeating<A> {}
 
-impl<A: Agent> Future for Every<A> {
+impl<A: Agent> Future for Repeating<A> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -60,16 +88,7 @@ impl<A: Agent> Future for Every<A> {
             if Pin::new(&mut me.sleep).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            match me.body {
-                Body::Later(run) => me.running = Some(run(me.this.clone())),
-                Body::Now(run) => {
-                    if let Some(message) = run(&me.this) {
-                        me.this.fail(message);
-                        return Poll::Ready(());
-                    }
-                    me.sleep = me.interval.tick();
-                }
-            }
+            me.running = Some((me.run)(me.this.clone()));
         }
     }
 }
@@ -81,6 +100,12 @@ pub fn every<A: Agent>(this: &This<A>, label: &'static str, period: Duration, bo
         return;
     }
     let mut interval = this.interval(period);
-    let sleep = interval.tick();
-    this.start_now(label, Every { this: this.clone(), interval, sleep, body, running: None });
+    let (sleep, this) = (interval.tick(), this.clone());
+    match body {
+        Body::Now(run) => {
+            let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
+            this.clone().start_now(label, Ticking { this, period, sleep, run });
+        }
+        Body::Later(run) => this.clone().start_now(label, Repeating { this, interval, sleep, run, running: None }),
+    }
 }
