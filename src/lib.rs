@@ -92,6 +92,11 @@ macro_rules! select {
     ($($branches:tt)*) => { $crate::tokio_select! { biased; $($branches)* } };
 }
 
+// the README's agent compiles
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Everything a program with agents needs.
 pub mod prelude {
     pub use std::process::ExitCode;
