@@ -246,6 +246,12 @@ impl Kernel {
         self.core.this(agent)
     }
 
+    /// Looks at an agent's state, by its number; `None` when it is of another type, or has no state now.
+    pub fn look<A: Actor, R>(&self, agent: AgentId, f: impl FnOnce(&mut A) -> R) -> Option<R> {
+        let this = self.core.this_of::<A>(agent)?;
+        self.enter(|| this.try_with(f))
+    }
+
     /// The address of an agent by its number, if it is of that type.
     pub fn reference<A: Actor>(&self, agent: AgentId) -> Option<Ref<A>> {
         self.core.reference(agent)

@@ -219,16 +219,26 @@ impl Core {
         self.polled(key, future, polled);
     }
 
+    #[inline(always)]
     pub(crate) fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
-        let task = key.task();
-        let running = {
-            let mut tasks = self.tasks.borrow_mut();
-            let slot = &mut tasks.slots[task as usize];
-            let alive = slot.alive && key.is_generation(slot.generation);
-            if alive && matches!(polled, Ok(Poll::Pending)) {
+        if matches!(polled, Ok(Poll::Pending)) {
+            let slot = &mut self.tasks.borrow_mut().slots[key.task() as usize];
+            if slot.alive && key.is_generation(slot.generation) {
                 slot.future = Some(future);
                 return;
             }
+        }
+        self.ended(key, future, polled);
+    }
+
+    /// The task has ended, or its agent was stopped while it ran.
+    #[inline(never)]
+    fn ended(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
+        let task = key.task();
+        let running = {
+            let tasks = self.tasks.borrow();
+            let slot = &tasks.slots[task as usize];
+            let alive = slot.alive && key.is_generation(slot.generation);
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
             let agent = slot.agent;
             alive.then(|| (agent, tasks.label(task)))

@@ -35,7 +35,7 @@ pub struct Vtable {
     /// Reads an output port; `None` when the agent has no state now.
     pub(crate) read: fn(&Kernel, AgentId, usize) -> Option<Result<Value, CallError>>,
     /// The hash of a state output, to see whether it changed.
-    pub(crate) peek: fn(&Kernel, AgentId, usize) -> Option<u64>,
+    pub(crate) peek: fn(&Kernel, AgentId, &[usize], &mut Vec<u64>),
 }
 
 impl fmt::Debug for Vtable {
@@ -129,13 +129,11 @@ impl<A: Agent> Table<A> {
     }
 
     fn read(kernel: &Kernel, agent: AgentId, port: usize) -> Option<Result<Value, CallError>> {
-        let this = kernel.this(kernel.reference::<A>(agent)?)?;
-        kernel.enter(|| this.try_with(|me| me.output(port)))
+        kernel.look(agent, |me: &mut A| me.output(port))
     }
 
-    fn peek(kernel: &Kernel, agent: AgentId, port: usize) -> Option<u64> {
-        let this = kernel.this(kernel.reference::<A>(agent)?)?;
-        kernel.enter(|| this.try_with(|me| me.output_hash(port)))
+    fn peek(kernel: &Kernel, agent: AgentId, ports: &[usize], hashes: &mut Vec<u64>) {
+        kernel.look(agent, |me: &mut A| hashes.extend(ports.iter().map(|port| me.output_hash(*port))));
     }
 }
 

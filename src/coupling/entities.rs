@@ -22,6 +22,9 @@ pub struct Entity {
     pub(crate) vtable: &'static Vtable,
     model: String,
     ports: Vec<Port>,
+    /// connected outputs that are state, whose hashes are taken together after each event
+    watched: Vec<usize>,
+    hashes: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +55,15 @@ impl Entity {
         connected: bool,
     ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
-        Entity { eid, agent, vtable, model, ports }
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched: Vec::new(), hashes: Vec::new() };
+        entity.watch();
+        entity
+    }
+
+    fn watch(&mut self) {
+        let state = |port: &usize| matches!(self.kind(*port), OutputKind::State | OutputKind::OnChange);
+        self.watched =
+            (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
     }
 
     /// Name of its model, as the simulator knows it.
@@ -66,25 +77,23 @@ impl Entity {
 
     pub(crate) fn disconnect(&mut self) {
         self.ports.iter_mut().for_each(|port| port.connected = false);
+        self.watch();
     }
 
     pub(crate) fn connect(&mut self, port: usize) {
         self.ports[port].connected = true;
+        self.watch();
     }
 
     /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call.
     pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
-        let mut news = false;
-        for port in 0..self.ports.len() {
-            match self.kind(port) {
-                OutputKind::State | OutputKind::OnChange => {
-                    if self.ports[port].connected
-                        && let Some(hash) = (self.vtable.peek)(kernel, self.agent, port)
-                    {
-                        news |= std::mem::replace(&mut self.ports[port].seen, hash) != hash;
-                    }
-                }
-                OutputKind::Event | OutputKind::Stamped => news |= self.collect(kernel, port)?,
+        let mut news = self.has_events(kernel)?;
+        if !self.watched.is_empty() {
+            self.hashes.clear();
+            // without state (it is stopped) there are no hashes
+            (self.vtable.peek)(kernel, self.agent, &self.watched, &mut self.hashes);
+            for (port, hash) in self.watched.iter().zip(&self.hashes) {
+                news |= std::mem::replace(&mut self.ports[*port].seen, *hash) != *hash;
             }
         }
         Ok(news)
