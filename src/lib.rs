@@ -92,6 +92,11 @@ macro_rules! select {
     ($($branches:tt)*) => { $crate::tokio_select! { biased; $($branches)* } };
 }
 
+// the README's agent compiles
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Everything a program with agents needs.
 pub mod prelude {
     pub use std::process::ExitCode;
@@ -103,7 +108,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Inputs, Proxy};
+    pub use crate::agent::{Agent, Call, Container, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};

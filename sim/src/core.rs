@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent::{AgentId, Agents, NameError, Status};
 use crate::call::Calls;
+use crate::collected::Collected;
 use crate::config::Config;
 use crate::context::This;
 use crate::current::Injector;
-use crate::collected::Collected;
 use crate::error::SimError;
 use crate::external::Externals;
 use crate::mailbox::{Actor, Class, Factory, Inbox, Ref};

@@ -77,6 +77,9 @@ pub enum SimError {
         /// What was asked for.
         asked: Time,
     },
+    /// An agent waits for an operation outside the simulation, and nobody is there to run it.
+    #[error("at {0}, an agent waits for an external operation: run this with a driver")]
+    NeedsDriver(Time),
     /// More than one kernel can hold.
     #[error("{0}")]
     Limit(String),

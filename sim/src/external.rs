@@ -120,6 +120,10 @@ impl Externals {
         self.open.values().any(|operation| !operation.delivered && operation.outcome.is_some())
     }
 
+    pub(crate) fn waiters(&self) -> Vec<u32> {
+        self.open.values().map(|operation| operation.waiter).collect()
+    }
+
     pub(crate) fn take_started(&mut self) -> Vec<Started> {
         std::mem::take(&mut self.started)
     }

@@ -254,7 +254,9 @@ impl Core {
             return false;
         }
         // a deadline may be near: its exact time decides, and a timer of the same instant goes first
-        let Some(deadline) = self.deadlines.borrow_mut().earliest().map(|at| at.max(now)) else { return false };
+        let Some(deadline) = self.deadlines.borrow_mut().earliest().map(|at| at.max(now)) else {
+            return false;
+        };
         let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
         if let Ok(at) = timer {
             self.fire_timers(at);

@@ -319,6 +319,11 @@ impl Kernel {
         self.core.reports.borrow().clone()
     }
 
+    /// As [`reports`](Kernel::reports), without the first `n`.
+    pub fn reports_since(&self, n: usize) -> Vec<Report> {
+        self.core.reports.borrow().get(n..).unwrap_or_default().to_vec()
+    }
+
     /// Tasks that have not ended.
     pub fn tasks(&self) -> usize {
         self.core.tasks.borrow().alive()
@@ -327,6 +332,13 @@ impl Kernel {
     /// Calls without a reply: who waits for what since when.
     pub fn open_calls(&self) -> Vec<Involved> {
         self.core.open_calls()
+    }
+
+    /// Tasks that wait for nothing the kernel knows of: no message, timer, external operation or turn. They wait for other
+    /// tasks of their agent, or for something outside the simulation, which never comes: then the agent should use
+    /// `external`.
+    pub fn stray_tasks(&self) -> Vec<Involved> {
+        self.core.stray_tasks()
     }
 
     /// Law 6 at the end of a simulated run: an error if nothing is left to happen and calls are still open.

@@ -56,9 +56,9 @@
 mod agent;
 mod call;
 mod check;
+mod collected;
 mod config;
 mod context;
-mod collected;
 mod core;
 mod current;
 mod error;

@@ -39,7 +39,8 @@ impl<A: Actor> Drop for Sent<A> {
     fn drop(&mut self) {
         if !self.call.is_none() {
             // the value is user code's to drop: not under the thread-local's borrow
-            let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, self.call));
+            let ours =
+                |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, self.call));
             let value = current::try_with(ours);
             drop(value);
         }
@@ -93,7 +94,8 @@ impl<A: Actor> Future for Call<A> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
         if let Sending::Sent(sent) = &mut me.state {
-            let ours = |core: &Core| (core.id() == sent.to.kernel).then(|| take(core, sent.to, sent.call, cx));
+            let ours =
+                |core: &Core| (core.id() == sent.to.kernel).then(|| take(core, sent.to, sent.call, cx));
             let taken = current::try_with(ours).flatten();
             let taken = taken.unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))));
             if taken.is_ready() {
@@ -185,7 +187,8 @@ pub(crate) fn post<A: Actor>(
         }
     };
     let inboxes = core.inboxes.borrow();
-    if let Some(inbox) = inboxes.get(usize::from(to.class)).and_then(|inbox| inbox.downcast_ref::<Inbox<A>>()) {
+    if let Some(inbox) = inboxes.get(usize::from(to.class)).and_then(|inbox| inbox.downcast_ref::<Inbox<A>>())
+    {
         inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
     }
     Ok(call)

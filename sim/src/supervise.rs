@@ -94,6 +94,9 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     }
 }
 
+/// Reports that are kept; further failures are counted only.
+const KEPT: usize = 10_000;
+
 impl Core {
     /// Judges the failures that have been noted; the failing code has returned.
     pub(crate) fn settle_failures(&self) {
@@ -158,7 +161,9 @@ impl Core {
             Report { agent: self.path(agent), time: self.now(), task: label.into(), message, outcome };
         self.failed.set(self.failed.get() + 1);
         self.observe(agent, || What::Failure(report.clone()));
-        self.reports.borrow_mut().push(report.clone());
+        if self.reports.borrow().len() < KEPT {
+            self.reports.borrow_mut().push(report.clone());
+        }
         if outcome == Outcome::Escalated {
             self.escalated.borrow_mut().get_or_insert(report);
         }

@@ -106,6 +106,19 @@ impl Core {
         }
     }
 
+    /// The task that waits under this number.
+    pub(crate) fn task_behind(&self, waiter: u32) -> Option<u32> {
+        if waiter & (SIDE | RESTART) == 0 {
+            return Some(waiter);
+        }
+        if waiter & SIDE == 0 || waiter == NO_TASK {
+            return None;
+        }
+        let sides = self.sides.borrow();
+        let side = sides.wakers.get((waiter & !SIDE) as usize)?.as_ref()?;
+        Some(side.task)
+    }
+
     pub(crate) fn take_side(&self, waiter: u32) -> Option<Side> {
         let mut sides = self.sides.borrow_mut();
         // once: a slot that were free twice would have two owners

@@ -14,7 +14,7 @@
 //! of the cycle, before it can hang. A call with a timeout of its own inside the cycle would have ended by itself; it is
 //! refused all the same: waiting for oneself is a mistake at any length.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::agent::AgentId;
 use crate::call::CallRef;
@@ -86,6 +86,38 @@ impl Core {
         }
         names.push(format!("{}.{label}", self.path(to)));
         names
+    }
+
+    /// Tasks that wait for nothing the kernel knows of.
+    pub(crate) fn stray_tasks(&self) -> Vec<Involved> {
+        let mut awaited: BTreeSet<u32> = BTreeSet::new();
+        let waiters = |waiters: &[u32], awaited: &mut BTreeSet<u32>| {
+            awaited.extend(waiters.iter().filter_map(|waiter| self.task_behind(*waiter)));
+        };
+        for wheel in [&self.timers, &self.deadlines] {
+            let payloads: Vec<u32> = wheel.borrow().live_payloads().map(|(_, payload)| payload).collect();
+            waiters(&payloads, &mut awaited);
+        }
+        let calls: Vec<u32> = self.calls.borrow().unanswered().iter().map(|head| head.waiter).collect();
+        waiters(&calls, &mut awaited);
+        let externals = self.externals.borrow().waiters();
+        waiters(&externals, &mut awaited);
+        waiters(&self.settled.borrow(), &mut awaited);
+        waiters(&self.soon.borrow(), &mut awaited);
+        let parked: Vec<u32> = self.parked.borrow().values().flatten().copied().collect();
+        waiters(&parked, &mut awaited);
+        let ready: Vec<u32> = self.ready.borrow().clone();
+        waiters(&ready, &mut awaited);
+        let tasks = self.tasks.borrow().all();
+        let strays = tasks.into_iter().filter(|task| !awaited.contains(task)).map(|task| {
+            let (agent, label) = self.task_of(task);
+            let what = format!(
+                "has task `{label}` waiting for no message, timer or external operation: if it waits for something \
+                 outside the simulation, it needs `cx.external(..)`"
+            );
+            Involved { agent: self.path(agent), what }
+        });
+        strays.collect()
     }
 
     /// Calls without a reply: the caller, and what it waits for since when.

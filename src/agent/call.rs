@@ -23,7 +23,7 @@ use crate::rpc::{Args, CallError};
 pub type Take<R, A> = fn(<A as isochrone_sim::Actor>::Reply) -> Result<R, CallError>;
 
 /// A request to an agent of type `A` that ends with an `R`, or with a [`CallError`].
-#[must_use = "a call does nothing until it is awaited or sent"]
+#[must_use = "a call does nothing until it is awaited: add `.await`, or `.send()` for one-way"]
 pub struct Call<R, A: Agent> {
     call: isochrone_sim::Call<A>,
     take: Take<R, A>,
@@ -106,7 +106,7 @@ impl<R, F: Future<Output = Result<R, CallError>>> Future for Deadline<F> {
 /// An untyped request: `proxy.call("negotiate").arg(1.5).kwarg("rounds", 3).await?`.
 ///
 /// Awaiting it gives a [`Value`]; [`returning`](Invocation::returning) gives a type.
-#[must_use = "a call does nothing until it is awaited or sent"]
+#[must_use = "a call does nothing until it is awaited: add `.await`, or `.send()` for one-way"]
 pub struct Invocation<R = Value> {
     to: Proxy,
     method: String,

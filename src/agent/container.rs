@@ -129,13 +129,11 @@ impl Container {
     /// that use `external` need a driver of [`clock`](crate::clock) instead.
     ///
     /// # Errors
-    /// What the kernel says; [`SimError::Limit`] when an external operation has to be awaited.
+    /// What the kernel says; [`SimError::NeedsDriver`] when an external operation has to be awaited.
     pub fn run_until(&self, limit: Time) -> Result<Option<Time>, SimError> {
         match self.kernel.run_until(limit)? {
             Progress::Quiet { next } => Ok(next),
-            _ => Err(SimError::Limit(
-                "an agent waits for an external operation: run this with a driver".into(),
-            )),
+            _ => Err(SimError::NeedsDriver(self.now())),
         }
     }
 }

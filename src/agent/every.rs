@@ -106,6 +106,8 @@ pub fn every<A: Agent>(this: &This<A>, label: &'static str, period: Duration, bo
             let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
             this.clone().start_now(label, Ticking { this, period, sleep, run });
         }
-        Body::Later(run) => this.clone().start_now(label, Repeating { this, interval, sleep, run, running: None }),
+        Body::Later(run) => {
+            this.clone().start_now(label, Repeating { this, interval, sleep, run, running: None })
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use every::{Body, every};
 pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
 pub use model::{Input, Method, Model, Output, OutputKind};
-pub use proxy::{Proxy, deserialize, serialize};
+pub use proxy::{OwnProxy, Proxy, deserialize, serialize};
 pub use vtable::Vtable;
 pub(crate) use vtable::{Answer, Write};
 

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use isochrone_sim::{AgentId, Ref};
+use isochrone_sim::{AgentId, Ref, This};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -68,6 +68,23 @@ impl Proxy {
                 false => format!("`{method}` to agent {} of another container", self.agent.ordinal()),
             });
         }
+    }
+}
+
+/// An agent's own typed proxy: `this.proxy()`, to hand out to others.
+pub trait OwnProxy {
+    /// Its type.
+    type Proxy;
+
+    /// The address of the agent itself.
+    fn proxy(&self) -> Self::Proxy;
+}
+
+impl<A: Agent> OwnProxy for This<A> {
+    type Proxy = A::Proxy;
+
+    fn proxy(&self) -> A::Proxy {
+        A::Proxy::from(self.me())
     }
 }
 

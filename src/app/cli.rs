@@ -30,9 +30,9 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Common {
-    /// Seed of all random streams
-    #[arg(long, default_value_t = 0)]
-    pub(super) seed: u64,
+    /// Seed of all random streams; default: the program's own, or 0
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
     /// UTC date of time zero, as 2016-05-22 or 2016-05-22T06:00:00Z
     #[arg(long, value_name = "DATE", value_parser = epoch)]
     pub(super) start: Option<Epoch>,

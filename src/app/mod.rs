@@ -137,8 +137,8 @@ impl App {
         self
     }
 
-    /// The parameters of a run: `--param name=value` on the command line, the arguments of mosaik's `world.start`. Agents
-    /// and set-up read them as `shared::<P>()`.
+    /// The parameters of a run: `--param name=value` on the command line, the arguments of mosaik's `world.start`. The set-up
+    /// reads them as `world.shared::<P>()`, agents as `cx.shared::<P>()`. A struct refuses names it does not have.
     pub fn params<P: DeserializeOwned + 'static>(mut self) -> Self {
         self.prepare = Rc::new(params::provide::<P>);
         self

@@ -24,9 +24,16 @@ pub(super) fn provide<P: DeserializeOwned + 'static>(
     params: &Value,
 ) -> Result<(), String> {
     let fields = fields::<P>();
-    check(params, fields)?;
+    if let Some(fields) = fields {
+        check(params, fields)?;
+    }
     let Value::Map(entries) = params else { return Err("parameters must have names".into()) };
-    let wanted = |name: &Value| name.as_str().is_some_and(|name| fields.contains(&name));
+    let wanted = |name: &Value| match (name.as_str(), fields) {
+        (Some(name), Some(fields)) => fields.contains(&name),
+        // what is no plain struct takes whatever is given
+        (Some(name), None) => !GIVEN.contains(&name),
+        (None, _) => false,
+    };
     let known = entries.iter().filter(|(name, _)| wanted(name)).cloned().collect();
     let value: P = from_value(Value::Map(known)).map_err(|error| format!("parameters: {error}"))?;
     world.kernel().provide(Rc::new(value));
@@ -60,15 +67,15 @@ pub(super) fn parse(texts: &[String]) -> Result<Value, String> {
     Ok(Value::Map(entries))
 }
 
-/// The names of a struct's fields; empty for what is no struct.
-fn fields<P: DeserializeOwned>() -> &'static [&'static str] {
-    let mut fields: &'static [&'static str] = &[];
+/// The names of a struct's fields; `None` for what is no struct.
+fn fields<P: DeserializeOwned>() -> Option<&'static [&'static str]> {
+    let mut fields: Option<&'static [&'static str]> = None;
     // the probe always fails: all it wants is to be asked
     let _ = P::deserialize(Probe(&mut fields));
     fields
 }
 
-struct Probe<'a>(&'a mut &'static [&'static str]);
+struct Probe<'a>(&'a mut Option<&'static [&'static str]>);
 
 impl<'de> Deserializer<'de> for Probe<'_> {
     type Error = de::value::Error;
@@ -83,7 +90,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         fields: &'static [&'static str],
         _: V,
     ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
+        *self.0 = Some(fields);
         Err(de::Error::custom("probe"))
     }
 

@@ -40,7 +40,7 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         let interrupt = Interrupt::default();
-        tokio::task::spawn_local(watch_ctrl_c(interrupt.clone()));
+        watch_ctrl_c(interrupt.clone());
         match cli.command {
             Command::Sim(sim) => simulate(&app, config, &sim, interrupt).await,
             Command::Live(live) => go_live(&app, config, &live, interrupt).await,
@@ -94,21 +94,36 @@ fn start_log(filter: &str) -> Result<(), String> {
 }
 
 fn configure(mut config: Config, common: &Common) -> Config {
-    config.seed = common.seed;
-    config.shuffle = common.shuffle;
+    config.seed = common.seed.unwrap_or(config.seed);
+    config.shuffle = common.shuffle.or(config.shuffle);
     config.epoch = common.start.unwrap_or(config.epoch);
     config.policy = common.policy.unwrap_or(config.policy);
     config
 }
 
+#[cfg(feature = "mosaik")]
+fn interrupted() -> Ended {
+    eprintln!("interrupted");
+    Ended::Interrupted
+}
+
 /// The first `Ctrl-C` asks the run to end, the second one ends the program.
-async fn watch_ctrl_c(interrupt: Interrupt) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        interrupt.set();
-    }
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(INTERRUPTED.into());
-    }
+fn watch_ctrl_c(interrupt: Interrupt) {
+    let watch = async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupt.set();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("interrupted twice");
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    // on a thread of its own: agents may keep this one busy
+    std::thread::spawn(move || {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            runtime.block_on(watch);
+        }
+    });
 }
 
 fn build(app: &App, config: Config, params: &Value) -> Result<Container, Ended> {
@@ -182,6 +197,9 @@ fn tell(world: &Container, summary: Summary) {
     for call in world.kernel().open_calls().iter().take(5) {
         eprintln!("still open: {call}");
     }
+    for task in world.kernel().stray_tasks().iter().take(5) {
+        eprintln!("note: {task}");
+    }
     eprintln!("{summary}");
 }
 
@@ -224,29 +242,30 @@ async fn serve_mosaik(
             finish(mosaik::serve(stream, &simulator, interrupt).await)
         }
         (None, Some(address)) => {
-            let mut listener = Some(mosaik::listen(address).await.map_err(failed)?);
-            if let Some(Ok(address)) = listener.as_ref().map(tokio::net::TcpListener::local_addr) {
-                tracing::info!("waiting for mosaik at {address}");
-            }
-            while let Some(open) = &listener {
+            loop {
+                let listener = mosaik::listen(address).await.map_err(failed)?;
+                if let Ok(address) = listener.local_addr() {
+                    eprintln!("waiting for mosaik at {address}");
+                }
                 let accepted = tokio::select! {
                     biased;
-                    () = interrupt.wait() => return Err(Ended::Interrupted),
-                    accepted = open.accept() => accepted,
+                    () = interrupt.wait() => return Err(interrupted()),
+                    accepted = listener.accept() => accepted,
                 };
                 let (stream, _) = accepted.map_err(|error| Ended::Failed(format!("{address}: {error}")))?;
                 let _ = stream.set_nodelay(true);
-                if !args.keep {
-                    // the next program of the scenario may wait at the same address
-                    listener = None;
-                }
-                match finish(mosaik::serve(stream, &simulator, interrupt.clone()).await) {
-                    Err(Ended::Failed(message)) if args.keep => tracing::error!("{message}"),
+                // the next program of the scenario may wait at the same address
+                drop(listener);
+                let served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
+                // somebody who only looked whether there is a listener is no mosaik
+                let again = args.keep || served.coupling.is_none();
+                match finish(served) {
+                    Err(Ended::Failed(message)) if again => tracing::warn!("{message}"),
                     Err(ended) => return Err(ended),
-                    Ok(()) => {}
+                    Ok(()) if again => {}
+                    Ok(()) => return Ok(()),
                 }
             }
-            Ok(())
         }
         (None, None) => Err(Ended::Usage("say where mosaik is: HOST:PORT, or --listen HOST:PORT".into())),
     }
@@ -270,11 +289,11 @@ fn finish(served: mosaik::Served) -> Result<(), Ended> {
         let kernel = coupling.container().kernel();
         let (steps, _) = coupling.counts();
         let summary = Summary::of(kernel, Time::ZERO, served.wall).steps(steps);
-        tracing::info!("{summary}");
+        eprintln!("{summary}");
     }
     match served.result {
         Ok(()) => Ok(()),
-        Err(mosaik::ServeError::Interrupted) => Err(Ended::Interrupted),
+        Err(mosaik::ServeError::Interrupted) => Err(interrupted()),
         Err(error) => Err(Ended::Failed(error.to_string())),
     }
 }

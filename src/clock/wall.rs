@@ -71,6 +71,19 @@ impl Wall {
     /// What the simulation says.
     pub async fn run(&mut self, kernel: &Kernel, until: Time) -> Result<(), RunError> {
         let (from, start) = (kernel.now(), Instant::now());
+        let result = self.run_from(kernel, until, from, start).await;
+        // it has lasted to the moment of the interrupt, also if nothing happened since the last event
+        kernel.jump(from.saturating_add(start.elapsed()).min(until));
+        result
+    }
+
+    async fn run_from(
+        &mut self,
+        kernel: &Kernel,
+        until: Time,
+        from: Time,
+        start: Instant,
+    ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
         let mut early = Early::default();
         while kernel.now() < until {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use isochrone_sim::fingerprint::payload_hash;
-use isochrone_sim::{AgentId, Kernel, Time};
+use isochrone_sim::{AgentId, Kernel, Status, Time};
 
 use crate::agent::{OutputKind, Vtable};
 use crate::codec::{Value, from_value};
@@ -20,6 +20,7 @@ pub struct Entity {
     /// The agent.
     pub agent: AgentId,
     pub(crate) vtable: &'static Vtable,
+    model: String,
     ports: Vec<Port>,
     /// connected outputs that are state, whose hashes are taken together after each event
     watched: Vec<usize>,
@@ -33,8 +34,8 @@ struct Port {
     last: Option<Value>,
     /// of the state, when it was last looked at
     seen: u64,
-    /// of the value that was last read; 0 for none
-    read: u64,
+    /// of the value that was last read
+    read: Option<u64>,
 }
 
 /// What the ports that were asked for say.
@@ -47,21 +48,27 @@ pub struct Readings {
 }
 
 impl Entity {
-    pub(crate) fn new(eid: String, agent: AgentId, vtable: &'static Vtable, connected: bool) -> Self {
+    pub(crate) fn new(
+        eid: String,
+        agent: AgentId,
+        (model, vtable): (String, &'static Vtable),
+        connected: bool,
+    ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
-        let mut entity = Entity { eid, agent, vtable, ports, watched: Vec::new(), hashes: Vec::new() };
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched: Vec::new(), hashes: Vec::new() };
         entity.watch();
         entity
     }
 
     fn watch(&mut self) {
         let state = |port: &usize| matches!(self.kind(*port), OutputKind::State | OutputKind::OnChange);
-        self.watched = (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
+        self.watched =
+            (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
     }
 
-    /// Name of its model.
-    pub fn model(&self) -> &'static str {
-        self.vtable.model.name
+    /// Name of its model, as the simulator knows it.
+    pub fn model(&self) -> &str {
+        &self.model
     }
 
     fn kind(&self, port: usize) -> OutputKind {
@@ -103,6 +110,18 @@ impl Entity {
         Ok(some)
     }
 
+    /// Drops the events of ports nobody reads: they must not pile up.
+    pub(crate) fn forget_unread(&mut self, kernel: &Kernel) -> Result<(), CallError> {
+        for port in 0..self.ports.len() {
+            if !self.ports[port].connected
+                && matches!(self.kind(port), OutputKind::Event | OutputKind::Stamped)
+            {
+                self.collect(kernel, port)?;
+            }
+        }
+        Ok(())
+    }
+
     fn collect(&mut self, kernel: &Kernel, port: usize) -> Result<bool, CallError> {
         if let Some(value) = (self.vtable.read)(kernel, self.agent, port)
             && let Value::List(events) = value?
@@ -116,9 +135,8 @@ impl Entity {
     /// Keeps what the state outputs are now, for a simulator that asks later.
     pub(crate) fn hold(&mut self, kernel: &Kernel) -> Result<(), CallError> {
         for port in 0..self.ports.len() {
-            if self.ports[port].connected
-                && matches!(self.kind(port), OutputKind::State | OutputKind::OnChange)
-            {
+            // the unconnected ones too: another simulator may ask for them meanwhile
+            if matches!(self.kind(port), OutputKind::State | OutputKind::OnChange) {
                 self.present(kernel, port)?;
             }
         }
@@ -132,7 +150,12 @@ impl Entity {
                 self.ports[port].last = Some(value.clone());
                 Ok(Some(value))
             }
-            // stopped: its last outputs stay
+            None if kernel.status(self.agent) == Some(Status::Locked) => {
+                let text = "the agent is in the middle of an exclusive method (`async fn(&mut self, ..)`) and cannot be \
+                            looked at; a method that `this.with(..)` borrows from leaves its outputs readable";
+                Err(CallError::new("Busy", text))
+            }
+            // stopped, or about to be restarted: its last outputs stay
             None => Ok(self.ports[port].last.clone()),
         }
     }
@@ -170,7 +193,7 @@ impl Entity {
 
     fn changed(&mut self, kernel: &Kernel, port: usize, held: bool) -> Result<Option<Value>, CallError> {
         let value = if held { self.ports[port].last.clone() } else { self.present(kernel, port)? };
-        let hash = value.as_ref().map(payload_hash).map_or(0, |hash| hash | 1);
+        let hash = value.as_ref().map(payload_hash);
         let changed = std::mem::replace(&mut self.ports[port].read, hash) != hash;
         Ok(value.filter(|_| changed))
     }

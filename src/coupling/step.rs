@@ -1,7 +1,7 @@
 //! The step, in all its modes; see the head of [`coupling`](crate::coupling) for what it means.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -143,13 +143,18 @@ impl CoupleError {
 
 /// Pairs of related agents.
 #[derive(Debug, Default)]
-struct Relations(RefCell<Vec<(AgentId, AgentId)>>);
+struct Relations(RefCell<BTreeMap<AgentId, Vec<AgentId>>>);
 
 /// Tells the simulator that an agent is related to another one (a house to its meter): mosaik shows it in its graph.
 /// Without a simulator it does nothing.
 pub fn relate(agent: impl Into<Proxy>, to: impl Into<Proxy>) {
     if let Some(relations) = local::shared::<Relations>() {
-        relations.0.borrow_mut().push((agent.into().id(), to.into().id()));
+        let mut relations = relations.0.borrow_mut();
+        let related = relations.entry(agent.into().id()).or_default();
+        let to = to.into().id();
+        if !related.contains(&to) {
+            related.push(to);
+        }
     }
 }
 
@@ -165,6 +170,8 @@ pub struct Coupling {
     counts: BTreeMap<&'static str, usize>,
     mode: Mode,
     relations: Rc<Relations>,
+    /// agents below this number have been looked at for children
+    seen: u32,
     last: Time,
     allowed: Time,
     held: bool,
@@ -198,6 +205,7 @@ impl Coupling {
             counts: BTreeMap::new(),
             mode,
             relations,
+            seen: 0,
             last: now,
             allowed: now,
             held: false,
@@ -207,6 +215,11 @@ impl Coupling {
             reads: 0,
             early_reads: 0,
         }
+    }
+
+    /// Whether the set-up has ended.
+    pub fn has_started(&self) -> bool {
+        self.started
     }
 
     /// The agents' container.
@@ -240,57 +253,61 @@ impl Coupling {
         };
         let mut created = Vec::new();
         for _ in 0..count {
-            let n = self.counts.entry(vtable.model.name).or_default();
-            let eid = vtable.model.entity(*n);
-            *n += 1;
+            let eid = self.next_eid(vtable);
             let agent = self
                 .container
                 .create(vtable, &eid, params.clone())
                 .map_err(|source| CoupleError::Create { eid: eid.clone(), source })?;
-            created.push(self.adopt(eid, agent, vtable));
+            created.push(self.adopt(eid, agent, model, vtable));
         }
         Ok(created)
     }
 
-    /// Makes an agent that exists known to the simulator.
-    pub fn adopt(&mut self, eid: String, agent: AgentId, vtable: &'static Vtable) -> usize {
+    fn next_eid(&mut self, vtable: &Vtable) -> String {
+        let n = self.counts.entry(vtable.model.name).or_default();
+        *n += 1;
+        vtable.model.entity(*n - 1)
+    }
+
+    /// Makes an agent that exists known to the simulator, as one of a model.
+    pub fn adopt(&mut self, eid: String, agent: AgentId, model: &str, vtable: &'static Vtable) -> usize {
         let position = self.entities.len();
         self.by_eid.insert(eid.clone(), position);
         self.by_agent.insert(agent, position);
-        self.entities.push(Entity::new(eid, agent, vtable, !self.told));
+        self.entities.push(Entity::new(eid, agent, (model.into(), vtable), !self.told));
         position
     }
 
     /// Makes the agents known that an entity's agent has created, as far as their types are models; the positions of
-    /// their entities.
-    pub fn adopt_children(&mut self, parent: usize) -> Vec<usize> {
-        let parent = self.entities[parent].agent;
+    /// their entities. Looks at agents that are newer than all it has seen: to be called after each creation, for each
+    /// entity that was created, and for what it returns.
+    pub fn adopt_children(&mut self, parents: &[usize]) -> BTreeMap<usize, Vec<usize>> {
         let population = self.container.kernel().population();
-        let mut children = Vec::new();
-        for agent in (parent.ordinal() + 1..population).map(AgentId::new) {
-            let known =
-                self.container.kernel().creator(agent) != parent || self.by_agent.contains_key(&agent);
-            let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
-            if self
-                .models
-                .values()
-                .any(|model| std::ptr::eq(*model, vtable) || model.model.name == vtable.model.name)
-            {
-                let n = self.counts.entry(vtable.model.name).or_default();
-                let eid = vtable.model.entity(*n);
-                *n += 1;
-                children.push(self.adopt(eid, agent, vtable));
+        let parents: BTreeSet<AgentId> = parents.iter().map(|parent| self.entities[*parent].agent).collect();
+        let mut families: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut known = parents;
+        for agent in (self.seen..population).map(AgentId::new) {
+            let parent = self.container.kernel().creator(agent);
+            if !known.contains(&parent) || self.by_agent.contains_key(&agent) {
+                continue;
             }
+            let Some(vtable) = self.container.vtable(agent) else { continue };
+            let model = self.models.iter().find(|(_, model)| model.model.name == vtable.model.name);
+            let Some(model) = model.map(|(name, _)| name.clone()) else { continue };
+            let eid = self.next_eid(vtable);
+            let child = self.adopt(eid, agent, &model, vtable);
+            families.entry(self.by_agent[&parent]).or_default().push(child);
+            known.insert(agent);
         }
-        children
+        self.seen = population;
+        families
     }
 
     /// The entities that [`relate`] has related to this one, in the order in which that was said.
     pub fn related(&self, position: usize) -> Vec<usize> {
         let agent = self.entities[position].agent;
         let relations = self.relations.0.borrow();
-        let related = relations.iter().filter(|(from, _)| *from == agent);
-        related.filter_map(|(_, to)| self.by_agent.get(to).copied()).collect()
+        relations.get(&agent).into_iter().flatten().filter_map(|to| self.by_agent.get(to).copied()).collect()
     }
 
     /// The position of an agent's entity.
@@ -352,6 +369,11 @@ impl Coupling {
             (entity.vtable.step)(kernel, entity.agent);
         }
         let next = self.driver.advance(kernel, time).await?;
+        if self.told {
+            for entity in &mut self.entities {
+                entity.forget_unread(kernel).map_err(|error| output_error(entity, error))?;
+            }
+        }
         self.allowed = time;
         match self.mode {
             Mode::Exact => Ok(next),

@@ -15,6 +15,11 @@
 //! Invalid JSON, a reply to no request, a failure that is not a list of strings; and a `time` beyond `max_advance`, which
 //! only `#[output(event, stamped)]` could produce.
 //!
+//! # Parameters of `world.start`
+//! `step_size=S`, in mosaik's steps, makes every step ask for the next one S later, whatever the agents have to do in
+//! between: a time-based simulator needs it; in a hybrid one it puts the agents' events off to the next multiple. All others
+//! are the program's, see `App::params`.
+//!
 //! # Failures
 //! A request that fails gets a failure reply with kind and message; the run goes on if mosaik wants it to. When an agent
 //! has escalated, or mosaik is gone without a `stop`, [`serve`] ends with an error, and the program with an exit code

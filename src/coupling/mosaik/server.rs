@@ -35,6 +35,9 @@ pub enum ServeError {
     /// The connection ended without a `stop`.
     #[error("the connection to mosaik was lost{}: mosaik has ended without saying `stop`, or the network failed", .0.as_ref().map_or(String::new(), |error| format!(" ({error})")))]
     Lost(Option<ChannelError>),
+    /// mosaik ended before the run began: most often the scenario has a mistake.
+    #[error("mosaik has ended before the run began; what it said last tells why")]
+    Early,
     /// The run failed; mosaik was told.
     #[error("{0}")]
     Failed(String),
@@ -98,6 +101,7 @@ where
     let mut session = Session::new(simulator, interrupt);
     let result = server.run(&mut session, &link, &mut asks).await;
     let result = match (result, session.fatal.take()) {
+        (Err(ServeError::Lost(_)), None) if session.has_begun() == Some(false) => Err(ServeError::Early),
         (Ok(()), Some(message)) => Err(ServeError::Failed(message)),
         (result, _) => result,
     };

@@ -1,5 +1,6 @@
 //! One run under mosaik: its requests, one after the other.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use isochrone_sim::{SimError, Tick, Time};
@@ -61,6 +62,11 @@ impl<'s> Session<'s> {
         Session { simulator, interrupt, run: None, fatal: None }
     }
 
+    /// Whether the run has begun, if there was an `init`.
+    pub(crate) fn has_begun(&self) -> Option<bool> {
+        self.run.as_ref().map(|run| run.coupling.has_started())
+    }
+
     /// Ends the run and hands out the agents, for the summary.
     pub(crate) fn into_coupling(self) -> Option<Coupling> {
         self.run.map(|run| run.coupling)
@@ -99,7 +105,18 @@ impl<'s> Session<'s> {
         let Args { positional, keyword, .. } = args;
         let sid = positional.first().and_then(Value::as_str).unwrap_or_default().to_string();
         let params = Value::Map(keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
-        let resolution = params.get("time_resolution").and_then(Value::as_f64).unwrap_or(1.0);
+        if self.run.is_some() {
+            return Err(refuse(
+                "RuntimeError",
+                "`init` was called before: a program serves one simulator at a time",
+            ));
+        }
+        let resolution = match params.get("time_resolution") {
+            None => 1.0,
+            Some(value) => value.as_f64().ok_or_else(|| {
+                refuse("TypeError", format!("time_resolution must be a number of seconds, not {value}"))
+            })?,
+        };
         let tick = Tick::from_seconds(resolution)
             .map_err(|error| refuse("ValueError", format!("time_resolution: {error}")))?;
         let step_size = match params.get("step_size") {
@@ -148,18 +165,11 @@ impl Run {
         let params = Args::new(vec![], keyword);
         let created = self.coupling.create(model, count, &params)?;
         // a child may be related to one that comes after it: all are known before any is described
-        let children: Vec<_> = created.iter().map(|parent| self.adopt(*parent)).collect();
-        let described =
-            created.iter().zip(children).map(|(parent, children)| self.describe(*parent, &children));
-        Ok(Value::List(described.collect()))
+        let families = self.coupling.adopt_children(&created);
+        Ok(Value::List(created.iter().map(|parent| self.describe(*parent, &families)).collect()))
     }
 
-    fn adopt(&mut self, parent: usize) -> Vec<Child> {
-        let children = self.coupling.adopt_children(parent);
-        children.into_iter().map(|position| Child { position, children: self.adopt(position) }).collect()
-    }
-
-    fn describe(&self, position: usize, children: &[Child]) -> Value {
+    fn describe(&self, position: usize, families: &BTreeMap<usize, Vec<usize>>) -> Value {
         let entity = &self.coupling.entities()[position];
         let related =
             self.coupling.related(position).into_iter().map(|p| self.coupling.entities()[p].eid.as_str());
@@ -168,8 +178,8 @@ impl Run {
             ("type".into(), entity.model().into()),
             ("rel".into(), Value::list(related)),
         ];
-        if !children.is_empty() {
-            let children = children.iter().map(|child| self.describe(child.position, &child.children));
+        if let Some(children) = families.get(&position) {
+            let children = children.iter().map(|child| self.describe(*child, families));
             entries.push(("children".into(), Value::List(children.collect())));
         }
         Value::Map(entries)
@@ -265,17 +275,12 @@ impl Run {
 
     /// Says on the program's own log what became of failing agents.
     fn report(&mut self) {
-        let reports = self.coupling.container().kernel().reports();
-        for report in &reports[self.reported..] {
+        let reports = self.coupling.container().kernel().reports_since(self.reported);
+        for report in &reports {
             tracing::error!("{report}");
         }
-        self.reported = reports.len();
+        self.reported += reports.len();
     }
-}
-
-struct Child {
-    position: usize,
-    children: Vec<Child>,
 }
 
 /// `{entity: {attribute: {source: value}}}`.

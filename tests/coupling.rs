@@ -1,0 +1,157 @@
+//! Promises of the coupling that a simulator notices only when they are broken.
+
+use std::collections::BTreeMap;
+
+use isochrone::agent::{Agent, Vtable};
+use isochrone::clock::Interrupt;
+use isochrone::coupling::{CoupleError, Coupling, Mode};
+use isochrone::prelude::*;
+
+fn coupling<A: Agent>(name: &str, mode: Mode) -> Coupling {
+    let models = BTreeMap::from([(name.to_string(), Vtable::of::<A>())]);
+    Coupling::new(
+        Container::new(Config::new("test")).expect("a container"),
+        models,
+        mode,
+        Interrupt::default(),
+    )
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+#[derive(Default)]
+struct Busy {
+    p: f64,
+}
+
+#[agent]
+impl Busy {
+    #[constructor]
+    fn new() -> Self {
+        Busy::default()
+    }
+
+    #[step]
+    async fn work(&mut self, cx: &Ctx) {
+        self.p += 1.0;
+        cx.sleep(secs(1)).await;
+    }
+
+    #[output]
+    fn p(&self) -> f64 {
+        self.p
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_looked_at_is_an_error_and_never_missing() {
+    let mut coupling = coupling::<Busy>("Busy", Mode::Exact);
+    run(async {
+        coupling.create("Busy", 1, &Args::default()).expect("created");
+        let p = coupling.locate("Busy_0", "p").expect("a port");
+        coupling.step(Time::ZERO, vec![], None).await.expect("a step");
+        let error = coupling.read(&[p]).expect_err("the agent is busy");
+        assert!(
+            matches!(&error, CoupleError::Output { eid, port, .. } if eid == "Busy_0" && port == "p"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("exclusive"), "{error}");
+        // after a second it is free again, and another step finds it busy again
+        coupling.container().run_until(Time::ZERO + secs(1)).expect("runs");
+        assert_eq!(coupling.read(&[p]).expect("readable").values[0].2.as_f64(), Some(1.0));
+    });
+}
+
+#[test]
+fn an_entitys_model_is_the_name_the_simulator_asked_for() {
+    let mut coupling = coupling::<Busy>("Thermo", Mode::Exact);
+    let created = coupling.create("Thermo", 2, &Args::default()).expect("created");
+    assert_eq!(
+        created.iter().map(|at| coupling.entities()[*at].model()).collect::<Vec<_>>(),
+        ["Thermo", "Thermo"]
+    );
+}
+
+struct Chatty {
+    said: Vec<u64>,
+}
+
+#[agent]
+impl Chatty {
+    #[constructor]
+    fn new() -> Self {
+        Chatty { said: Vec::new() }
+    }
+
+    #[every(seconds = 1)]
+    fn say(&mut self, cx: &Ctx) {
+        self.said.push(cx.now().as_nanos() as u64);
+    }
+
+    #[output(event)]
+    fn words(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.said)
+    }
+
+    #[output]
+    fn waiting(&self) -> usize {
+        self.said.len()
+    }
+}
+
+#[test]
+fn events_that_nobody_reads_do_not_pile_up() {
+    let mut coupling = coupling::<Chatty>("Chatty", Mode::Exact);
+    run(async {
+        coupling.create("Chatty", 1, &Args::default()).expect("created");
+        let waiting = coupling.locate("Chatty_0", "waiting").expect("a port");
+        coupling.connect(&[waiting]);
+        for minute in 0..5 {
+            coupling.step(Time::ZERO + minutes(minute), vec![], None).await.expect("a step");
+            assert_eq!(coupling.read(&[waiting]).expect("readable").values[0].2.as_i64(), Some(0));
+        }
+    });
+}
+
+#[test]
+fn a_port_that_is_read_without_being_connected_is_fresh_in_ahead() {
+    let mut coupling = coupling::<Chatty>("Chatty", Mode::Ahead);
+    run(async {
+        coupling.create("Chatty", 1, &Args::default()).expect("created");
+        let waiting = coupling.locate("Chatty_0", "waiting").expect("a port");
+        coupling.connect(&[]);
+        for minute in 0..3 {
+            let time = Time::ZERO + minutes(minute);
+            coupling.step(time, vec![], Some(time + secs(60))).await.expect("a step");
+            let read = coupling.read(&[waiting]).expect("readable").values[0].2.as_i64();
+            // nobody reads the words, so none are waiting at the step, whatever ran since
+            assert_eq!(read, Some(0), "at {time}");
+        }
+    });
+}
+
+struct Stray;
+
+#[agent]
+impl Stray {
+    #[start]
+    async fn lost(this: This<Self>) {
+        let _alive = this;
+        std::future::pending::<()>().await;
+    }
+
+    #[every(seconds = 1)]
+    fn tick(&mut self) {}
+}
+
+#[test]
+fn a_task_that_waits_for_nothing_of_the_simulation_is_named() {
+    let world = Container::new(Config::new("test")).expect("a container");
+    world.add("stray", Stray).expect("added");
+    world.run_until(Time::ZERO + secs(5)).expect("runs");
+    let strays: Vec<String> = world.kernel().stray_tasks().iter().map(ToString::to_string).collect();
+    assert_eq!(strays.len(), 1, "{strays:?}");
+    assert!(strays[0].contains("stray") && strays[0].contains("`lost`"), "{strays:?}");
+}
