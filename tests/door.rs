@@ -8,6 +8,7 @@ use isochrone::codec::Value;
 use isochrone::prelude::*;
 use isochrone::rpc::CallError;
 use support::{Log, block_on};
+use tokio::sync::oneshot;
 
 mod support;
 
@@ -15,7 +16,7 @@ mod support;
 #[derive(Default)]
 struct House {
     seen: Vec<(Time, f64)>,
-    pending: Option<mpsc::Receiver<()>>,
+    pending: Option<oneshot::Receiver<()>>,
 }
 
 #[agent]
@@ -36,10 +37,8 @@ impl House {
     async fn outside(this: This<Self>) -> f64 {
         let ready = this.with(|me| me.pending.take());
         let wait = move || async move {
-            let ready = ready.expect("asked once");
             // another thread says when: it has called us back by then
-            let waited = tokio::task::spawn_blocking(move || ready.recv().is_ok());
-            if waited.await.is_ok_and(|said| said) { 1.0 } else { 0.0 }
+            if ready.expect("asked once").await.is_ok() { 1.0 } else { 0.0 }
         };
         this.external("peer", Duration::ZERO, wait).await
     }
@@ -137,7 +136,7 @@ fn under_a_simulator_an_input_happens_at_once_while_the_clock_stands() {
 #[test]
 fn a_peer_may_call_back_before_it_answers() {
     let world = world(false);
-    let (ready, pending) = mpsc::channel();
+    let (ready, pending) = oneshot::channel();
     let id = world.kernel().find("house").unwrap();
     world.kernel().look::<House, _>(id, |me| me.pending = Some(pending)).unwrap();
     let mut coupled = Coupled::new(Interrupt::default());
