@@ -153,18 +153,16 @@ impl Types {
     /// What `[number, data]` stands for.
     fn instance(&self, number: u32, data: Value) -> Value {
         let Some(types) = &self.0 else { return unknown(number, data) };
-        let number = Some(number);
+        let is = |registered: Option<u32>| registered == Some(number);
         match data {
-            Value::Str(text) if number == types.date => match date::from_text(&text) {
+            Value::Str(text) if is(types.date) => match date::from_text(&text) {
                 Some(date) => Value::Date(date),
-                None => unknown(number.unwrap_or_default(), Value::Str(text)),
+                None => unknown(number, Value::Str(text)),
             },
-            Value::Str(text) if number == types.proxy => Value::Proxy(Reference::from_text(text)),
+            Value::Str(text) if is(types.proxy) => Value::Proxy(Reference::from_text(text)),
             data => {
-                let number = number.unwrap_or_default();
-                let user =
-                    number.checked_sub(types.first_user).and_then(|index| types.users.get(index as usize));
-                match user {
+                let index = number.checked_sub(types.first_user).map(|index| index as usize);
+                match index.and_then(|index| types.users.get(index)) {
                     Some(name) => {
                         Value::Object(Box::new(Object { name: TypeName::Known(name.clone()), data }))
                     }
