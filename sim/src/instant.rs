@@ -47,7 +47,7 @@ impl Core {
                 classes[usize::from(*number)].seal();
             }
         }
-        if !self.externals.borrow().is_empty() {
+        if !self.externals.borrow().is_empty() && !self.is_blocked() {
             some |= self.deliver_externals();
         }
         if !self.soon.borrow().is_empty() {
@@ -359,6 +359,27 @@ impl Core {
             self.move_to(limit);
         }
         Ok(Progress::Quiet { next: self.next_event() })
+    }
+
+    /// Handles inputs of the present time while an external operation is awaited.
+    pub(crate) fn attend(&self) -> Result<(), SimError> {
+        self.admit_injections();
+        loop {
+            if self.alarm.get() {
+                self.settle_alarm();
+                if let Some(error) = self.fatal.borrow_mut().take() {
+                    return Err(error);
+                }
+            }
+            if self.spent.get() >= self.config.livelock && self.is_busy() {
+                let error = self.livelock();
+                self.spent.set(0);
+                return Err(error);
+            }
+            if !self.run_round() {
+                return Ok(());
+            }
+        }
     }
 
     /// Whatever of the present instant has not happened yet, in the order of the phases.

@@ -185,6 +185,21 @@ impl Kernel {
         }
     }
 
+    /// Lets what was injected for now happen, and what follows from it in further rounds of this instant, while
+    /// [`Progress::Blocked`] holds everything else up: a peer may ask back before it answers. External results, timers and
+    /// time wait.
+    ///
+    /// # Errors
+    /// As [`run_until`](Kernel::run_until).
+    pub fn attend(&self) -> Result<(), SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
+        let _entered = Entered::new(&self.core);
+        let _turning = Turning::new(&self.core.turning);
+        self.core.attend()
+    }
+
     /// Puts the clock forward without letting anything happen in between: timers that are overdue then fire at once, at the
     /// new time, and periodic ones skip what they missed. For a wall clock that ran away (suspend, overload).
     pub fn jump(&self, to: Time) {
