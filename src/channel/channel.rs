@@ -19,7 +19,7 @@ use super::ChannelError;
 use super::frame::{self, FrameBuffer};
 use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
-use crate::codec::{Codec, Limits, Value};
+use crate::codec::{Codec, Limits, Types, Value};
 
 /// Codec and limits of a channel.
 ///
@@ -34,6 +34,8 @@ use crate::codec::{Codec, Limits, Value};
 pub struct Config {
     /// How payloads are written; must be that of the peer (JSON).
     pub codec: Codec,
+    /// The custom types, in the peer's order (none).
+    pub types: Types,
     /// Bytes of a payload, either way (16 MiB).
     pub max_frame: usize,
     /// Bytes of a payload from a peer that has not yet sent a valid message, and to which we have not sent a request
@@ -51,6 +53,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             codec: Codec::Json,
+            types: Types::none(),
             max_frame: 16 << 20,
             max_first_frame: 64 << 10,
             limits: Limits::default(),
@@ -188,7 +191,11 @@ impl Channel {
     fn next_message(&mut self) -> Result<Option<Event>, ChannelError> {
         let limit = if self.trusted { self.config.max_frame } else { self.config.max_first_frame };
         let Some(payload) = self.incoming.next(limit, !self.trusted)? else { return Ok(None) };
-        let value = self.config.codec.decode(payload, &self.config.limits).map_err(ChannelError::Payload)?;
+        let value = self
+            .config
+            .codec
+            .decode(payload, &self.config.limits, &self.config.types)
+            .map_err(ChannelError::Payload)?;
         let message = Message::from_value(value)?;
         self.trusted = true;
         self.counters.messages_in += 1;
@@ -255,10 +262,10 @@ impl Channel {
         if let Some(reason) = &self.closed {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }
-        let codec = self.config.codec;
+        let Config { codec, types, .. } = &self.config;
         let before = self.outgoing.len();
         frame::write_frame(&mut self.outgoing, self.config.max_frame, |out| {
-            message::encode(codec, kind, id, content, out).map_err(ChannelError::Unsendable)
+            message::encode(*codec, types, kind, id, content, out).map_err(ChannelError::Unsendable)
         })?;
         self.counters.bytes_out += (self.outgoing.len() - before) as u64;
         self.counters.messages_out += 1;

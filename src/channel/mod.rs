@@ -11,6 +11,7 @@
 //! Failure modes: see [`ChannelError`]; all but those of one call are fatal for the connection, and for that
 //! connection only.
 
+mod address;
 #[expect(clippy::module_inception, reason = "the mechanism has no better name than its module")]
 mod channel;
 mod connection;
@@ -18,7 +19,9 @@ mod error;
 mod frame;
 mod message;
 mod pending;
+pub mod transport;
 
+pub use address::{Address, AddressError, Endpoint};
 pub use channel::{Channel, Config, Counters, Event, Failure};
 pub use connection::Connection;
 pub use error::ChannelError;
