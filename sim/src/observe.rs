@@ -3,9 +3,12 @@
 //! Contract: events come in the order of execution. An observer is told nothing that is not a function of scenario, seed
 //! and inputs, and cannot change the run.
 
+use std::any::Any;
 use std::fmt;
+use std::rc::Rc;
 
 use crate::agent::AgentId;
+use crate::faults::Injected;
 use crate::order::OrderKey;
 use crate::supervise::Report;
 use crate::task::Label;
@@ -15,6 +18,11 @@ use crate::time::Time;
 pub trait Observer {
     /// Called while the event happens; must not run the kernel.
     fn observe(&mut self, event: &Event);
+
+    /// Whether it wants the values of messages and replies, and to be told of random draws: both cost time.
+    fn wants_values(&self) -> bool {
+        false
+    }
 }
 
 /// Something that happened to one agent.
@@ -31,6 +39,8 @@ pub struct Event {
     pub key: OrderKey,
     /// What.
     pub what: What,
+    /// What was sent or answered, if the observer [wants](Observer::wants_values) it and the agent's type can show it.
+    pub value: Option<Rc<dyn Any>>,
 }
 
 /// The kinds of events. Sequence numbers count per sender; a message's or reply's hash is of its payload and sequence number.
@@ -66,6 +76,10 @@ pub enum What {
     External { name: String, hash: u64 },
     /// It failed.
     Failure(Report),
+    /// A fault was injected.
+    Fault { fault: Injected },
+    /// It drew number `n` of its random stream for a purpose; told with values only.
+    Draw { purpose: u64, n: u64 },
 }
 
 impl fmt::Display for Event {
