@@ -30,7 +30,10 @@
 //!   head); both are 0 in volatile frames.
 //! * A field is a number, a truth value, a text, or: a *name*, by its number, or spelt out if the segment has no room for
 //!   it; a *time*, in ns; an optional one, nil or an array of the one; an outcome, `[value]` or `[nil, error]`; a value as
-//!   it is, where extension type 1 is an integer beyond 64 bits in decimal digits.
+//!   it is, where extension types stand for what MessagePack lacks: 1 an integer beyond 64 bits in decimal digits; 2 a
+//!   date, seconds since 1970 (8 bytes), nanoseconds (4) and offset from UTC (4), big-endian; 3 a proxy's path or
+//!   address; 4 an extension of the wire, its code and its bytes; and `[5 name, data]` or `[6 number, data]` for a custom
+//!   type.
 //! * *Event numbers* count the frames that are neither names nor volatile, from 0.
 //! * The *chain* is 0 before the first frame; each frame that is not volatile makes it `fold(chain, 256 sum + kind)`,
 //!   with [`fold`](isochrone_sim::fingerprint::fold).

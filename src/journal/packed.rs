@@ -5,12 +5,24 @@
 
 use std::fmt;
 
+use chrono::{DateTime, FixedOffset, SecondsFormat};
+
 use super::pack::{self, Item, Malformed, Unpack};
-use crate::codec::{Limits, Value};
+use crate::codec::{Limits, Object, Reference, TypeName, Value};
 use crate::rpc::Args;
 
-/// The extension type of an integer beyond 64 bits, as decimal digits.
+/// Extension type: an integer beyond 64 bits, as decimal digits.
 const BIG_INT: u8 = 1;
+/// Seconds since 1970 (8 bytes), nanoseconds (4), offset from UTC in seconds (4), big-endian.
+const DATE: u8 = 2;
+/// A path or an address.
+const PROXY: u8 = 3;
+/// An extension of the wire's MsgPack: its code, then its bytes.
+const FOREIGN: u8 = 4;
+/// The first of two in an array: the name of a custom type; the second is what its serializer made of the value.
+const OBJECT: u8 = 5;
+/// The same for a type that has only a number, in decimal digits.
+const NUMBERED: u8 = 6;
 
 /// A [`Value`] as MessagePack.
 ///
@@ -78,7 +90,8 @@ impl Packed {
 }
 
 /// As JSON, with Python's `NaN` and `Infinity`; bytes as text of two hex digits each, numbers
-/// as keys as text, lists and dicts as keys as the hex digits of their MessagePack.
+/// as keys as text, lists and dicts as keys as the hex digits of their MessagePack; dates and proxies
+/// as text, custom types as `{"__type__":[name,data]}`.
 impl fmt::Display for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         json(&mut Unpack(&self.0), f, 0)
@@ -120,10 +133,28 @@ fn write(out: &mut Vec<u8>, value: &Value) {
                 write(out, value);
             }
         }
+        Value::Date(date) => {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&date.timestamp().to_be_bytes());
+            bytes[8..12].copy_from_slice(&date.timestamp_subsec_nanos().to_be_bytes());
+            bytes[12..].copy_from_slice(&date.offset().local_minus_utc().to_be_bytes());
+            pack::ext(out, DATE, &bytes);
+        }
+        Value::Proxy(reference) => pack::ext(out, PROXY, reference.as_text().as_bytes()),
+        Value::Object(object) => {
+            pack::array(out, 2);
+            match &object.name {
+                TypeName::Known(name) => pack::ext(out, OBJECT, name.as_bytes()),
+                TypeName::Unknown(number) => pack::ext(out, NUMBERED, number.to_string().as_bytes()),
+            }
+            write(out, &object.data);
+        }
+        Value::Ext(code, bytes) => {
+            let coded: Vec<u8> = code.to_be_bytes().iter().chain(bytes).copied().collect();
+            pack::ext(out, FOREIGN, &coded);
+        }
     }
 }
-
-const TOO_MUCH: Malformed = "a value is nested too deeply or has too many parts";
 
 fn digits(bytes: &[u8]) -> Result<&str, Malformed> {
     let text = std::str::from_utf8(bytes).unwrap_or("");
@@ -134,11 +165,35 @@ fn digits(bytes: &[u8]) -> Result<&str, Malformed> {
     Ok(text)
 }
 
+fn text(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|_| "a text is not UTF-8")
+}
+
+fn date(bytes: &[u8]) -> Option<DateTime<FixedOffset>> {
+    let (seconds, rest) = bytes.split_first_chunk()?;
+    let (nanos, offset) = rest.split_first_chunk()?;
+    let utc = DateTime::from_timestamp(i64::from_be_bytes(*seconds), u32::from_be_bytes(*nanos))?;
+    let offset = FixedOffset::east_opt(i32::from_be_bytes(offset.try_into().ok()?))?;
+    // near the ends of the calendar there may be no local date
+    utc.naive_utc().checked_add_offset(offset)?;
+    Some(utc.with_timezone(&offset))
+}
+
+/// The name of a custom type, if that is what stands at the head of an array of two.
+fn type_name(from: &Unpack<'_>, len: usize) -> Option<TypeName> {
+    let mut ahead = *from;
+    match ahead.item() {
+        Ok(Item::Ext(OBJECT, name)) if len == 2 => text(name).ok().map(|name| TypeName::Known(name.into())),
+        Ok(Item::Ext(NUMBERED, number)) if len == 2 => text(number).ok()?.parse().ok().map(TypeName::Unknown),
+        _ => None,
+    }
+}
+
 fn read(from: &mut Unpack<'_>, depth: usize, nodes: &mut usize) -> Result<Value, Malformed> {
     let limits = Limits::default();
     *nodes += 1;
     if depth > limits.depth || *nodes > limits.nodes {
-        return Err(TOO_MUCH);
+        return Err("a value is nested too deeply or has too many parts");
     }
     Ok(match from.item()? {
         Item::Nil => Value::Null,
@@ -149,8 +204,19 @@ fn read(from: &mut Unpack<'_>, depth: usize, nodes: &mut usize) -> Result<Value,
         Item::Str(text) => Value::Str(text.to_owned()),
         Item::Bin(bytes) => Value::Bytes(bytes.to_owned()),
         Item::Ext(BIG_INT, bytes) => Value::BigInt(digits(bytes)?.to_owned()),
+        Item::Ext(DATE, bytes) => Value::Date(date(bytes).ok_or("a date is none")?),
+        Item::Ext(PROXY, bytes) => Value::Proxy(Reference::from_text(text(bytes)?)),
+        Item::Ext(FOREIGN, bytes) => {
+            let (code, bytes) = bytes.split_first().ok_or("an extension has no code")?;
+            Value::Ext(*code as i8, bytes.to_owned())
+        }
         Item::Ext(..) => return Err("an extension type that the journal does not have"),
         Item::Array(len) => {
+            if let Some(name) = type_name(from, len) {
+                from.item()?;
+                let data = read(from, depth + 1, nodes)?;
+                return Ok(Value::Object(Box::new(Object { name, data })));
+            }
             let mut items = Vec::new();
             for _ in 0..len {
                 items.push(read(from, depth + 1, nodes)?);
@@ -181,8 +247,21 @@ fn json(from: &mut Unpack<'_>, out: &mut dyn fmt::Write, depth: usize) -> fmt::R
         Item::Float(value) => json_float(out, value),
         Item::Str(text) => json_text(out, text),
         Item::Ext(BIG_INT, bytes) => out.write_str(digits(bytes).unwrap_or("0")),
+        Item::Ext(DATE, bytes) => match date(bytes) {
+            Some(date) => write!(out, "\"{}\"", date.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            None => hex(out, bytes),
+        },
+        Item::Ext(PROXY, bytes) => json_text(out, text(bytes).unwrap_or_default()),
         Item::Bin(bytes) | Item::Ext(_, bytes) => hex(out, bytes),
         Item::Array(len) => {
+            if let Some(name) = type_name(from, len) {
+                out.write_str("{\"__type__\":[")?;
+                json_text(out, &name.to_string())?;
+                out.write_char(',')?;
+                let _ = from.item();
+                json(from, out, depth + 1)?;
+                return out.write_str("]}");
+            }
             out.write_char('[')?;
             for at in 0..len {
                 if at > 0 {

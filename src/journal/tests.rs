@@ -8,7 +8,7 @@ use std::rc::Rc;
 use isochrone_sim::{Time, millis, secs};
 
 use super::*;
-use crate::codec::Value;
+use crate::codec::{Object, Reference, TypeName, Value};
 use crate::rpc::Args;
 
 /// One of every kind but checkpoint and end, which the writer makes.
@@ -20,6 +20,14 @@ fn records() -> Vec<Record> {
         ("nan", Value::Float(f64::NAN)),
         ("big", Value::BigInt("-340282366920938463463374607431768211456".into())),
         ("bytes", Value::Bytes(vec![0, 255])),
+        ("date", Value::from(chrono::DateTime::from_timestamp(1_451_692_799, 1_500_000_000).unwrap())),
+        ("proxy", Value::Proxy(Reference::Path("agents/0".into()))),
+        ("ext", Value::Ext(-7, vec![1, 2])),
+        (
+            "object",
+            Value::Object(Box::new(Object { name: TypeName::Known("Point".into()), data: 1.5.into() })),
+        ),
+        ("other", Value::Object(Box::new(Object { name: TypeName::Unknown(9), data: Value::Null }))),
         ("all", Value::list([Value::Null, Value::Bool(true), Value::UInt(u64::MAX), Value::Int(i64::MIN)])),
     ]));
     let (agent, to, from, label, name) =
@@ -123,6 +131,24 @@ fn read(bytes: &[u8]) -> (Vec<Entry>, Result<Tail, JournalError>) {
         }
     }
     (entries, Ok(reader.tail().cloned().expect("read to its end")))
+}
+
+#[test]
+fn a_value_loses_nothing() {
+    for record in records() {
+        let Record::Request { content, .. } = record else { continue };
+        let value = content.value().unwrap();
+        assert_eq!(Packed::new(&value), content);
+        assert_eq!(value.get("date").unwrap().kind(), "date");
+        assert!(matches!(value.get("object"), Some(Value::Object(object)) if object.data == 1.5.into()));
+        assert_eq!(value.get("ext"), Some(&Value::Ext(-7, vec![1, 2])));
+        assert_eq!(
+            content.to_string(),
+            r#"{"nan":NaN,"big":-340282366920938463463374607431768211456,"bytes":"00ff","date":"2016-01-01T23:59:60.500Z","proxy":"agents/0","ext":"f90102","object":{"__type__":["Point",1.5]},"other":{"__type__":["type 9",null]},"all":[null,true,18446744073709551615,-9223372036854775808]}"#
+        );
+        return;
+    }
+    panic!("there is a request");
 }
 
 #[test]
