@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn receive(from: u32, sequence: u64) -> What {
-        What::Receive { from: AgentId::new(from), key: key(from), sequence, label: "m", hash: 0 }
+        What::Receive { from: AgentId::new(from), key: key(from), sequence, label: "m", hash: 0, call: 0 }
     }
 
     fn held(from: u32, sequence: u64) -> What {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     fn reply(to: u32, sequence: u64) -> What {
-        What::Reply { to: AgentId::new(to), sequence, hash: 0 }
+        What::Reply { to: AgentId::new(to), sequence, hash: 0, call: 0 }
     }
 
     fn answer(from: u32, sequence: u64) -> What {

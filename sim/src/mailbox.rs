@@ -415,7 +415,8 @@ impl<A: Actor> Inbox<A> {
     fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
         let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
-        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
+        let number = call.number();
+        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash, call: number });
         core.count_message();
         let reply = ReplyTo { kernel: core.id(), call, caller: from, callee: to, kind: PhantomData };
         core.begin(to, NO_TASK, label);

@@ -43,7 +43,8 @@ pub struct Event {
     pub value: Option<Rc<dyn Any>>,
 }
 
-/// The kinds of events. Sequence numbers count per sender; a message's or reply's hash is of its payload and sequence number.
+/// The kinds of events. Sequence numbers count per sender, replies included; a hash is of payload and sequence number; `call`
+/// tells a call from the others that are open, 0 is none.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are named by the variants' sentences")]
@@ -57,13 +58,13 @@ pub enum What {
     /// It sent a message.
     Send { to: AgentId, sequence: u64, label: Label, hash: u64 },
     /// It was handed a message.
-    Receive { from: AgentId, key: OrderKey, sequence: u64, label: Label, hash: u64 },
+    Receive { from: AgentId, key: OrderKey, sequence: u64, label: Label, hash: u64, call: u32 },
     /// A message waits until it is free again.
     Held { from: AgentId, sequence: u64 },
     /// A message to it was refused.
     Refused { from: AgentId, sequence: u64 },
     /// It answered a call.
-    Reply { to: AgentId, sequence: u64, hash: u64 },
+    Reply { to: AgentId, sequence: u64, hash: u64, call: u32 },
     /// It got the answer to a call.
     Answer { from: OrderKey, sequence: u64, hash: u64 },
     /// The answer to a call came, and it had lost interest.

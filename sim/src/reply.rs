@@ -53,7 +53,12 @@ impl Core {
             me.fingerprint.mix_at(self.instant.get(), Tag::Reply, peer, note.hash);
         }
         if self.is_observed() {
-            let what = What::Reply { to: note.to, sequence: note.sequence, hash: note.hash };
+            let what = What::Reply {
+                to: note.to,
+                sequence: note.sequence,
+                hash: note.hash,
+                call: note.call.number(),
+            };
             self.tell_with(from, what, || self.class(note.class)?.show(note.value));
         }
         self.replies.push(note);

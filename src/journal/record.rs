@@ -141,17 +141,19 @@ records! {
     67 "failed" Failed { agent: Name, task: Name, message: String, outcome: String }
     /// It sent message `sequence` of its own, called `label`; `values` at level full.
     68 "sent" Sent { agent: Name, to: Name, sequence: u64, label: Name, hash: Hash, values: Option<Packed> }
-    /// It was handed message `sequence` of `from`.
-    69 "received" Received { agent: Name, from: Name, sequence: u64, label: Name, hash: Hash, values: Option<Packed> }
+    /// It was handed message `sequence` of `from`, as call number `call` of those that are open (0: it wants no answer).
+    69 "received" Received {
+        agent: Name, from: Name, sequence: u64, label: Name, hash: Hash, call: u64, values: Option<Packed>
+    }
     /// Message `sequence` of `from` waits until it is free again.
     70 "held" Held { agent: Name, from: Name, sequence: u64 }
     /// Message `sequence` of `from` was refused.
     71 "refused" Refused { agent: Name, from: Name, sequence: u64 }
-    /// It answered the call `sequence` of `to`.
-    72 "answered" Answered { agent: Name, to: Name, sequence: u64, hash: Hash, value: Option<Packed> }
-    /// It got the answer of `from` to its call `sequence`.
+    /// It sent `to` the answer to open call `call`, which is message `sequence` of its own; `value` at level full.
+    72 "answered" Answered { agent: Name, to: Name, sequence: u64, hash: Hash, call: u64, value: Option<Packed> }
+    /// It got an answer, which is message `sequence` of `from`.
     73 "answer" Answer { agent: Name, from: Name, sequence: u64, hash: Hash, value: Option<Packed> }
-    /// The answer of `from` to its call `sequence` came, and it had lost interest.
+    /// An answer, message `sequence` of `from`, came, and it had lost interest.
     74 "late" Late { agent: Name, from: Name, sequence: u64 }
     /// One of its timers fired, in the task `label`.
     75 "timer" Timer { agent: Name, label: Name }
@@ -161,6 +163,8 @@ records! {
     77 "resumed" Resumed { agent: Name, name: Name, hash: Hash }
     /// The property `name` held or did not, at `agent` (empty: of the run).
     78 "property" Property { agent: Name, name: Name, holds: bool, text: String }
+    /// It drew random number `number` of those for this `purpose`; at level full.
+    79 "drew" Drew { agent: Name, purpose: Hash, number: u64 }
 }
 
 impl Record {
