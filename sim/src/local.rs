@@ -46,6 +46,11 @@ pub fn shared<T: 'static>() -> Option<Rc<T>> {
     value.downcast().ok()
 }
 
+/// The sum of all agents' running hashes at this point.
+pub fn fingerprint() -> u64 {
+    current::try_with(|core| core.fingerprint()).unwrap_or_default()
+}
+
 /// Counts a message to nobody.
 pub fn dead_letter(text: impl FnOnce() -> String) {
     if current::try_with(|core| core.count_dead_letter(text)).is_none() {
