@@ -10,6 +10,7 @@ use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 use super::entities::{Entity, Readings};
 use crate::agent::{BadInput, Container, Proxy, Vtable, Write, Written, local};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
+use crate::replay::Tape;
 use crate::rpc::{Args, CallError};
 
 /// How far the agents run in a step.
@@ -242,6 +243,17 @@ impl Coupling {
         (self.steps, self.reads)
     }
 
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn with_tape(mut self, tape: Tape) -> Self {
+        self.driver.set_tape(tape);
+        self
+    }
+
+    /// What it is recorded with, or replayed from.
+    pub fn tape(&self) -> &Tape {
+        self.driver.tape()
+    }
+
     /// The way in for the outside beside the simulator.
     pub fn live(&self) -> Live {
         self.driver.live()
@@ -366,6 +378,17 @@ impl Coupling {
             return Err(CoupleError::Past { asked: time, now: kernel.now(), last, allowed, mode: self.mode });
         }
         let inputs = self.resolve(inputs)?;
+        let next = self.step_to(time, inputs, limit).await?;
+        self.driver.tape().checkpoint(self.container.kernel());
+        Ok(next)
+    }
+
+    async fn step_to(
+        &mut self,
+        time: Time,
+        inputs: Vec<Write>,
+        limit: Option<Time>,
+    ) -> Result<Option<Time>, CoupleError> {
         if !self.started {
             self.start().await?;
         }

@@ -237,19 +237,18 @@ fn causes(history: &VecDeque<Entry>, from: &Entry) -> Vec<String> {
         let before = history.iter().take(at).enumerate().rev();
         let cause = match &present.record {
             // a message comes from whoever sent it, an answer from whoever gave it
-            Record::Received { from, sequence, .. } | Record::Held { from, sequence, .. } => {
-                find_last(before, |record| {
-                    matches!(record, Record::Sent { agent, sequence: n, .. } if agent == from && n == sequence)
-                })
-            }
-            Record::Answer { from, sequence, .. } | Record::Late { from, sequence, .. } => {
-                find_last(before, |record| {
-                    matches!(record, Record::Answered { agent, sequence: n, .. } if agent == from && n == sequence)
-                })
-            }
-            Record::Resumed { agent, name, .. } => find_last(before, |record| {
-                matches!(record, Record::Result { agent: a, name: n, .. } if a == agent && n == name)
-            }),
+            Record::Received { from, sequence, .. } | Record::Held { from, sequence, .. } => find_last(
+                before,
+                |record| matches!(record, Record::Sent { agent, sequence: n, .. } if agent == from && n == sequence),
+            ),
+            Record::Answer { from, sequence, .. } | Record::Late { from, sequence, .. } => find_last(
+                before,
+                |record| matches!(record, Record::Answered { agent, sequence: n, .. } if agent == from && n == sequence),
+            ),
+            Record::Resumed { agent, name, .. } => find_last(
+                before,
+                |record| matches!(record, Record::Result { agent: a, name: n, .. } if a == agent && n == name),
+            ),
             Record::Sent { agent, .. } if *agent == OUTSIDE => find_last(before, Record::is_input),
             // whatever an agent does, it does because something has reached it
             Record::Timer { .. } | Record::Deadline { .. } | Record::Started { .. } => None,
@@ -294,7 +293,8 @@ pub(crate) fn describe(record: &Record) -> String {
         Record::Stopped { agent } => format!("{agent} is stopped"),
         Record::Failed { agent, task, message, .. } => format!("{agent} fails in `{task}`: {message}"),
         Record::Sent { agent, to, label, values, hash, .. } => {
-            let values = values.as_ref().map_or_else(|| format!(" (hash {hash})"), |values| format!(" {values}"));
+            let values =
+                values.as_ref().map_or_else(|| format!(" (hash {hash})"), |values| format!(" {values}"));
             format!("{agent} sends `{label}` to {to}{values}")
         }
         Record::Received { agent, from, label, hash, .. } => {
@@ -311,11 +311,15 @@ pub(crate) fn describe(record: &Record) -> String {
         Record::Timer { agent, label } => format!("a timer of {agent} in `{label}`"),
         Record::Deadline { agent, label } => format!("a deadline of {agent} in `{label}`"),
         Record::Resumed { agent, name, hash } => format!("{agent} resumes after `{name}` (hash {hash})"),
-        Record::Drew { agent, purpose, number } => format!("{agent} draws number {number} of stream {purpose}"),
+        Record::Drew { agent, purpose, number } => {
+            format!("{agent} draws number {number} of stream {purpose}")
+        }
         Record::Property { agent, name, holds, .. } => {
             format!("property {name:?} {} at {agent}", if *holds { "holds" } else { "does not hold" })
         }
-        Record::Call { from, agent, method, args, .. } => format!("{from} calls `{method}` of {agent}: {args}"),
+        Record::Call { from, agent, method, args, .. } => {
+            format!("{from} calls `{method}` of {agent}: {args}")
+        }
         Record::Request { from, content, .. } => format!("{from} asks {content}"),
         Record::Replied { to, outcome, .. } => match outcome {
             Ok(value) => format!("{to} is answered {value}"),
@@ -327,7 +331,9 @@ pub(crate) fn describe(record: &Record) -> String {
         },
         Record::Turn { until } => format!("a turn to {until}"),
         Record::Fault { agent, name, .. } => format!("the fault {name} is injected into {agent}"),
-        Record::End { fingerprint, because, .. } => format!("the run ends ({because}) with fingerprint {fingerprint}"),
+        Record::End { fingerprint, because, .. } => {
+            format!("the run ends ({because}) with fingerprint {fingerprint}")
+        }
         Record::Checkpoint { fingerprint, .. } => format!("the fingerprint is {fingerprint}"),
         other => format!("{other:?}"),
     }

@@ -81,14 +81,12 @@ pub(crate) fn is_same(recorded: &Record, again: &Record) -> bool {
         (
             Record::Sent { agent, to, sequence, label, hash, .. },
             Record::Sent { agent: agent2, to: to2, sequence: sequence2, label: label2, hash: hash2, .. },
-        ) => {
-            hash == hash2
-                && sequence == sequence2
-                && (agent, to, label) == (agent2, to2, label2)
-        }
+        ) => hash == hash2 && sequence == sequence2 && (agent, to, label) == (agent2, to2, label2),
         (
             Record::Answered { agent, to, sequence, hash, call, .. },
-            Record::Answered { agent: agent2, to: to2, sequence: sequence2, hash: hash2, call: call2, .. },
+            Record::Answered {
+                agent: agent2, to: to2, sequence: sequence2, hash: hash2, call: call2, ..
+            },
         ) => hash == hash2 && (sequence, call) == (sequence2, call2) && (agent, to) == (agent2, to2),
         (recorded, again) => recorded == again,
     }

@@ -16,6 +16,7 @@ mod source;
 mod tape;
 
 pub use difference::Difference;
+pub(crate) use player::INTERRUPT;
 pub use player::{Stops, Verdict};
 pub use source::{Memory, Source};
 pub use tape::Tape;

@@ -23,6 +23,9 @@ use super::names::Names;
 use super::source::Source;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, Tail};
 
+/// Why a recording ended that `Ctrl-C` has cut off at an arbitrary point.
+pub(crate) const INTERRUPT: &str = "it was interrupted";
+
 /// Where a replay ends early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stops {
@@ -72,6 +75,8 @@ pub(crate) struct Player {
     pub(crate) names: Names,
     pub(crate) level: Level,
     realtime: bool,
+    /// whether the outside says when the run ends
+    is_driven: bool,
     stops: Stops,
     /// only what leaves the run is compared
     outward: bool,
@@ -80,6 +85,7 @@ pub(crate) struct Player {
     /// operations that agents wait for
     pub(crate) waiting: BTreeMap<Key, Started>,
     pub(crate) verdict: Option<Verdict>,
+    cut_off: bool,
     /// records that have come out again
     pub(crate) same: u64,
     /// the time and round of the record that was taken last
@@ -96,7 +102,9 @@ impl Player {
     pub(crate) fn new(source: Source, stops: Stops, outward: bool) -> Result<Self, JournalError> {
         let reader = source.open()?;
         let level = reader.header().level;
-        let realtime = reader.header().clock == "wall";
+        let clock = &reader.header().clock;
+        let realtime = clock == "wall";
+        let is_driven = realtime || clock == "coupled";
         let mut player = Player {
             source,
             reader,
@@ -104,11 +112,13 @@ impl Player {
             names: Names::default(),
             level,
             realtime,
+            is_driven,
             stops,
             outward,
             results: BTreeMap::new(),
             waiting: BTreeMap::new(),
             verdict: None,
+            cut_off: false,
             same: 0,
             last: (Time::ZERO, 0),
         };
@@ -142,6 +152,8 @@ impl Player {
                     self.verdict = Some(Verdict::Broken { time: entry.time, agent, text: text.clone() });
                 }
                 Record::Origin { .. } | Record::Note { .. } => {}
+                // it was cut off: where the run would have ended is not known
+                Record::End { because, .. } if because == INTERRUPT => self.cut_off = true,
                 // those come whenever their operation has ended, which has no place in simulated time
                 Record::Result { agent, call, outcome, .. } if !self.realtime => {
                     self.results.insert((agent.clone(), *call), outcome.clone());
@@ -173,6 +185,11 @@ impl Player {
         self.head.as_ref().filter(|_| self.verdict.is_none())
     }
 
+    /// Whether an operation that is waited for has a recorded result.
+    pub(crate) fn has_results(&self) -> bool {
+        self.waiting.keys().any(|key| self.results.contains_key(key))
+    }
+
     /// Whether everything that was recorded has been taken.
     pub(crate) fn is_at_end(&self) -> bool {
         self.head.is_none() && self.verdict.is_none()
@@ -180,7 +197,7 @@ impl Player {
 
     /// Whether the journal was cut off: its writer was killed.
     pub(crate) fn is_open(&self) -> bool {
-        self.reader.tail().is_none_or(|tail| *tail != Tail::Ended)
+        self.cut_off || self.reader.tail().is_none_or(|tail| *tail != Tail::Ended)
     }
 
     /// Takes the next record if it is as wished.
@@ -239,10 +256,12 @@ impl Player {
         if self.verdict.is_some() {
             return;
         }
+        // a simulator says when it ends, and the outside how a live run does
+        let same_reason = |reason: &str| self.is_driven || reason == because;
         match &self.head {
             None if self.is_open() => self.verdict = Some(Verdict::Recorded(self.last.0)),
             Some(Entry { record: Record::End { fingerprint: recorded, because: reason, .. }, .. })
-                if recorded.0 == fingerprint && reason == because =>
+                if recorded.0 == fingerprint && same_reason(reason) =>
             {
                 self.next();
             }

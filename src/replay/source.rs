@@ -42,7 +42,7 @@ impl std::fmt::Debug for Memory {
 
 impl Memory {
     /// Makes what was written readable.
-    pub(crate) fn seal(&self) {
+    pub fn seal(&self) {
         *self.0.borrow_mut() = self.1.take().into();
     }
 }

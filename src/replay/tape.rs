@@ -35,6 +35,8 @@ struct Inner {
     inputs: u64,
     /// activations at the last checkpoint
     checked: u64,
+    /// whether values are wanted whatever the level
+    values: bool,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,8 @@ impl Tape {
 
     fn new(state: State) -> Tape {
         let (calls, running) = (BTreeMap::new(), BTreeMap::new());
-        Tape(Some(Rc::new(RefCell::new(Inner { state, calls, running, inputs: 0, checked: 0 }))))
+        let inner = Inner { state, calls, running, inputs: 0, checked: 0, values: false };
+        Tape(Some(Rc::new(RefCell::new(inner))))
     }
 
     /// Whether a run is recorded or replayed at all.
@@ -123,16 +126,25 @@ impl Tape {
         }
     }
 
-    /// Sees everything that happens in this kernel from now on, as far as the level asks for it; `values` brings what is
-    /// sent into a difference, and costs time.
-    pub fn attach(&self, kernel: &Kernel, values: bool) {
+    /// With the values of what is sent in a difference, if the recording has none: this costs time.
+    pub fn with_values(self) -> Tape {
+        if let Some(mut inner) = self.inner_mut() {
+            inner.values = true;
+        }
+        self
+    }
+
+    /// Sees everything that happens in this kernel from now on, as far as the level asks for it. To be called before
+    /// anything happens there.
+    pub fn attach(&self, kernel: &Kernel) {
         let Some(inner) = &self.0 else { return };
         let (events, full) = match &inner.borrow().state {
             State::Recording(recorder) => (recorder.level >= Level::Events, recorder.level == Level::Full),
             State::Playing(player, _) => (player.compares_events(), player.level == Level::Full),
         };
+        let values = full || inner.borrow().values;
         if events {
-            kernel.add_observer(Box::new(Watch { inner: inner.clone(), values: values || full }));
+            kernel.add_observer(Box::new(Watch { inner: inner.clone(), values }));
         }
     }
 
@@ -209,10 +221,7 @@ impl Tape {
         let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
         let entry = player.take_if(|head| {
             head.time == at
-                && matches!(
-                    head.record,
-                    Record::Result { .. } | Record::Call { .. } | Record::Command { .. }
-                )
+                && matches!(head.record, Record::Result { .. } | Record::Call { .. } | Record::Command { .. })
         })?;
         if let Record::Result { agent, call, outcome, .. } = entry.record {
             let key = (agent, call);
@@ -317,10 +326,7 @@ impl Tape {
     pub(crate) fn next(&self) -> Next {
         let next = self.player(|player| {
             let entry = player.take_if(|head| {
-                matches!(
-                    head.record,
-                    Record::Request { .. } | Record::Call { .. } | Record::Command { .. }
-                )
+                matches!(head.record, Record::Request { .. } | Record::Call { .. } | Record::Command { .. })
             })?;
             match &entry.record {
                 Record::Request { content, .. } => content.value().map(Next::Request),
@@ -370,7 +376,13 @@ impl Tape {
             (Some(failure), _) => Err(failure.to_owned()),
             (None, Ok(value)) => match value.downcast_ref::<Value>() {
                 Some(value) => Ok(Packed::new(value)),
-                None => return recorder.breaks(at, Some(agent), format!("`{name}` gave something that is no value")),
+                None => {
+                    return recorder.breaks(
+                        at,
+                        Some(agent),
+                        format!("`{name}` gave something that is no value"),
+                    );
+                }
             },
             (None, Err(error)) => {
                 let text = format!("the output of `{name}` cannot be recorded: {error}");
@@ -389,7 +401,8 @@ impl Tape {
             player.waiting.keys().filter(|key| player.results.contains_key(key)).cloned().collect();
         let mut ready = Vec::new();
         for key in known {
-            if let (Some(started), Some(outcome)) = (player.waiting.remove(&key), player.results.remove(&key)) {
+            if let (Some(started), Some(outcome)) = (player.waiting.remove(&key), player.results.remove(&key))
+            {
                 running.remove(&started.id);
                 ready.push(recall(started, &outcome));
             }
@@ -414,15 +427,20 @@ impl Tape {
 
     /// Operations that wait for results when a recording is at its end: they are run.
     pub(crate) fn take_waiting(&self) -> Vec<Started> {
-        let waiting = self.player(|player| std::mem::take(&mut player.waiting));
-        let waiting = waiting.map(|waiting| waiting.into_values().collect()).unwrap_or_default();
-        if self.go_on() { waiting } else { Vec::new() }
+        let Some(mut inner) = self.inner_mut() else { return Vec::new() };
+        let State::Playing(player, Some(_)) = &mut inner.state else { return Vec::new() };
+        if !player.is_at_end() || player.has_results() {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut player.waiting);
+        inner.go_on();
+        waiting.into_values().collect()
     }
 
     // ---- the whole run
 
     /// Something ends: a step, a part of a run. The state of all agents is noted, or compared.
-    pub(crate) fn checkpoint(&self, kernel: &Kernel) {
+    pub fn checkpoint(&self, kernel: &Kernel) {
         let Some(mut inner) = self.inner_mut() else { return };
         let at = (kernel.now(), kernel.round());
         inner.checked = kernel.counts().activations;
