@@ -67,7 +67,7 @@ impl Core {
         }
         if !active.is_empty() {
             some = true;
-            if self.config.shuffle.is_none() {
+            if self.shuffled.get().is_none() {
                 active.sort_unstable();
             } else if let Some(shuffle) = self.shuffle() {
                 active.sort_by_cached_key(|class| shuffle.turn(u32::from(*class)));
@@ -176,7 +176,14 @@ impl Core {
                 });
             let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
-                Some(_) if self.config.realtime => self.wake_from_code(key),
+                Some(who) if self.config.realtime => {
+                    let mut foreign = self.foreign.borrow_mut();
+                    if foreign.len() < 100 && !foreign.contains(&who) {
+                        foreign.push(who);
+                    }
+                    drop(foreign);
+                    self.wake_from_code(key);
+                }
                 Some((agent, label)) => self.foreign_wake(agent, label, "from outside the kernel".into()),
                 None => {}
             }
