@@ -32,10 +32,10 @@ impl Form for MsgPack {
     #[inline]
     fn uint(n: u64, out: &mut Vec<u8>) {
         match n {
-            ..0x80 => out.push(n as u8),
-            ..0x100 => out.extend_from_slice(&[0xcc, n as u8]),
-            ..0x1_0000 => number(0xcd, (n as u16).to_be_bytes(), out),
-            ..0x1_0000_0000 => number(0xce, (n as u32).to_be_bytes(), out),
+            0..=0x7f => out.push(n as u8),
+            0x80..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
+            0x100..=0xffff => number(0xcd, (n as u16).to_be_bytes(), out),
+            0x1_0000..=0xffff_ffff => number(0xce, (n as u32).to_be_bytes(), out),
             _ => number(0xcf, n.to_be_bytes(), out),
         }
     }
@@ -149,8 +149,8 @@ fn correct(open: Open, markers: Markers, out: &mut Vec<u8>) -> Result<(), CodecE
 #[inline]
 fn collection(len: u32, (short, medium, long): Markers, out: &mut Vec<u8>) {
     match len {
-        ..16 => out.push(short | len as u8),
-        ..0x1_0000 => number(medium, (len as u16).to_be_bytes(), out),
+        0..=15 => out.push(short | len as u8),
+        16..=0xffff => number(medium, (len as u16).to_be_bytes(), out),
         _ => number(long, len.to_be_bytes(), out),
     }
 }
@@ -159,8 +159,8 @@ fn collection(len: u32, (short, medium, long): Markers, out: &mut Vec<u8>) {
 fn header((byte, medium, long): Markers, len: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let len = u32::try_from(len).map_err(|_| too_long(len))?;
     match len {
-        ..0x100 => out.extend_from_slice(&[byte, len as u8]),
-        ..0x1_0000 => number(medium, (len as u16).to_be_bytes(), out),
+        0..=0xff => out.extend_from_slice(&[byte, len as u8]),
+        0x100..=0xffff => number(medium, (len as u16).to_be_bytes(), out),
         _ => number(long, len.to_be_bytes(), out),
     }
     Ok(())

@@ -222,7 +222,7 @@ fn a_number_of_entries_that_was_announced_wrongly_is_corrected() {
     impl Serialize for Liar {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             use serde::ser::{SerializeMap, SerializeSeq};
-            if self.1 % 2 == 0 {
+            if self.1.is_multiple_of(2) {
                 let mut list = serializer.serialize_seq(self.0)?;
                 (0..self.1).try_for_each(|n| list.serialize_element(&n))?;
                 list.end()
