@@ -39,7 +39,7 @@ impl House {
     async fn bid(this: This<Self>) {
         let (plan, market) = this.with(|me| {
             me.bids += 1;
-            (me.plan.clone(), me.market)
+            (me.plan.clone(), me.market.clone())
         });
         let asked = plan.asked.clone();
         let price: f64 = this
@@ -85,7 +85,7 @@ fn build(config: Config, plan: &Plan, tape: &Tape) -> Container {
     let market = world.add("market", Market).unwrap();
     for n in 0..3 {
         let plan = Plan { margin: if n == 1 { plan.margin } else { 0.0 }, ..plan.clone() };
-        world.add(&format!("house_{n}"), House { plan, market, bids: 0 }).unwrap();
+        world.add(&format!("house_{n}"), House { plan, market: market.clone(), bids: 0 }).unwrap();
     }
     world
 }

@@ -6,6 +6,7 @@ use std::any::{Any, TypeId};
 use std::rc::Rc;
 
 use crate::agent::AgentId;
+use crate::context::Ctx;
 use crate::current;
 use crate::mailbox::{Actor, Ref};
 
@@ -49,6 +50,16 @@ pub fn shared<T: 'static>() -> Option<Rc<T>> {
 /// The sum of all agents' running hashes at this point.
 pub fn fingerprint() -> u64 {
     current::try_with(|core| core.fingerprint()).unwrap_or_default()
+}
+
+/// Whether the kernel runs on the wall clock; false where no kernel runs.
+pub fn realtime() -> bool {
+    current::try_with(|core| core.config.realtime).unwrap_or_default()
+}
+
+/// The handle of the agent whose code is running; `None` in code that is no agent's.
+pub fn ctx() -> Option<Ctx> {
+    current::try_with(|core| core.running()).filter(|agent| *agent != AgentId::OUTSIDE).map(Ctx::new)
 }
 
 /// Counts a message to nobody.

@@ -130,7 +130,7 @@ pub(super) fn tape(flags: &Record, header: impl FnOnce() -> Header) -> Result<Ta
 
 /// Creates a journal.
 pub(super) fn writer(path: &Path, header: Header, fsync: Option<Fsync>) -> Result<Writer, String> {
-    let mut options = Options::default();
-    options.fsync = fsync.unwrap_or(if header.clock == "wall" { Fsync::Step } else { Fsync::Never });
+    let usual = if header.clock == "wall" { Fsync::Step } else { Fsync::Never };
+    let options = Options { fsync: fsync.unwrap_or(usual), ..Options::default() };
     Writer::create(path, header, options).map_err(|error| error.to_string())
 }

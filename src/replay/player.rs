@@ -66,7 +66,7 @@ pub enum Verdict {
 }
 
 /// An operation of an agent, by its number among those of that agent.
-pub(crate) type Key = (Name, u64);
+pub(crate) type Key = (String, u64);
 
 pub(crate) struct Player {
     source: Source,
@@ -156,7 +156,7 @@ impl Player {
                 Record::End { because, .. } if because == INTERRUPT => self.cut_off = true,
                 // those come whenever their operation has ended, which has no place in simulated time
                 Record::Result { agent, call, outcome, .. } if !self.realtime => {
-                    self.results.insert((agent.clone(), *call), outcome.clone());
+                    self.results.insert((agent.to_string(), *call), outcome.clone());
                 }
                 record if self.outward && is_inward(record) => {}
                 _ => {

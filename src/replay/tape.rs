@@ -28,7 +28,7 @@ pub struct Tape(Option<Rc<RefCell<Inner>>>);
 struct Inner {
     state: State,
     /// operations so far, of each agent
-    calls: BTreeMap<Name, u64>,
+    calls: BTreeMap<String, u64>,
     /// operations that run: whose, which, and what they are called
     running: BTreeMap<ExternalId, (Key, Name)>,
     /// inputs and requests so far
@@ -224,7 +224,7 @@ impl Tape {
                 && matches!(head.record, Record::Result { .. } | Record::Call { .. } | Record::Command { .. })
         })?;
         if let Record::Result { agent, call, outcome, .. } = entry.record {
-            let key = (agent, call);
+            let key = (agent.to_string(), call);
             let started = player.waiting.remove(&key)?;
             running.remove(&started.id);
             let (id, outcome) = recall(started, &outcome);
@@ -255,6 +255,10 @@ impl Tape {
     /// An input enters; its number.
     pub(crate) fn input(&self, at: (Time, u32), input: &Input) -> u64 {
         let Some(mut inner) = self.inner_mut() else { return 0 };
+        if let Input::Look(_) = input {
+            // changes nothing, and gets its answer by itself
+            return 0;
+        }
         let number = inner.inputs;
         inner.inputs += 1;
         let State::Recording(recorder) = &mut inner.state else { return number };
@@ -274,6 +278,7 @@ impl Tape {
                 let (from, name) = ((&**from).into(), what.as_str().into());
                 recorder.write(at, &Record::Command { from, name, args: Packed::new(detail) });
             }
+            Input::Look(_) => {}
             Input::Enter(_) => {
                 let text = "code of the program entered the kernel: what it does is not recorded";
                 recorder.breaks(at, None, text.into());
@@ -371,7 +376,7 @@ impl Tape {
         let Some(mut inner) = self.inner_mut() else { return };
         let Some(((agent, call), name)) = inner.running.remove(&id) else { return };
         let State::Recording(recorder) = &mut inner.state else { return };
-        let at = (kernel.now(), kernel.round());
+        let (agent, at) = (Name::new(agent), (kernel.now(), kernel.round()));
         let written = match (outcome.failure(), outcome.encode()) {
             (Some(failure), _) => Err(failure.to_owned()),
             (None, Ok(value)) => match value.downcast_ref::<Value>() {
@@ -416,7 +421,7 @@ impl Tape {
             if call.is_none() {
                 player.expect_result(at);
             }
-            return call.map(|call| input_of(call));
+            return call.map(input_of);
         }
         drop(inner);
         for (id, outcome) in ready {
@@ -503,7 +508,7 @@ impl Inner {
     fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
         let mut to_run = Vec::new();
         for started in started {
-            let agent = Name::new(kernel.path(started.agent));
+            let agent = kernel.path(started.agent);
             let call = self.calls.entry(agent.clone()).or_default();
             let key = (agent, *call);
             *call += 1;
