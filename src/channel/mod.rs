@@ -13,13 +13,16 @@
 
 #[expect(clippy::module_inception, reason = "the mechanism has no better name than its module")]
 mod channel;
+mod config;
 mod connection;
 mod error;
 mod frame;
 mod message;
 mod pending;
+mod pipe;
 
-pub use channel::{Channel, Config, Counters, Event, Failure};
+pub use channel::{Channel, Event, Failure};
+pub use config::{Config, Counters};
 pub use connection::Connection;
 pub use error::ChannelError;
 pub use message::Message;
