@@ -12,21 +12,21 @@ mod proxy;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
-use serde::de::DeserializeOwned;
 
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
 
+pub use crate::rpc::Method;
 pub use every::{Body, every};
 pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
-pub use model::{Input, Method, Model, Output, OutputKind};
+pub use model::{Input, Model, Output, OutputKind};
 pub use proxy::{OwnProxy, Proxy, deserialize, serialize};
 pub use vtable::Vtable;
 pub(crate) use vtable::{Answer, Write};
 
 use crate::codec::Value;
-use crate::rpc::{Args, Bound, CallError};
+use crate::rpc::{Args, CallError};
 
 /// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
 pub trait Agent: Actor {
@@ -71,10 +71,4 @@ pub trait Agent: Actor {
 
     /// The hash of what [`output`](Agent::output) would give, for outputs that are state.
     fn output_hash(&mut self, port: usize) -> u64;
-}
-
-/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
-#[doc(hidden)]
-pub fn required<T: DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
-    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
 }

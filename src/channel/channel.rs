@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::frame::{self, FrameBuffer};
 use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
+use super::replies::Replies;
 use super::{ChannelError, Config, Counters};
 use crate::codec::Value;
 
@@ -87,6 +88,8 @@ pub struct Channel {
     pending: Pending,
     /// Requests of the peer that were handed out and not yet answered.
     serving: usize,
+    /// Whether the place of an answered request stays taken until it is released.
+    holding: bool,
     /// Whether the peer may send long frames.
     trusted: bool,
     /// Why the peer will send nothing more.
@@ -118,6 +121,7 @@ impl Channel {
             outgoing: Vec::new(),
             pending: Pending::default(),
             serving: 0,
+            holding: false,
             trusted: false,
             ended: None,
             closed: None,
@@ -178,7 +182,12 @@ impl Channel {
 
     fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Result<Event, ChannelError> {
         match self.pending.answer(id.as_u64()) {
-            Known::Open(request) => return Ok(Event::Answer { request, result }),
+            Known::Open(request) => {
+                if !self.holding {
+                    self.pending.release(request);
+                }
+                return Ok(Event::Answer { request, result });
+            }
             Known::Forgotten => self.counters.late += 1,
             Known::Never => self.stray()?,
         }
@@ -225,6 +234,17 @@ impl Channel {
         self.pending.forget(request)
     }
 
+    /// Keeps the place of every answered request from now on until it is [released](Channel::release): the owner stores
+    /// answers by [`RequestId::index`].
+    pub(super) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// The answer of this request was taken.
+    pub(super) fn release(&mut self, request: RequestId) {
+        self.pending.release(request);
+    }
+
     /// Answers a request of the peer with a result.
     ///
     /// # Errors
@@ -250,6 +270,21 @@ impl Channel {
         self.serving = self.serving.saturating_sub(1);
         self.counters.answers += 1;
         Ok(())
+    }
+
+    /// Sends answers that were encoded elsewhere.
+    pub(super) fn answers(&mut self, replies: &mut Replies) {
+        let Replies { bytes, count, .. } = replies;
+        let count = std::mem::take(count);
+        self.serving = self.serving.saturating_sub(count);
+        self.counters.answers += count as u64;
+        self.counters.messages_out += count as u64;
+        self.counters.bytes_out += bytes.len() as u64;
+        if self.outgoing.is_empty() {
+            std::mem::swap(&mut self.outgoing, bytes);
+        } else {
+            self.outgoing.append(bytes);
+        }
     }
 
     fn send(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {

@@ -36,6 +36,8 @@ pub struct Config {
     pub max_unread: usize,
     /// Time in which such a peer must read at least something (10 s).
     pub unread_time: Duration,
+    /// Time for what is being answered when the connection is about to end (5 s).
+    pub grace: Duration,
     /// Answers to nothing that are tolerated in a minute (100).
     pub strays: u32,
 }
@@ -52,6 +54,7 @@ impl Default for Config {
             frame_time: Duration::from_secs(30),
             max_unread: 64 << 20,
             unread_time: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
             strays: 100,
         }
     }

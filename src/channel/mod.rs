@@ -15,18 +15,27 @@
 mod channel;
 mod config;
 mod connection;
+mod driver;
 mod error;
 mod frame;
+mod link;
 mod message;
 mod pending;
 mod pipe;
+mod replies;
+mod tcp;
 
 pub use channel::{Channel, Event, Failure};
 pub use config::{Config, Counters};
 pub use connection::Connection;
+pub(crate) use driver::{Driver, Serve};
 pub use error::ChannelError;
+pub(crate) use link::Core;
+pub use link::{Link, Waiting};
 pub use message::Message;
 pub use pending::RequestId;
+pub(crate) use replies::Replies;
+pub use tcp::prepare;
 
 #[cfg(test)]
 mod tests {

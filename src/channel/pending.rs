@@ -4,9 +4,9 @@
 //! finding the request of an answer is one index.
 //!
 //! ```text
-//!   free --insert--> open --answer--> free, generation + 1
-//!                     | \---close---> free, generation + 1      oldest first
-//!                  forget
+//!   free --insert--> open --answer--> held --release--> free, generation + 1
+//!                     |  \
+//!                  forget  close, oldest first
 //!                     v
 //!                 forgotten --answer (late)--> free, generation + 1
 //! ```
@@ -52,6 +52,8 @@ enum State {
     /// Made as the n-th request.
     Open(u64),
     Forgotten,
+    /// Answered; the owner keeps the answer under this number.
+    Held,
 }
 
 #[derive(Debug)]
@@ -112,7 +114,8 @@ impl Pending {
         }
     }
 
-    /// Ends the request of an answer and says which it was.
+    /// Ends the request of an answer and says which it was. An open one's place is held until it is
+    /// [released](Pending::release).
     pub(super) fn answer(&mut self, wire: Option<u64>) -> Known {
         let Some(wire) = wire else { return Known::Never };
         let Ok(index) = u32::try_from(wire >> 8) else { return Known::Never };
@@ -122,18 +125,33 @@ impl Pending {
             return Known::Never;
         }
         let known = match place.state {
-            State::Free(_) => return Known::Never,
+            State::Free(_) | State::Held => return Known::Never,
             State::Open(_) => Known::Open(RequestId { index, generation }),
             State::Forgotten => Known::Forgotten,
         };
-        match known {
-            Known::Forgotten => self.forgotten -= 1,
-            _ => self.open -= 1,
+        if known == Known::Forgotten {
+            self.forgotten -= 1;
+            self.vacate(index);
+        } else {
+            self.open -= 1;
+            place.state = State::Held;
         }
-        place.generation = generation.wrapping_add(1);
+        known
+    }
+
+    /// Gives the place of an answered request free.
+    pub(super) fn release(&mut self, id: RequestId) {
+        let held = |place: &Place| place.generation == id.generation && place.state == State::Held;
+        if self.places.get(id.index()).is_some_and(held) {
+            self.vacate(id.index);
+        }
+    }
+
+    fn vacate(&mut self, index: u32) {
+        let place = &mut self.places[index as usize];
+        place.generation = place.generation.wrapping_add(1);
         place.state = State::Free(self.free);
         self.free = Some(index);
-        known
     }
 
     /// Ends the oldest request, because the channel is closed: no further one is opened.

@@ -1,0 +1,84 @@
+//! A connection that was opened to call somebody, for programs that are no containers.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, ToSocketAddrs};
+
+use super::{Args, Call, Peer, Remote, Service};
+use crate::channel::{Config, prepare};
+use crate::codec::Value;
+
+/// Time for what was accepted, when a client is closed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A connection to a server.
+///
+/// It closes by itself when it and every proxy of it has been dropped, after what was sent is answered.
+///
+/// ```no_run
+/// use isochrone::rpc::Client;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::connect("localhost:5555").await?;
+/// let sum: i64 = client.call("add").arg(1).arg(2).returning().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client(Peer);
+
+impl Client {
+    /// Connects to `host:port`, with JSON and nothing that the server could call.
+    ///
+    /// Needs a tokio runtime with I/O and time, in which the connection gets a task.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Client> {
+        Client::connect_with(address, Config::default(), Service::new()).await
+    }
+
+    /// The same with another codec or other limits, and with a service for the server's calls.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn connect_with(
+        address: impl ToSocketAddrs,
+        config: Config,
+        service: Service,
+    ) -> io::Result<Client> {
+        let stream = TcpStream::connect(address).await?;
+        prepare(&stream)?;
+        let name = stream.peer_addr()?.to_string();
+        let (peer, driver) = Peer::over(stream, &name, config, service);
+        peer.close_when_unused();
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!("{name}: {error}");
+            }
+        });
+        Ok(Client(peer))
+    }
+
+    /// The connection's other end.
+    pub fn peer(&self) -> &Peer {
+        &self.0
+    }
+
+    /// A proxy of the server's root. Typed proxies are made of it: `CalcProxy::from(client.remote())`.
+    pub fn remote(&self) -> Remote {
+        self.0.remote()
+    }
+
+    /// Asks for a method by its path.
+    pub fn call(&self, path: &str) -> Call<Value, Args> {
+        self.0.call(path)
+    }
+
+    /// Closes the connection when everything that was sent is answered, after five seconds at the latest.
+    pub async fn close(self) {
+        self.0.shutdown(GRACE).await;
+    }
+}
