@@ -36,6 +36,7 @@
 //! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
+//! | [`journal`] | the flight recorder's file |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -48,6 +49,7 @@ pub mod channel;
 pub mod clock;
 pub mod codec;
 pub mod coupling;
+pub mod journal;
 pub mod rpc;
 
 // lets the code that our attributes generate name this crate from inside it
@@ -108,7 +110,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Inputs, OwnProxy, Proxy};
+    pub use crate::agent::{Agent, Call, Container, Externals, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};

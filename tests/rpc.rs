@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use isochrone::channel::Config;
-use isochrone::codec::Value;
+use isochrone::codec::{Types, Value};
 use isochrone::rpc::{Args, CallError, Entry, Peer, Remote, Service, Shared};
 use isochrone::service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -99,13 +99,19 @@ impl Tank {
     }
 }
 
+fn config() -> Config {
+    let mut config = Config::default();
+    config.types = Types::rpc([""; 0]);
+    config
+}
+
 /// Two ends of a pipe, both driven: the one that calls, and the one with `service`.
 fn pair(service: Service, own: Service) -> (Peer, Peer) {
     let (near, far) = duplex(1 << 16);
-    let (client, driver) = Peer::over(near, "server", Config::default(), own);
+    let (client, driver) = Peer::over(near, "server", config(), own);
     client.close_when_unused();
     tokio::spawn(driver);
-    let (server, driver) = Peer::over(far, "client", Config::default(), service);
+    let (server, driver) = Peer::over(far, "client", config(), service);
     tokio::spawn(driver);
     (client, server)
 }
@@ -237,7 +243,7 @@ async fn a_call_that_is_given_up_is_counted_when_its_reply_comes() {
 #[tokio::test]
 async fn what_is_no_call_is_answered_with_a_protocol_error() {
     let (mut raw, far) = duplex(1 << 16);
-    let (_server, driver) = Peer::over(far, "client", Config::default(), Service::of(Calc::default()));
+    let (_server, driver) = Peer::over(far, "client", config(), Service::of(Calc::default()));
     tokio::spawn(driver);
     for content in [r#""x""#, "null", r#"["add", null, {}]"#, "[]"] {
         let payload = format!("[0, 5, {content}]");
@@ -254,6 +260,26 @@ async fn what_is_no_call_is_answered_with_a_protocol_error() {
 }
 
 #[tokio::test]
+async fn a_service_is_passed_as_a_proxy_and_called_back_over_it() {
+    let own = Service::new().with("houses/7", Tank::default());
+    let callee = Service::new().with(
+        "call_back",
+        Entry::future(|_, args| async move {
+            let litres = args.positional[1].clone();
+            let tank: TankProxy = isochrone::codec::from_value(args.positional[0].clone()).unwrap();
+            tank.fill(litres.as_f64().unwrap()).await.map(Value::from)
+        }),
+    );
+    let (client, _) = pair(callee.clone(), own);
+    let tank = client.own("houses/7").unwrap();
+    assert_eq!(client.call("call_back").arg(&tank).arg(2.0).await, Ok(Value::Float(2.0)));
+    assert_eq!(client.own("houses/8").unwrap_err().to_string(), r#"LookupError: "houses/8" is not exposed"#);
+    // a service of another connection means nothing to this peer
+    let error = failure(self::client(callee).call("call_back").arg(&tank).arg(2.0)).await;
+    assert!(error.contains(r#""houses/7" is not exposed for the connection to server"#), "{error}");
+}
+
+#[tokio::test]
 async fn a_received_proxy_is_passed_on_to_nobody() {
     let (client, _) = pair(Service::of(Calc::default()), Service::new());
     let proxy: Remote = client.proxy("sub");
@@ -264,12 +290,12 @@ async fn a_received_proxy_is_passed_on_to_nobody() {
 #[tokio::test]
 async fn dropping_the_last_proxy_frees_everything() {
     let (near, far) = duplex(1 << 16);
-    let (server, driver) = Peer::over(far, "client", Config::default(), Service::of(Calc::default()));
+    let (server, driver) = Peer::over(far, "client", config(), Service::of(Calc::default()));
     let served = tokio::spawn(driver);
     let marker = Arc::new(());
     let held = marker.clone();
     let own = Service::new().with("held", Entry::function(move |_, _| Ok(Arc::strong_count(&held).into())));
-    let (client, driver) = Peer::over(near, "server", Config::default(), own);
+    let (client, driver) = Peer::over(near, "server", config(), own);
     client.close_when_unused();
     let driven = tokio::spawn(driver);
     let calc = CalcProxy::from(client.remote());

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use isochrone::clock::Interrupt;
+use isochrone_cli::cert::Cert;
 use isochrone_cli::demo::agents;
 use isochrone_cli::demo::command::Demo;
 
@@ -20,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(Demo),
+    Cert(Cert),
     /// The demo's agents as a program of their own: `isochrone agents mosaik HOST:PORT` under mosaik
     #[command(disable_help_flag = true)]
     Agents {
@@ -39,6 +41,16 @@ fn main() -> ExitCode {
                 eprintln!("error: {error}");
                 // as a shell reports what Ctrl-C has ended
                 if interrupt.is_set() { ExitCode::from(130) } else { ExitCode::FAILURE }
+            }
+        },
+        Command::Cert(cert) => match cert.run() {
+            Ok(said) => {
+                print!("{said}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
             }
         },
         Command::Agents { args } => {

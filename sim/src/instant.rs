@@ -47,7 +47,7 @@ impl Core {
                 classes[usize::from(*number)].seal();
             }
         }
-        if !self.externals.borrow().is_empty() {
+        if !self.externals.borrow().is_empty() && !self.is_blocked() {
             some |= self.deliver_externals();
         }
         if !self.soon.borrow().is_empty() {
@@ -67,7 +67,7 @@ impl Core {
         }
         if !active.is_empty() {
             some = true;
-            if self.config.shuffle.is_none() {
+            if self.shuffled.get().is_none() {
                 active.sort_unstable();
             } else if let Some(shuffle) = self.shuffle() {
                 active.sort_by_cached_key(|class| shuffle.turn(u32::from(*class)));
@@ -176,7 +176,14 @@ impl Core {
                 });
             let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
-                Some(_) if self.config.realtime => self.wake_from_code(key),
+                Some(who) if self.config.realtime => {
+                    let mut foreign = self.foreign.borrow_mut();
+                    if foreign.len() < 100 && !foreign.contains(&who) {
+                        foreign.push(who);
+                    }
+                    drop(foreign);
+                    self.wake_from_code(key);
+                }
                 Some((agent, label)) => self.foreign_wake(agent, label, "from outside the kernel".into()),
                 None => {}
             }
@@ -359,6 +366,27 @@ impl Core {
             self.move_to(limit);
         }
         Ok(Progress::Quiet { next: self.next_event() })
+    }
+
+    /// Handles inputs of the present time while an external operation is awaited.
+    pub(crate) fn attend(&self) -> Result<(), SimError> {
+        self.admit_injections();
+        loop {
+            if self.alarm.get() {
+                self.settle_alarm();
+                if let Some(error) = self.fatal.borrow_mut().take() {
+                    return Err(error);
+                }
+            }
+            if self.spent.get() >= self.config.livelock && self.is_busy() {
+                let error = self.livelock();
+                self.spent.set(0);
+                return Err(error);
+            }
+            if !self.run_round() {
+                return Ok(());
+            }
+        }
     }
 
     /// Whatever of the present instant has not happened yet, in the order of the phases.

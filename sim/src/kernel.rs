@@ -124,6 +124,7 @@ impl Kernel {
     /// Everything that happens is shown to this observer from now on.
     pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
         self.core.observed.set(observer.is_some());
+        self.core.valued.set(observer.as_ref().is_some_and(|observer| observer.wants_values()));
         let old = std::mem::replace(&mut *self.core.observer.borrow_mut(), observer);
         drop(old);
     }
@@ -183,6 +184,21 @@ impl Kernel {
                 progress => return Ok(progress),
             }
         }
+    }
+
+    /// Lets what was injected for now happen, and what follows from it in further rounds of this instant, while
+    /// [`Progress::Blocked`] holds everything else up: a peer may ask back before it answers. External results, timers and
+    /// time wait.
+    ///
+    /// # Errors
+    /// As [`run_until`](Kernel::run_until).
+    pub fn attend(&self) -> Result<(), SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
+        let _entered = Entered::new(&self.core);
+        let _turning = Turning::new(&self.core.turning);
+        self.core.attend()
     }
 
     /// Puts the clock forward without letting anything happen in between: timers that are overdue then fire at once, at the
@@ -280,6 +296,22 @@ impl Kernel {
     /// Stops an agent on purpose: [`Actor::stopping`] runs, its tasks end, its mail is refused.
     pub fn stop(&self, agent: AgentId) {
         self.enter(|| self.core.stop_agent(agent));
+    }
+
+    /// Does something to an agent that did nothing wrong, now; false if the agent is not in a state for it.
+    pub fn inject_fault(&self, agent: AgentId, fault: crate::faults::Injected) -> bool {
+        self.enter(|| self.core.inject_fault(agent, fault))
+    }
+
+    /// From now on random numbers, and the order if it is shuffled, are those of another seed: what would have happened?
+    pub fn reseed(&self, seed: u64) {
+        self.core.seed.set(seed);
+        self.core.shuffled.set(self.core.shuffled.get().map(|_| seed));
+    }
+
+    /// Tasks that were woken from outside since the last call, as a live run allows: a repetition cannot know when.
+    pub fn take_foreign(&self) -> Vec<(AgentId, crate::task::Label)> {
+        std::mem::take(&mut *self.core.foreign.borrow_mut())
     }
 
     /// Mixes something that crossed the boundary (a port's value) into an agent's fingerprint.

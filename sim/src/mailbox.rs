@@ -73,6 +73,18 @@ pub trait Actor: Sized + 'static {
     /// The same of a reply.
     fn reply_hash(reply: &Self::Reply) -> u64;
 
+    /// The message as layers above write it down; they know its type again.
+    fn message_value(message: &Self::Msg) -> Option<Rc<dyn Any>> {
+        let _ = message;
+        None
+    }
+
+    /// The same of a reply.
+    fn reply_value(reply: &Self::Reply) -> Option<Rc<dyn Any>> {
+        let _ = reply;
+        None
+    }
+
     /// Whatever layers above want to know of the type, found again by [`local::facet`](crate::local::facet).
     fn facet() -> Option<&'static dyn Any> {
         None
@@ -219,6 +231,8 @@ pub(crate) trait Class {
     fn deliver(&self, core: &Core);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
+    /// A reply as layers above write it down.
+    fn show(&self, value: u32) -> Option<Rc<dyn Any>>;
     /// Runs the agent's own code for being stopped on purpose.
     fn stopping(&self, core: &Core, index: u32);
     /// Drops the state of an agent.
@@ -380,6 +394,14 @@ impl<A: Actor> Inbox<A> {
                     }
                 }
             }
+            Status::Tripped => {
+                meta.queued -= 1;
+                meta.status = Status::Running;
+                drop(agents);
+                let (agent, method) = (core.path(mail.to), A::label(&mail.message).into());
+                let why = "a fault was injected".into();
+                self.refuse(core, mail, Box::new(Fault::Abandoned { agent, method, why }));
+            }
             Status::Stopped => {
                 meta.queued -= 1;
                 drop(agents);
@@ -393,7 +415,8 @@ impl<A: Actor> Inbox<A> {
     fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
         let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
-        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
+        let number = call.number();
+        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash, call: number });
         core.count_message();
         let reply = ReplyTo { kernel: core.id(), call, caller: from, callee: to, kind: PhantomData };
         core.begin(to, NO_TASK, label);
@@ -460,6 +483,14 @@ impl<A: Actor> Class for Inbox<A> {
         }
         self.hand_over_all(core, &mut mail);
         *self.arriving.borrow_mut() = mail;
+    }
+
+    fn show(&self, value: u32) -> Option<Rc<dyn Any>> {
+        // taken out meanwhile: it is shown by user code
+        let reply = self.values.borrow_mut().slots.get_mut(value as usize)?.take()?;
+        let shown = reply.as_ref().ok().and_then(A::reply_value);
+        self.values.borrow_mut().slots[value as usize] = Some(reply);
+        shown
     }
 
     fn discard(&self, value: u32) {

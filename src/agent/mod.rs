@@ -6,9 +6,11 @@
 mod call;
 mod container;
 mod every;
+mod external;
 mod inputs;
 mod model;
 mod proxy;
+mod shown;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
@@ -18,10 +20,12 @@ pub use container::Container;
 
 pub use crate::rpc::Method;
 pub use every::{Body, every};
+pub use external::Externals;
 pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
 pub use model::{Input, Model, Output, OutputKind};
 pub use proxy::{OwnProxy, Proxy, deserialize, serialize};
+pub use shown::{show, show_result, value};
 pub use vtable::Vtable;
 pub(crate) use vtable::{Answer, Write};
 

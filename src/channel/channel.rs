@@ -164,7 +164,11 @@ impl Channel {
     fn next_message(&mut self) -> Result<Option<Event>, ChannelError> {
         let limit = if self.trusted { self.config.max_frame } else { self.config.max_first_frame };
         let Some(payload) = self.incoming.next(limit, !self.trusted)? else { return Ok(None) };
-        let value = self.config.codec.decode(payload, &self.config.limits).map_err(ChannelError::Payload)?;
+        let value = self
+            .config
+            .codec
+            .decode(payload, &self.config.limits, &self.config.types)
+            .map_err(ChannelError::Payload)?;
         let message = Message::from_value(value)?;
         self.trusted = true;
         self.frame_since = self.received.filter(|_| self.incoming.len() > 0);
@@ -288,10 +292,10 @@ impl Channel {
     }
 
     fn send(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        let codec = self.config.codec;
+        let Config { codec, types, .. } = &self.config;
         let before = self.outgoing.len();
         frame::write_frame(&mut self.outgoing, self.config.max_frame, |out| {
-            message::encode(codec, kind, id, content, out).map_err(ChannelError::Unsendable)
+            message::encode(*codec, types, kind, id, content, out).map_err(ChannelError::Unsendable)
         })?;
         self.counters.bytes_out += (self.outgoing.len() - before) as u64;
         self.counters.messages_out += 1;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::codec::{Codec, Limits};
+use crate::codec::{Codec, Limits, Types};
 
 /// Codec and limits of a channel.
 ///
@@ -19,6 +19,8 @@ use crate::codec::{Codec, Limits};
 pub struct Config {
     /// How payloads are written; must be that of the peer (JSON).
     pub codec: Codec,
+    /// The custom types, in the peer's order (none).
+    pub types: Types,
     /// Bytes of a payload, either way (16 MiB).
     pub max_frame: usize,
     /// Bytes of a payload from a peer that has not yet sent a valid message, and to which we have not sent a request
@@ -46,6 +48,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             codec: Codec::default(),
+            types: Types::none(),
             max_frame: 16 << 20,
             max_first_frame: 64 << 10,
             limits: Limits::default(),

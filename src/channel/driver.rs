@@ -30,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::link::{Core, Link, Order};
 use super::pipe::{Alarm, Pipe, now};
 use super::replies::Replies;
-use super::{ChannelError, Config, Event};
+use super::{ChannelError, Config, Event, transport};
 use crate::codec::Value;
 
 /// Time for the peer to close its side when we have closed ours.
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
     /// A driver for this stream, and a handle to the connection. `serve` is made with the latter's core.
     pub(crate) fn new(
         stream: S,
-        peer: &str,
+        peer: transport::Peer,
         config: Config,
         owner: impl Any + Send + Sync,
         serve: impl FnOnce(&Arc<Core>) -> H,

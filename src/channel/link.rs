@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::pending::RequestId;
-use super::{Channel, ChannelError, Config, Counters, Failure};
+use super::{Channel, ChannelError, Config, Counters, Failure, transport};
 use crate::codec::Value;
 
 /// What a driver and the handles of its connection share.
@@ -27,7 +27,7 @@ pub(crate) struct Core {
     state: Mutex<State>,
     /// Handles in the hands of users.
     links: AtomicUsize,
-    peer: Box<str>,
+    peer: transport::Peer,
     config: Config,
     /// What the layer above keeps with the connection.
     owner: Box<dyn Any + Send + Sync>,
@@ -67,12 +67,12 @@ enum Slot {
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Core({:?})", self.peer)
+        write!(f, "Core({})", self.peer)
     }
 }
 
 impl Core {
-    pub(super) fn new(config: Config, peer: &str, owner: Box<dyn Any + Send + Sync>) -> Arc<Core> {
+    pub(super) fn new(config: Config, peer: transport::Peer, owner: Box<dyn Any + Send + Sync>) -> Arc<Core> {
         let mut channel = Channel::new(config.clone());
         channel.hold();
         let state = State {
@@ -85,7 +85,7 @@ impl Core {
             close_when_unused: false,
         };
         let links = AtomicUsize::new(0);
-        Arc::new(Core { state: Mutex::new(state), links, peer: peer.into(), config, owner })
+        Arc::new(Core { state: Mutex::new(state), links, peer, config, owner })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -164,8 +164,8 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Who is at the other end, as its transport names it.
-    pub fn peer(&self) -> &str {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &transport::Peer {
         &self.core.peer
     }
 

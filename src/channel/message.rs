@@ -4,7 +4,7 @@
 //! wire: no hello, no one-way message, no cancel, no goodbye.
 
 use super::ChannelError;
-use crate::codec::{Codec, CodecError, Value};
+use crate::codec::{Codec, CodecError, Types, Value};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,12 +74,13 @@ impl Message {
 /// Appends a message to `out` without building it first.
 pub(super) fn encode(
     codec: Codec,
+    types: &Types,
     kind: Type,
     id: &Value,
     content: &Value,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    codec.encode_list(&[&Value::Int(kind as i64), id, content], out)
+    codec.encode_list(&[&Value::Int(kind as i64), id, content], types, out)
 }
 
 #[cold]

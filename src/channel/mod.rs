@@ -11,6 +11,7 @@
 //! Failure modes: see [`ChannelError`]; all but those of one call are fatal for the connection, and for that
 //! connection only.
 
+mod address;
 #[expect(clippy::module_inception, reason = "the mechanism has no better name than its module")]
 mod channel;
 mod config;
@@ -23,8 +24,9 @@ mod message;
 mod pending;
 mod pipe;
 mod replies;
-mod tcp;
+pub mod transport;
 
+pub use address::{Address, AddressError, Endpoint};
 pub use channel::{Channel, Event, Failure};
 pub use config::{Config, Counters};
 pub use connection::Connection;
@@ -35,7 +37,6 @@ pub use link::{Link, Waiting};
 pub use message::Message;
 pub use pending::RequestId;
 pub(crate) use replies::Replies;
-pub use tcp::prepare;
 
 #[cfg(test)]
 mod tests {

@@ -39,9 +39,9 @@ impl Replies {
     }
 
     fn write(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        let codec = self.config.codec;
+        let Config { codec, types, .. } = &self.config;
         frame::write_frame(&mut self.bytes, self.config.max_frame, |out| {
-            message::encode(codec, kind, id, content, out).map_err(ChannelError::Unsendable)
+            message::encode(*codec, types, kind, id, content, out).map_err(ChannelError::Unsendable)
         })?;
         self.count += 1;
         Ok(())

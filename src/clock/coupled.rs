@@ -2,7 +2,8 @@
 
 use isochrone_sim::{Kernel, Time};
 
-use super::{Drive, Interrupt, RunError};
+use super::door::Input;
+use super::{Drive, Interrupt, Live, RunError};
 
 /// Advanced from outside, step by step. What a step means beside the time, its inputs and outputs, is told in
 /// [`coupling`](crate::coupling).
@@ -17,12 +18,38 @@ impl Coupled {
         Coupled { drive: Drive::new(interrupt) }
     }
 
+    /// The way in for the outside beside the simulator. What comes while time moves is handled before the advance
+    /// returns; while it stands, whoever drives hands it to [`handle`](Coupled::handle).
+    pub fn live(&self) -> Live {
+        self.drive.live()
+    }
+
+    /// Waits for the next input.
+    pub async fn next_input(&mut self) -> Input {
+        self.drive.door.recv().await
+    }
+
+    /// Lets an input happen at once, at (now, next round), with all that follows at this instant; returns the time of the
+    /// next event.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn handle(&mut self, kernel: &Kernel, input: Input) -> Result<Option<Time>, RunError> {
+        self.drive.door.admit(kernel, kernel.now(), input)?;
+        self.advance(kernel, kernel.now()).await
+    }
+
     /// Lets everything at or before `time` happen; returns the time of the next event.
     ///
     /// # Errors
     /// See [`RunError`].
     pub async fn advance(&mut self, kernel: &Kernel, time: Time) -> Result<Option<Time>, RunError> {
-        self.drive.advance(kernel, time, true).await
+        loop {
+            let next = self.drive.advance(kernel, time, true).await?;
+            self.drive.answer(kernel);
+            let Some(input) = self.drive.door.try_recv() else { return Ok(next) };
+            self.drive.door.admit(kernel, kernel.now(), input)?;
+        }
     }
 
     /// Lets everything before `time` happen; returns the time of the next event.

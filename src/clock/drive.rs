@@ -5,7 +5,8 @@
 //! `yield_now`, which lets sockets be polled too (waking itself would not).
 //!
 //! Contract: [`Drive::advance`] returns when every event up to the limit has happened and no external operation that
-//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start.
+//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start. While one is awaited
+//! time stands, and whoever asks meanwhile is answered.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use futures::stream::FuturesUnordered;
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Time};
 
 use super::Interrupt;
+use super::door::{Door, Input, Live};
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -47,13 +49,14 @@ pub enum RunError {
     },
 }
 
-type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutcome)>>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutcome)>>>;
 
 /// A kernel's turns, with its external operations.
 #[derive(Debug, Default)]
 pub struct Drive {
     externals: FuturesUnordered<Running>,
     interrupt: Interrupt,
+    pub(crate) door: Door,
     /// when it has last given way
     since: Option<Instant>,
 }
@@ -67,6 +70,11 @@ impl Drive {
     /// The request that ends its runs.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
+    }
+
+    /// The way into its kernel.
+    pub fn live(&self) -> Live {
+        self.door.live().clone()
     }
 
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
@@ -119,11 +127,35 @@ impl Drive {
         tokio::select! {
             biased;
             () = interrupt.wait() => Err(RunError::Interrupted(kernel.now())),
-            (id, outcome) = self.finished() => {
+            input = self.door.recv() => self.attend(kernel, input),
+            Some((id, outcome)) = self.externals.next() => {
                 kernel.finish_external(id, outcome);
                 Ok(())
             }
         }
+    }
+
+    /// Handles an input at the present instant, at which time stands.
+    fn attend(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
+        self.door.admit(kernel, kernel.now(), input)?;
+        while let Some(input) = self.door.try_recv() {
+            self.door.admit(kernel, kernel.now(), input)?;
+        }
+        kernel.attend()?;
+        self.answer(kernel);
+        Ok(())
+    }
+
+    /// Lets the answers out that the last turn has brought.
+    pub(crate) fn answer(&mut self, kernel: &Kernel) {
+        for answered in self.door.answers(kernel) {
+            answered.reply.send(answered.answer);
+        }
+    }
+
+    /// What may come in while the run sleeps.
+    pub(crate) fn split(&mut self) -> (&mut Door, &mut FuturesUnordered<Running>) {
+        (&mut self.door, &mut self.externals)
     }
 
     /// Runs the operations until one has finished; never returns while there is none.

@@ -11,6 +11,7 @@
 //! | [`Coupled`] | when an external simulator says so | when that says so |
 
 mod coupled;
+mod door;
 mod drive;
 mod free_run;
 mod interrupt;
@@ -18,8 +19,9 @@ mod paced;
 mod wall;
 
 pub use coupled::Coupled;
+pub use door::{Enter, Input, Live, Notice, Notices, Reply, Request};
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;
 pub use interrupt::Interrupt;
 pub use paced::{Lag, Paced};
-pub use wall::{Live, Wall};
+pub use wall::Wall;

@@ -9,43 +9,27 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Drive, Interrupt, RunError};
-
-/// Something from outside, to run inside the kernel at the start of the next turn.
-type Input = Box<dyn FnOnce() + Send>;
-
-/// The way into a live run from other threads and from connections.
-#[derive(Clone, Debug)]
-pub struct Live {
-    inputs: mpsc::UnboundedSender<Input>,
-}
-
-impl Live {
-    /// Runs `enter` inside the kernel at the start of its next turn; there it may send to agents. False when the run is over.
-    pub fn inject(&self, enter: impl FnOnce() + Send + 'static) -> bool {
-        self.inputs.send(Box::new(enter)).is_ok()
-    }
-}
+use super::door::Input;
+use super::{Drive, Interrupt, Live, RunError};
 
 /// Runs on the wall clock.
 #[derive(Debug)]
 pub struct Wall {
     drive: Drive,
     max_lag: Duration,
-    inputs: mpsc::UnboundedReceiver<Input>,
     jumps: u64,
 }
 
 impl Wall {
     /// A driver, and the way into its run.
     pub fn new(interrupt: Interrupt) -> (Self, Live) {
-        let (sender, inputs) = mpsc::unbounded_channel();
-        let wall = Wall { drive: Drive::new(interrupt), max_lag: Duration::from_secs(5), inputs, jumps: 0 };
-        (wall, Live { inputs: sender })
+        let drive = Drive::new(interrupt);
+        let live = drive.live();
+        (Wall { drive, max_lag: Duration::from_secs(5), jumps: 0 }, live)
     }
 
     /// Makes a configuration one for a live run: wakes from outside are allowed, and time zero is now.
@@ -105,11 +89,12 @@ impl Wall {
                     None => std::future::pending().await,
                 }
             };
+            let (door, externals) = self.drive.split();
             tokio::select! {
                 biased;
                 () = interrupt.wait() => return Ok(()),
-                Some(input) = self.inputs.recv() => early.inputs.push(input),
-                result = self.drive.finished() => early.results.push(result),
+                input = door.recv() => early.inputs.push(input),
+                Some(result) = externals.next() => early.results.push(result),
                 () = kernel_woken(kernel) => {}
                 () = sleep => {}
             }
@@ -134,12 +119,14 @@ impl Wall {
             kernel.finish_external(id, outcome);
         }
         for input in early.inputs {
-            kernel.inject_with(wall, input)?;
+            self.drive.door.admit(kernel, wall, input)?;
         }
-        while let Ok(input) = self.inputs.try_recv() {
-            kernel.inject_with(wall, input)?;
+        while let Some(input) = self.drive.door.try_recv() {
+            self.drive.door.admit(kernel, wall, input)?;
         }
-        self.drive.advance(kernel, wall, true).await
+        let next = self.drive.advance(kernel, wall, true).await;
+        self.drive.answer(kernel);
+        next
     }
 }
 

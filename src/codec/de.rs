@@ -13,8 +13,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::ser::BIG_INT;
-use super::{CodecError, Value};
+use super::{CodecError, TypeName, Value, date, marks};
 
 /// Turns a value into a Rust type.
 ///
@@ -60,6 +59,19 @@ impl FromValue {
         }
     }
 
+    /// The data of an object if a type of this serde name is one; a dict that a caller without the type sent in its
+    /// place stays itself.
+    fn data(self, serde_name: &'static str) -> Result<Self, CodecError> {
+        let Some(name) = marks::custom(serde_name) else { return Ok(self) };
+        match self.value {
+            Value::Object(object) if matches!(&object.name, TypeName::Known(known) if **known == *name) => {
+                Ok(FromValue::new(object.data))
+            }
+            value @ Value::Object(_) => Err(CodecError::mismatch(&name, &value)),
+            value => Ok(FromValue { value, key: self.key }),
+        }
+    }
+
     fn float<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let value = self.number();
         match value.as_f64() {
@@ -86,6 +98,17 @@ impl FromValue {
     }
 }
 
+/// What a visitor says it expects.
+fn visitor_expects<'de, V: Visitor<'de>>(visitor: &V) -> String {
+    struct Expects<'a, V>(&'a V);
+    impl<'de, V: Visitor<'de>> fmt::Display for Expects<'_, V> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.expecting(f)
+        }
+    }
+    Expects(visitor).to_string()
+}
+
 macro_rules! asked_for {
     ($($how:ident: $($method:ident)*;)*) => {$($(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
@@ -107,6 +130,10 @@ impl<'de> Deserializer<'de> for FromValue {
             Value::Bytes(b) => visitor.visit_byte_buf(b),
             Value::List(items) => visit_list(items, visitor),
             Value::Map(entries) => visit_map(entries, visitor),
+            Value::Date(date) => visitor.visit_string(date::to_text(&date)),
+            Value::Proxy(reference) => visitor.visit_string(reference.into_text()),
+            Value::Object(object) => FromValue::new(object.data).deserialize_any(visitor),
+            value @ Value::Ext(..) => Err(CodecError::mismatch(&visitor_expects(&visitor), &value)),
         }
     }
 
@@ -130,6 +157,8 @@ impl<'de> Deserializer<'de> for FromValue {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.value {
             Value::Str(s) => visitor.visit_string(s),
+            // chrono reads its dates from text
+            Value::Date(date) => visitor.visit_string(date::to_text(&date)),
             value => Err(CodecError::mismatch(&"a str", &value)),
         }
     }
@@ -155,10 +184,10 @@ impl<'de> Deserializer<'de> for FromValue {
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        self.deserialize_unit(visitor)
+        self.data(name)?.deserialize_unit(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -166,10 +195,13 @@ impl<'de> Deserializer<'de> for FromValue {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        match self.value {
-            // A `Value` asks under this name and takes what comes as an enum for the digits of a big integer.
-            Value::BigInt(digits) if name == BIG_INT => visitor.visit_enum(digits.into_deserializer()),
-            _ => visitor.visit_newtype_struct(self),
+        if name != marks::ANY {
+            return visitor.visit_newtype_struct(self.data(name)?);
+        }
+        // A `Value` asks, and takes what comes as an enum for what is marked so.
+        match marks::split(self.value) {
+            Ok((mark, content)) => visitor.visit_enum(Variant { name: Value::from(mark), content }),
+            Err(value) => FromValue { value, key: self.key }.deserialize_any(visitor),
         }
     }
 
@@ -190,11 +222,11 @@ impl<'de> Deserializer<'de> for FromValue {
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         len: usize,
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        self.deserialize_tuple(len, visitor)
+        self.data(name)?.deserialize_tuple(len, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
@@ -206,13 +238,14 @@ impl<'de> Deserializer<'de> for FromValue {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        match self.value {
+        let data = self.data(name)?;
+        match data.value {
             Value::List(items) => visit_list(items, visitor),
-            _ => self.deserialize_map(visitor),
+            _ => data.deserialize_map(visitor),
         }
     }
 
@@ -406,7 +439,7 @@ impl<'de> Deserializer<'de> for FromKey<'_> {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_newtype_struct(BIG_INT, AnyValue)
+        deserializer.deserialize_newtype_struct(marks::ANY, AnyValue)
     }
 }
 
@@ -473,11 +506,8 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 
     fn visit_enum<A: de::EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
-        let (digits, _) = access.variant::<String>()?;
-        let plain = digits.strip_prefix('-').unwrap_or(&digits);
-        if plain.is_empty() || !plain.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(de::Error::custom("an enum is not a value by itself"));
-        }
-        Ok(Value::BigInt(digits))
+        let (mark, content) = access.variant::<String>()?;
+        let content = de::VariantAccess::newtype_variant(content)?;
+        marks::join(&mark, content).map_err(|_| de::Error::custom("an enum is not a value by itself"))
     }
 }

@@ -3,14 +3,15 @@
 //! Contract: serde's usual shapes. Structs and maps become dicts, tuples and sequences lists, `None` and `()` null,
 //! enums are externally tagged (`"Off"`, `{"Ramp": [1, 2]}`). A [`Value`] becomes itself.
 //!
+//! A date of chrono becomes a date, and a type whose serde name starts with `$type::` an [`Object`].
+//!
 //! Failure modes: only what a type's own `Serialize` reports.
+
+use std::fmt::Display;
 
 use serde::ser::{self, Serialize};
 
-use super::{CodecError, Value};
-
-/// The name under which a [`Value::BigInt`] travels through serde, which has no such thing.
-pub(super) const BIG_INT: &str = "$isochrone::BigInt";
+use super::{CodecError, Object, TypeName, Value, date, marks};
 
 /// Turns anything serializable into a value.
 ///
@@ -32,13 +33,32 @@ impl Serialize for Value {
             Value::Bool(b) => serializer.serialize_bool(*b),
             Value::Int(n) => serializer.serialize_i64(*n),
             Value::UInt(n) => serializer.serialize_u64(*n),
-            Value::BigInt(digits) => serializer.serialize_newtype_struct(BIG_INT, digits),
+            Value::BigInt(digits) => serializer.serialize_newtype_struct(marks::BIG_INT, digits),
             Value::Float(x) => serializer.serialize_f64(*x),
             Value::Str(s) => serializer.serialize_str(s),
             Value::Bytes(b) => serializer.serialize_bytes(b),
             Value::List(items) => serializer.collect_seq(items),
             Value::Map(entries) => serializer.collect_map(entries.iter().map(|(k, v)| (k, v))),
+            Value::Date(date) => date::serialize(date, serializer),
+            Value::Proxy(reference) => reference.serialize(serializer),
+            Value::Ext(code, bytes) => serializer.serialize_newtype_struct(marks::EXT, &(code, Bytes(bytes))),
+            Value::Object(object) => match &object.name {
+                TypeName::Known(name) => {
+                    serializer.serialize_newtype_struct(marks::OBJECT, &(&**name, &object.data))
+                }
+                TypeName::Unknown(number) => {
+                    serializer.serialize_newtype_struct(marks::OBJECT, &(number, &object.data))
+                }
+            },
         }
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: ser::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
     }
 }
 
@@ -90,8 +110,13 @@ impl ser::Serializer for ToValue {
         Ok(Value::Null)
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<Value, CodecError> {
-        Ok(Value::Null)
+    fn serialize_unit_struct(self, name: &'static str) -> Result<Value, CodecError> {
+        Ok(named(name, Value::Null))
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<Value, CodecError> {
+        let text = Value::Str(value.to_string());
+        Ok(if date::is_chrono::<T>() { joined(marks::DATE, text) } else { text })
     }
 
     fn serialize_unit_variant(
@@ -108,10 +133,8 @@ impl ser::Serializer for ToValue {
         name: &'static str,
         value: &T,
     ) -> Result<Value, CodecError> {
-        match to_value(value)? {
-            Value::Str(digits) if name == BIG_INT => Ok(Value::BigInt(digits)),
-            value => Ok(value),
-        }
+        let content = to_value(value)?;
+        Ok(if name.starts_with('$') { named(name, joined(name, content)) } else { content })
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -125,15 +148,15 @@ impl ser::Serializer for ToValue {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Items, CodecError> {
-        Ok(Items { variant: None, items: Vec::new() })
+        Ok(Items { name: "", variant: None, items: Vec::new() })
     }
 
     fn serialize_tuple(self, len: usize) -> Result<Items, CodecError> {
-        Ok(Items { variant: None, items: Vec::with_capacity(len) })
+        Ok(Items { name: "", variant: None, items: Vec::with_capacity(len) })
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Items, CodecError> {
-        self.serialize_tuple(len)
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Items, CodecError> {
+        Ok(Items { name, variant: None, items: Vec::with_capacity(len) })
     }
 
     fn serialize_tuple_variant(
@@ -143,15 +166,15 @@ impl ser::Serializer for ToValue {
         variant: &'static str,
         len: usize,
     ) -> Result<Items, CodecError> {
-        Ok(Items { variant: Some(variant), items: Vec::with_capacity(len) })
+        Ok(Items { name: "", variant: Some(variant), items: Vec::with_capacity(len) })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Entries, CodecError> {
-        Ok(Entries { variant: None, entries: Vec::new(), key: None })
+        Ok(Entries { name: "", variant: None, entries: Vec::new(), key: None })
     }
 
-    fn serialize_struct(self, _: &'static str, len: usize) -> Result<Entries, CodecError> {
-        Ok(Entries { variant: None, entries: Vec::with_capacity(len), key: None })
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Entries, CodecError> {
+        Ok(Entries { name, variant: None, entries: Vec::with_capacity(len), key: None })
     }
 
     fn serialize_struct_variant(
@@ -161,7 +184,7 @@ impl ser::Serializer for ToValue {
         variant: &'static str,
         len: usize,
     ) -> Result<Entries, CodecError> {
-        Ok(Entries { variant: Some(variant), entries: Vec::with_capacity(len), key: None })
+        Ok(Entries { name: "", variant: Some(variant), entries: Vec::with_capacity(len), key: None })
     }
 }
 
@@ -173,7 +196,21 @@ fn tagged(variant: Option<&'static str>, value: Value) -> Value {
     }
 }
 
+fn joined(mark: &str, content: Value) -> Value {
+    marks::join(mark, content).unwrap_or_else(|content| content)
+}
+
+/// `data`, or an object if the type's serde name says so.
+fn named(serde_name: &'static str, data: Value) -> Value {
+    match marks::custom(serde_name) {
+        Some(name) => Value::Object(Box::new(Object { name: TypeName::Known(name.into()), data })),
+        None => data,
+    }
+}
+
 struct Items {
+    /// serde's name of the type.
+    name: &'static str,
     variant: Option<&'static str>,
     items: Vec<Value>,
 }
@@ -186,7 +223,7 @@ impl Items {
     }
 
     fn finish(self) -> Value {
-        tagged(self.variant, Value::List(self.items))
+        named(self.name, tagged(self.variant, Value::List(self.items)))
     }
 }
 
@@ -212,6 +249,8 @@ items! {
 }
 
 struct Entries {
+    /// serde's name of the type.
+    name: &'static str,
     variant: Option<&'static str>,
     entries: Vec<(Value, Value)>,
     /// A key whose value is still to come.
@@ -226,7 +265,7 @@ impl Entries {
     }
 
     fn finish(self) -> Value {
-        tagged(self.variant, Value::Map(self.entries))
+        named(self.name, tagged(self.variant, Value::Map(self.entries)))
     }
 }
 

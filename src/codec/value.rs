@@ -4,15 +4,19 @@
 //! keys that are no strings, and Python peers send all of these.
 //!
 //! Contract: reading and writing a value loses nothing: integers stay integers and floats floats (`10` is not
-//! `10.0`), floats keep every bit, dicts keep their order. An integer has one form only: [`Value::Int`] if it fits,
-//! else [`Value::UInt`], else [`Value::BigInt`].
+//! `10.0`), floats keep every bit, dicts keep their order, and dates their offset. An integer has one form only:
+//! [`Value::Int`] if it fits, else [`Value::UInt`], else [`Value::BigInt`].
 
 use std::fmt::{self, Write as _};
 
+use chrono::{DateTime, FixedOffset};
+
+use super::{Object, Reference, date};
+
 /// A value as Python peers exchange it.
 ///
-/// `==` compares structure, order of dict entries included, and floats as IEEE does, so a value that holds a NaN is
-/// unequal to itself; [`same`](Value::same) knows one NaN.
+/// `==` compares structure, order of dict entries included, dates as instants, and floats as IEEE does, so a value that
+/// holds a NaN is unequal to itself; [`same`](Value::same) knows one NaN, and the offsets of dates.
 ///
 /// ```
 /// use isochrone::codec::Value;
@@ -44,6 +48,14 @@ pub enum Value {
     List(Vec<Value>),
     /// A dict, in its order. Decoders yield every key once.
     Map(Vec<(Value, Value)>),
+    /// A date with its offset from UTC; arrow's in Python.
+    Date(DateTime<FixedOffset>),
+    /// A service or an agent.
+    Proxy(Reference),
+    /// An instance of a custom type, known or not.
+    Object(Box<Object>),
+    /// An extension of MsgPack: its code and its bytes. JSON has none.
+    Ext(i8, Vec<u8>),
 }
 
 impl Value {
@@ -57,7 +69,8 @@ impl Value {
         Value::Map(entries.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
     }
 
-    /// The name of the Python type: `int`, `float`, `str`, `list`, `dict`, `bool`, `NoneType` or `bytes`.
+    /// The name of the Python type: `int`, `float`, `str`, `list`, `dict`, `bool`, `NoneType`, `bytes` or `ExtType`; for
+    /// the custom types `date`, `proxy` or `object`.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Null => "NoneType",
@@ -68,6 +81,10 @@ impl Value {
             Value::Bytes(_) => "bytes",
             Value::List(_) => "list",
             Value::Map(_) => "dict",
+            Value::Date(_) => "date",
+            Value::Proxy(_) => "proxy",
+            Value::Object(_) => "object",
+            Value::Ext(..) => "ExtType",
         }
     }
 
@@ -126,12 +143,28 @@ impl Value {
         if let Value::Map(entries) = self { Some(entries) } else { None }
     }
 
+    /// The date, if it is one.
+    pub fn as_date(&self) -> Option<&DateTime<FixedOffset>> {
+        if let Value::Date(date) = self { Some(date) } else { None }
+    }
+
+    /// The proxy, if it is one.
+    pub fn as_proxy(&self) -> Option<&Reference> {
+        if let Value::Proxy(reference) = self { Some(reference) } else { None }
+    }
+
+    /// The instance of a custom type, if it is one.
+    pub fn as_object(&self) -> Option<&Object> {
+        if let Value::Object(object) = self { Some(object) } else { None }
+    }
+
     /// The entry of a dict under this text; `None` also if it is no dict. Linear in the number of entries.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, v)| v)
     }
 
-    /// Equality with one NaN: whether both print and behave alike. `0.0` and `-0.0` differ.
+    /// Equality with one NaN: whether both print and behave alike. `0.0` and `-0.0` differ, and so do dates whose
+    /// offsets differ.
     pub fn same(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
@@ -139,6 +172,8 @@ impl Value {
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0.same(&b.0) && a.1.same(&b.1))
             }
+            (Value::Date(a), Value::Date(b)) => a == b && a.offset() == b.offset(),
+            (Value::Object(a), Value::Object(b)) => a.name == b.name && a.data.same(&b.data),
             _ => self == other,
         }
     }
@@ -168,7 +203,7 @@ impl Value {
     }
 }
 
-/// Compact text that resembles JSON; bytes print as `b"..."`.
+/// Compact text that resembles JSON; bytes print as `b"..."`, dates and proxies as text, objects as `Name(data)`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -202,6 +237,10 @@ impl fmt::Display for Value {
                 }
                 f.write_char('}')
             }
+            Value::Date(date) => write_str(f, &date::to_text(date)),
+            Value::Proxy(reference) => write_str(f, reference.as_text()),
+            Value::Object(object) => write!(f, "{}({})", object.name, object.data),
+            Value::Ext(code, bytes) => write!(f, "ext({code}, b\"{}\")", bytes.escape_ascii()),
         }
     }
 }
@@ -312,6 +351,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(s: String) -> Value {
         Value::Str(s)
+    }
+}
+
+impl From<Reference> for Value {
+    fn from(reference: Reference) -> Value {
+        Value::Proxy(reference)
     }
 }
 

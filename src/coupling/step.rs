@@ -9,7 +9,7 @@ use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
 
 use super::entities::{Entity, Readings};
 use crate::agent::{BadInput, Container, Proxy, Vtable, Write, Written, local};
-use crate::clock::{Coupled, Interrupt, RunError};
+use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
 use crate::rpc::{Args, CallError};
 
 /// How far the agents run in a step.
@@ -240,6 +240,25 @@ impl Coupling {
     /// Steps so far, and reads of ports so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.steps, self.reads)
+    }
+
+    /// The way in for the outside beside the simulator.
+    pub fn live(&self) -> Live {
+        self.driver.live()
+    }
+
+    /// Waits for an input by that way, to be given to [`handle`](Coupling::handle).
+    pub async fn next_input(&mut self) -> Input {
+        self.driver.next_input().await
+    }
+
+    /// Lets an input happen while the simulator's clock stands.
+    ///
+    /// # Errors
+    /// See [`CoupleError`].
+    pub async fn handle(&mut self, input: Input) -> Result<(), CoupleError> {
+        self.driver.handle(self.container.kernel(), input).await?;
+        Ok(())
     }
 
     /// Creates agents by their constructor and returns the positions of their entities.

@@ -1,13 +1,11 @@
 //! A connection that was opened to call somebody, for programs that are no containers.
 
-use std::io;
 use std::time::Duration;
 
-use tokio::net::{TcpStream, ToSocketAddrs};
-
 use super::{Args, Call, Peer, Remote, Service};
-use crate::channel::{Config, prepare};
-use crate::codec::Value;
+use crate::channel::transport::{ConnectOptions, TransportError, connect};
+use crate::channel::{AddressError, Config, Endpoint};
+use crate::codec::{Types, Value};
 
 /// Time for what was accepted, when a client is closed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -29,31 +27,50 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Client(Peer);
 
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Nobody can be reached there.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// `host:port`, or an address with its scheme.
+pub(super) fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
+    if address.contains("://") { address.parse() } else { format!("tcp://{address}").parse() }
+}
+
 impl Client {
-    /// Connects to `host:port`, with JSON and nothing that the server could call.
+    /// Connects to `host:port`, `tcp://host:port` or `ipc://[path]`, with JSON and nothing that the server could call.
     ///
     /// Needs a tokio runtime with I/O and time, in which the connection gets a task.
     ///
     /// # Errors
     /// Nobody listens there.
-    pub async fn connect(address: impl ToSocketAddrs) -> io::Result<Client> {
-        Client::connect_with(address, Config::default(), Service::new()).await
+    pub async fn connect(address: &str) -> Result<Client, ConnectError> {
+        let config = Config { types: Types::rpc([""; 0]), ..Config::default() };
+        Client::connect_with(address, &ConnectOptions::default(), config, Service::new()).await
     }
 
-    /// The same with another codec or other limits, and with a service for the server's calls.
+    /// The same with another codec, other limits or TLS, and with a service for the server's calls.
     ///
     /// # Errors
     /// Nobody listens there.
     pub async fn connect_with(
-        address: impl ToSocketAddrs,
+        address: &str,
+        options: &ConnectOptions,
         config: Config,
         service: Service,
-    ) -> io::Result<Client> {
-        let stream = TcpStream::connect(address).await?;
-        prepare(&stream)?;
-        let name = stream.peer_addr()?.to_string();
-        let (peer, driver) = Peer::over(stream, &name, config, service);
+    ) -> Result<Client, ConnectError> {
+        let stream = connect(&endpoint(address)?, options).await?;
+        let who = stream.peer().clone();
+        let (peer, driver) = Peer::over(stream, who, config, service);
         peer.close_when_unused();
+        let name = peer.name().to_owned();
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!("{name}: {error}");

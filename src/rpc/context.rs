@@ -22,7 +22,7 @@ impl Drop for Restore {
 
 /// Runs `f` on behalf of this connection.
 pub(super) fn within<R>(peer: &Peer, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(Some(Peer::own(peer.link().core()))));
+    let _restore = Restore(CURRENT.replace(Some(Peer::uncounted(peer.link().core()))));
     f()
 }
 

@@ -66,7 +66,7 @@ fn panicked(panic: &(dyn Any + Send)) -> CallError {
 
 impl Dispatcher {
     pub(super) fn new(core: &Arc<Core>, service: Service) -> Self {
-        let (peer, version) = (Peer::own(core), service.version());
+        let (peer, version) = (Peer::uncounted(core), service.version());
         Dispatcher { peer, table: service.table(), service, version, running: FuturesUnordered::new() }
     }
 
@@ -107,7 +107,7 @@ impl Dispatcher {
 impl Serve for Dispatcher {
     fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Vec<(Value, Value)>, replies: &mut Replies) {
         if !requests.is_empty() || !self.running.is_empty() {
-            let peer = Peer::own(self.peer.link().core());
+            let peer = Peer::uncounted(self.peer.link().core());
             context::within(&peer, || self.serve_within(cx, requests, replies));
         }
     }

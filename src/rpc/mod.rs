@@ -26,12 +26,12 @@ mod service;
 
 pub use args::{Args, Bound, Param, Signature};
 pub use call::{Arguments, Call, Positional, Timed};
-pub use client::Client;
+pub use client::{Client, ConnectError};
 pub use error::CallError;
 pub use model::Method;
 pub use object::{Exposed, Incoming, Shared};
 pub use peer::Peer;
-pub use remote::{Reference, Remote};
+pub use remote::{Own, Remote};
 pub use request::Request;
 pub use router::Router;
 pub use server::Server;

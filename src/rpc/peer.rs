@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dispatch::Dispatcher;
-use super::{Args, Call, CallError, Reference, Remote, Service};
-use crate::channel::{ChannelError, Config, Core, Counters, Driver, Link};
+use super::{Args, Call, CallError, Own, Remote, Service};
+use crate::channel::{ChannelError, Config, Core, Counters, Driver, Link, transport};
 use crate::codec::Value;
 
 /// A handle to the other end of a connection: calls go there, and it can call what our [`Service`] has.
@@ -26,7 +26,7 @@ impl fmt::Debug for Peer {
 }
 
 impl Peer {
-    /// Speaks RPC over any stream: `name` is how the other end is called in errors, `service` what it may call.
+    /// Speaks RPC over any stream, with whoever is said to be at its other end; `service` is what that may call.
     ///
     /// The returned future moves the bytes and answers the requests: spawn it, or poll it beside others. It ends with the
     /// connection, with the reason if that is an error.
@@ -47,27 +47,34 @@ impl Peer {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn over<S>(
+    pub fn over<S, W>(
         stream: S,
-        name: &str,
+        who: W,
         config: Config,
         service: Service,
-    ) -> (Peer, impl Future<Output = Result<(), ChannelError>> + use<S>)
+    ) -> (Peer, impl Future<Output = Result<(), ChannelError>> + use<S, W>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
+        W: Into<transport::Peer>,
     {
         let owner = service.clone();
-        let (link, driver) = Driver::new(stream, name, config, owner, |core| Dispatcher::new(core, service));
+        let (link, driver) =
+            Driver::new(stream, who.into(), config, owner, |core| Dispatcher::new(core, service));
         (Peer(link), driver)
     }
 
     /// A handle that does not keep the connection in use; its clones do.
-    pub(super) fn own(core: &Arc<Core>) -> Peer {
+    pub(super) fn uncounted(core: &Arc<Core>) -> Peer {
         Peer(core.own_link())
     }
 
-    /// How the other end is called.
+    /// Where the other end is, for messages.
     pub fn name(&self) -> &str {
+        &self.0.peer().address
+    }
+
+    /// Who is at the other end, as far as the transport knows.
+    pub fn who(&self) -> &transport::Peer {
         self.0.peer()
     }
 
@@ -103,9 +110,9 @@ impl Peer {
     ///
     /// # Errors
     /// A LookupError if nothing is at `path`; the empty path is the root.
-    pub fn reference(&self, path: &str) -> Result<Reference, CallError> {
+    pub fn own(&self, path: &str) -> Result<Own, CallError> {
         match self.service() {
-            Some(service) => service.reference(path),
+            Some(service) => service.own(path),
             None => Err(CallError::lookup_error("nothing is exposed for this connection")),
         }
     }

@@ -1,6 +1,6 @@
 //! Proxies: what the peer has, and references to what we have.
 //!
-//! Why two: the wire carries a path relative to the *sender's* root. What is sent is a [`Reference`] to an own service;
+//! Why two: the wire carries a path relative to the *sender's* root. What is sent is an [`Own`] service;
 //! what arrives is a [`Remote`], bound to the connection over which it came.
 //!
 //! Contract: a `Remote` can be sent nowhere, neither to a third party (it would look for the path in *our* services) nor back
@@ -12,14 +12,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{self, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{Args, Call, Peer, Service, context};
-use crate::codec::Value;
-
-/// The name under which proxies travel through serde.
-const PROXY: &str = "$isochrone::proxy";
+use crate::codec::{Reference, Value};
 
 /// Something that a peer has: its root, a service, an agent. Calls go over the connection it is bound to.
 ///
@@ -99,21 +95,14 @@ impl Serialize for Remote {
 
 impl<'de> Deserialize<'de> for Remote {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Path;
-
-        impl<'de> Visitor<'de> for Path {
-            type Value = String;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a proxy")
+        let path = match Reference::deserialize(deserializer)? {
+            Reference::Path(path) => path,
+            other => {
+                return Err(de::Error::custom(format_args!(
+                    "expected a proxy of this connection, got {other}"
+                )));
             }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<String, D::Error> {
-                String::deserialize(inner)
-            }
-        }
-
-        let path = deserializer.deserialize_newtype_struct(PROXY, Path)?;
+        };
         match context::current() {
             Some(peer) => Ok(Remote { peer, path: path.into() }),
             None => Err(de::Error::custom("a proxy can be read only from a connection")),
@@ -123,17 +112,17 @@ impl<'de> Deserialize<'de> for Remote {
 
 /// A reference to an own service, to be sent: the receiver gets a proxy of it.
 ///
-/// It comes from [`Peer::reference`] or [`Service::reference`].
+/// It comes from [`Peer::own`] or [`Service::own`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reference {
+pub struct Own {
     /// The root it is below.
     service: Service,
     path: Arc<str>,
 }
 
-impl Reference {
+impl Own {
     pub(super) fn new(service: Service, path: &str) -> Self {
-        Reference { service, path: path.into() }
+        Own { service, path: path.into() }
     }
 
     /// Where it is, from our root.
@@ -142,7 +131,7 @@ impl Reference {
     }
 }
 
-impl Serialize for Reference {
+impl Serialize for Own {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(peer) = context::current()
             && peer.service() != Some(&self.service)
@@ -153,6 +142,6 @@ impl Serialize for Reference {
                 peer.name()
             )));
         }
-        serializer.serialize_newtype_struct(PROXY, &*self.path)
+        Reference::Path(self.path.to_string()).serialize(serializer)
     }
 }

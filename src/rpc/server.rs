@@ -1,94 +1,80 @@
 //! A listener whose connections all have the same service, for programs that are no containers.
 //!
-//! Contract: connections have nothing to do with each other; an error on one ends that one. Beyond
-//! [`Server::max_connections`] a further one is accepted and closed at once, and counted. A failing accept (no file
-//! descriptors) is tried again after 100 ms.
+//! Contract: connections have nothing to do with each other; an error on one ends that one.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::task::JoinSet;
 
-use super::{Peer, Service};
-use crate::channel::{Config, prepare};
+use super::client::endpoint;
+use super::{ConnectError, Peer, Service};
+use crate::channel::transport::{Incoming, ListenOptions, Listener, TransportError};
+use crate::channel::{Config, Endpoint};
+use crate::codec::Types;
 
-/// Before the next try to accept.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// A TCP listener that serves RPC.
+/// A listener that serves RPC.
 ///
 /// ```no_run
 /// use isochrone::rpc::{Server, Service};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> std::io::Result<()> {
-/// let server = Server::bind("127.0.0.1:5555").await?;
+/// # async fn main() -> Result<(), isochrone::rpc::ConnectError> {
+/// let server = Server::bind("localhost:5555").await?;
 /// server.serve(Service::new()).await;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
+    listener: Listener,
     /// Codec and limits of the connections.
     pub config: Config,
-    /// Connections at once (1,024).
-    pub max_connections: usize,
 }
 
 impl Server {
-    /// Listens on `host:port`; port 0 takes a free one.
+    /// Listens on `host:port`, `tcp://host:port` or `ipc://[path]`; port 0 takes a free one.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Server> {
-        let listener = TcpListener::bind(address).await?;
-        Ok(Server { listener, config: Config::default(), max_connections: 1024 })
+    pub async fn bind(address: &str) -> Result<Server, ConnectError> {
+        Server::bind_with(address, ListenOptions::default()).await
     }
 
-    /// Where it listens.
+    /// The same with TLS, or other limits.
     ///
     /// # Errors
-    /// The system does not say.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    /// The address cannot be listened on.
+    pub async fn bind_with(address: &str, options: ListenOptions) -> Result<Server, ConnectError> {
+        let listener = Listener::bind(&endpoint(address)?, options).await?;
+        let config = Config { types: Types::rpc([""; 0]), ..Config::default() };
+        Ok(Server { listener, config })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.listener.endpoint()
     }
 
     /// Serves for ever. Each connection gets a task of the runtime; dropping the future ends them all.
-    pub async fn serve(self, service: Service) {
+    pub async fn serve(mut self, service: Service) {
         let mut connections = JoinSet::new();
-        let mut refused: u64 = 0;
         loop {
-            let accepted = self.listener.accept().await;
+            let incoming = self.listener.accept().await;
             while connections.try_join_next().is_some() {}
-            let (stream, from) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!("no connection can be accepted: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
-            if connections.len() >= self.max_connections {
-                refused += 1;
-                tracing::warn!(
-                    "{from} was refused, the {refused}th: {} connections are open",
-                    connections.len()
-                );
-                continue;
-            }
-            if prepare(&stream).is_err() {
-                continue;
-            }
-            let name = from.to_string();
-            let (_, driver) = Peer::over(stream, &name, self.config.clone(), service.clone());
+            let (config, service) = (self.config.clone(), service.clone());
             connections.spawn(async move {
-                if let Err(error) = driver.await {
-                    tracing::debug!("{name}: {error}");
+                if let Err(error) = connection(incoming, config, service).await {
+                    tracing::debug!("{error}");
                 }
             });
         }
     }
+}
+
+async fn connection(incoming: Incoming, config: Config, service: Service) -> Result<(), TransportError> {
+    let stream = incoming.establish().await?;
+    let who = stream.peer().clone();
+    let (peer, driver) = Peer::over(stream, who, config, service);
+    if let Err(error) = driver.await {
+        tracing::debug!("{}: {error}", peer.name());
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::object::{Exposed, Object, Shared};
-use super::{Args, CallError, Peer, Reference, Router};
+use super::{Args, CallError, Own, Peer, Router};
 use crate::codec::Value;
 
 /// How a handler answers.
@@ -208,9 +208,9 @@ impl Service {
     ///
     /// # Errors
     /// A LookupError if nothing is there.
-    pub fn reference(&self, path: &str) -> Result<Reference, CallError> {
+    pub fn own(&self, path: &str) -> Result<Own, CallError> {
         match Handler::contains(self, path) {
-            true => Ok(Reference::new(self.clone(), path)),
+            true => Ok(Own::new(self.clone(), path)),
             false => Err(CallError::lookup_error(format!("{path:?} is not exposed"))),
         }
     }

@@ -1,4 +1,4 @@
-//! The Python peers of the tests: mosaik, pandapower and what they need.
+//! The Python peers of the tests: mosaik, pandapower, aiomas and what they need.
 //!
 //! `setup.py` beside this file makes their virtual environment in the target directory, once, and holds a lock
 //! while it does, so that test programs which run at the same time share one. A peer that cannot be had is a

@@ -18,7 +18,9 @@ mod tests;
 mod write;
 
 pub use read::decode;
-pub use write::{encode, encode_list, encode_serialize};
+pub(super) use read::decode_typed;
+pub use write::encode;
+pub(super) use write::{encode_list, encode_typed};
 
 /// For every byte of `word` that ends a plain run in a JSON string (a quote, a backslash, a control character) the
 /// high bit of that byte; exact for the lowest such byte, which is the only one that is used.

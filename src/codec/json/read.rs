@@ -5,7 +5,7 @@
 
 use std::num::IntErrorKind;
 
-use crate::codec::{CodecError, CodecErrorKind, Limits, Value};
+use crate::codec::{CodecError, CodecErrorKind, Limits, Types, Value};
 
 /// Reads one JSON value from exactly these bytes.
 ///
@@ -19,9 +19,17 @@ use crate::codec::{CodecError, CodecErrorKind, Limits, Value};
 /// The input is not JSON as Python reads it (see the [module](crate::codec::json)), something follows the value, or
 /// a limit is exceeded.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Value, CodecError> {
+    decode_typed(bytes, limits, &Types::none())
+}
+
+pub(in crate::codec) fn decode_typed(
+    bytes: &[u8],
+    limits: &Limits,
+    types: &Types,
+) -> Result<Value, CodecError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| CodecError::syntax("JSON", bytes, e.valid_up_to(), "not UTF-8"))?;
-    let mut reader = Reader { text, bytes, at: 0, depth: limits.depth, nodes: limits.nodes, limits };
+    let mut reader = Reader { text, bytes, at: 0, depth: limits.depth, nodes: limits.nodes, limits, types };
     let value = reader.value()?;
     match reader.peek() {
         None => Ok(value),
@@ -38,6 +46,7 @@ struct Reader<'a> {
     /// How many more values may follow.
     nodes: usize,
     limits: &'a Limits,
+    types: &'a Types,
 }
 
 impl Reader<'_> {
@@ -148,7 +157,7 @@ impl Reader<'_> {
                 Some(b'}') => {
                     self.at += 1;
                     merge_equal_keys(&mut entries);
-                    return Ok(Value::Map(entries));
+                    return Ok(self.types.revive(entries));
                 }
                 _ => return Err(self.wrong("expected ',' or '}'")),
             }

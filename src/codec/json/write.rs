@@ -3,32 +3,31 @@
 //! Contract: on error the buffer is as it was, so one value that JSON cannot hold does not spoil what was written
 //! before.
 
-use serde::Serialize;
+use crate::codec::types::{self, Types};
+use crate::codec::{CodecError, TypeName, Value, date};
 
-use crate::codec::{CodecError, Value, to_value};
-
-/// Appends `value` as compact JSON.
+/// Appends `value` as compact JSON. Dates and proxies are text, instances of custom types their data.
 ///
 /// # Errors
 /// The value holds bytes, or a list, dict or bytes as a key; `out` is then as it was.
 pub fn encode(value: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    undone_on_error(out, |out| write_value(value, out))
+    encode_typed(value, &Types::none(), out)
 }
 
-/// Appends the JSON list of `items`, without needing them in one [`Value::List`].
-///
-/// # Errors
-/// As [`encode`].
-pub fn encode_list(items: &[&Value], out: &mut Vec<u8>) -> Result<(), CodecError> {
-    undone_on_error(out, |out| write_list(items.iter().copied(), out))
+pub(in crate::codec) fn encode_typed(
+    value: &Value,
+    types: &Types,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    undone_on_error(out, |out| write_value(value, types, out))
 }
 
-/// Appends anything serializable as compact JSON.
-///
-/// # Errors
-/// As [`encode`], and what the type's `Serialize` reports.
-pub fn encode_serialize<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    encode(&to_value(value)?, out)
+pub(in crate::codec) fn encode_list(
+    items: &[&Value],
+    types: &Types,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    undone_on_error(out, |out| write_list(items.iter().copied(), types, out))
 }
 
 fn undone_on_error(
@@ -39,7 +38,7 @@ fn undone_on_error(
     write(out).inspect_err(|_| out.truncate(mark))
 }
 
-fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
+fn write_value(value: &Value, types: &Types, out: &mut Vec<u8>) -> Result<(), CodecError> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -55,33 +54,76 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
                 b.len()
             )));
         }
-        Value::List(items) => return write_list(items.iter(), out),
-        Value::Map(entries) => return write_map(entries, out),
+        Value::List(items) => return write_list(items.iter(), types, out),
+        Value::Map(entries) => return write_map(entries, types, out),
+        Value::Date(date) => {
+            let text = date::to_wire(date)
+                .ok_or_else(|| CodecError::unsupported(format!("Python has no date {value}")))?;
+            return write_custom(types.date()?, &Value::Str(text), types, out);
+        }
+        Value::Proxy(reference) => {
+            let text = reference.as_text();
+            return write_custom(types.proxy(text)?, &Value::from(text), types, out);
+        }
+        Value::Object(object) => {
+            let number = match &object.name {
+                TypeName::Known(name) => types.user(name)?,
+                TypeName::Unknown(number) => Some(*number),
+            };
+            return write_custom(number, &object.data, types, out);
+        }
+        Value::Ext(code, _) => {
+            return Err(CodecError::unsupported(format!(
+                "JSON has no extension types, got one of code {code}"
+            )));
+        }
     }
     Ok(())
 }
 
-fn write_list<'a>(items: impl Iterator<Item = &'a Value>, out: &mut Vec<u8>) -> Result<(), CodecError> {
+fn write_custom(
+    number: Option<u32>,
+    data: &Value,
+    types: &Types,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let Some(number) = number else { return write_value(data, types, out) };
+    out.extend_from_slice(b"{\"__type__\":[");
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.push(b',');
+    write_value(data, types, out)?;
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+fn write_list<'a>(
+    items: impl Iterator<Item = &'a Value>,
+    types: &Types,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     out.push(b'[');
     for (i, item) in items.enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        write_value(item, out)?;
+        write_value(item, types, out)?;
     }
     out.push(b']');
     Ok(())
 }
 
-fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<(), CodecError> {
+fn write_map(entries: &[(Value, Value)], types: &Types, out: &mut Vec<u8>) -> Result<(), CodecError> {
     out.push(b'{');
     for (i, (key, value)) in entries.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
+        if types.exist() && key.as_str() == Some(types::KEY) {
+            return Err(types::reserved());
+        }
         write_key(key, out)?;
         out.push(b':');
-        write_value(value, out)?;
+        write_value(value, types, out)?;
     }
     out.push(b'}');
     Ok(())
@@ -90,7 +132,13 @@ fn write_map(entries: &[(Value, Value)], out: &mut Vec<u8>) -> Result<(), CodecE
 fn write_key(key: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
     match key {
         Value::Str(s) => write_str(s, out),
-        Value::List(_) | Value::Map(_) | Value::Bytes(_) => {
+        Value::List(_)
+        | Value::Map(_)
+        | Value::Bytes(_)
+        | Value::Date(_)
+        | Value::Proxy(_)
+        | Value::Object(_)
+        | Value::Ext(..) => {
             return Err(CodecError::unsupported(format!(
                 "JSON keys must be str, int, float, bool or None, not {}",
                 key.kind()
@@ -98,7 +146,7 @@ fn write_key(key: &Value, out: &mut Vec<u8>) -> Result<(), CodecError> {
         }
         _ => {
             out.push(b'"');
-            write_value(key, out)?;
+            write_value(key, &Types::none(), out)?;
             out.push(b'"');
         }
     }

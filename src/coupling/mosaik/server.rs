@@ -15,7 +15,7 @@ use super::requests::{Ask, Link};
 use super::session::{Refusal, Session};
 use super::simulator::Simulator;
 use crate::channel::{ChannelError, Config, Connection, Event, Failure, RequestId};
-use crate::clock::Interrupt;
+use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
 use crate::coupling::Coupling;
 use crate::rpc::Request;
@@ -120,7 +120,14 @@ struct Server<S> {
 enum Came {
     Request(Value, Value),
     Stop(Value),
+    Input(Input),
     Nothing,
+}
+
+/// What the agents are to do.
+enum Work {
+    Answer(Request),
+    Handle(Input),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
@@ -131,21 +138,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         asks: &mut mpsc::UnboundedReceiver<Ask>,
     ) -> Result<(), ServeError> {
         loop {
-            let (id, content) = match self.next_request().await? {
-                Came::Request(id, content) => (id, content),
+            let came = tokio::select! {
+                biased;
+                came = self.next_request() => came?,
+                input = session.next_input() => Came::Input(input),
+            };
+            let (id, work) = match came {
+                Came::Request(id, content) => match Request::from_content(content) {
+                    Ok(request) => (Some(id), Work::Answer(request)),
+                    Err(error) => {
+                        self.refuse(&id, &error.into());
+                        continue;
+                    }
+                },
+                Came::Input(input) => (None, Work::Handle(input)),
                 Came::Stop(id) => return self.stop(&id).await,
                 Came::Nothing => continue,
             };
-            let request = match Request::from_content(content) {
-                Ok(request) => request,
-                Err(error) => {
-                    self.refuse(&id, &error.into());
-                    continue;
-                }
-            };
             let interrupt = self.interrupt.clone();
             let result = {
-                let mut answer = std::pin::pin!(session.answer(request, link));
+                let mut answer = std::pin::pin!(async {
+                    match work {
+                        Work::Answer(request) => session.answer(request, link).await,
+                        Work::Handle(input) => session.handle(input).await.map(|()| Value::Null),
+                    }
+                });
                 loop {
                     tokio::select! {
                         biased;
@@ -155,10 +172,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                         came = self.event() => match came? {
                             Came::Request(id, content) => self.queued.push((id, content)),
                             Came::Stop(id) => return self.stop(&id).await,
-                            Came::Nothing => {}
+                            Came::Input(_) | Came::Nothing => {}
                         },
                     }
                 }
+            };
+            let Some(id) = id else {
+                // mosaik has asked for nothing: a failure ends the run at its next request
+                continue;
             };
             match result {
                 Ok(value) => {

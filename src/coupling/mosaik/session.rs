@@ -8,7 +8,7 @@ use isochrone_sim::{SimError, Tick, Time};
 use super::requests::Link;
 use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
-use crate::clock::{Interrupt, RunError};
+use crate::clock::{Input, Interrupt, RunError};
 use crate::codec::Value;
 use crate::coupling::{CoupleError, Coupling, PortInput};
 use crate::rpc::{Args, CallError, Request};
@@ -72,11 +72,30 @@ impl<'s> Session<'s> {
         self.run.map(|run| run.coupling)
     }
 
+    /// Waits for an input of somebody else than mosaik.
+    pub(crate) async fn next_input(&mut self) -> Input {
+        match &mut self.run {
+            Some(run) => run.coupling.next_input().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets such an input happen while mosaik's clock stands.
+    pub(crate) async fn handle(&mut self, input: Input) -> Result<(), Refusal> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let result = run.coupling.handle(input).await.map_err(Refusal::from);
+        run.report();
+        self.note_failure(result)
+    }
+
     /// Answers one request of mosaik's.
     pub(crate) async fn answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
         let Request { path, args } = request;
         if path == "init" {
             return self.init(args, link);
+        }
+        if let Some(failed) = &self.fatal {
+            return Err(refuse("AgentFailure", failed.as_str()));
         }
         let simulator = self.simulator;
         let Some(run) = &mut self.run else {
@@ -93,6 +112,11 @@ impl<'s> Session<'s> {
             },
         };
         run.report();
+        self.note_failure(result)
+    }
+
+    /// Remembers what ends the run.
+    fn note_failure<T>(&mut self, result: Result<T, Refusal>) -> Result<T, Refusal> {
         if let Err((kind, message)) = &result
             && (kind == "AgentFailure" || kind == "SimulationError")
         {

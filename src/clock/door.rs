@@ -1,0 +1,280 @@
+//! The door: how the outside enters a kernel, and how answers leave it.
+//!
+//! Why one: whatever enters decides what the agents do, so it must be written down once, in the order in which it enters,
+//! for a run to be repeated. Requests of peers and notices about their connections are therefore data; a closure is the
+//! way in for set-up and tests, and a recording says that it cannot be replayed from there on.
+//!
+//! | driver | an [`Input`] happens |
+//! |--------|----------------------|
+//! | [`Wall`](super::Wall) | at (W, round 0) of the next turn, in the order in which it came |
+//! | [`Coupled`](super::Coupled) | at once, at (now, next round): the clock stands while the outside speaks |
+//! | any, while an agent waits for an external operation | at once, so that a peer may call back before it answers |
+//!
+//! Contract: a [`Live`] is used from any thread, inside the kernel too; nothing it is given runs before the driver's turn.
+//! Every [`Reply`] is used exactly once: with the callee's answer after the turn in which it came, or with an error when
+//! the call cannot be made or the run is over. A turn costs nothing for calls that are still open.
+//!
+//! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
+
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures::Stream;
+use futures::stream::FuturesUnordered;
+use isochrone_sim::{Kernel, SimError, Time, local};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::agent::Vtable;
+use crate::codec::Value;
+use crate::rpc::{Args, CallError};
+
+/// Inputs that wait for the next turn.
+const CAPACITY: usize = 65_536;
+
+/// Something from outside.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A peer calls an agent.
+    Call(Request),
+    /// A connection came or went.
+    Notice(Notice),
+    /// Code that runs inside the kernel, where it may send to agents.
+    Enter(Enter),
+}
+
+/// Code that enters; see [`Live::inject`].
+pub struct Enter(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Enter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Enter(..)")
+    }
+}
+
+/// A peer's call of an agent's method.
+#[derive(Debug)]
+pub struct Request {
+    /// The peer, as journals and reports name it.
+    pub from: Arc<str>,
+    /// Path of the agent below its container.
+    pub agent: String,
+    /// The method.
+    pub method: String,
+    /// Its arguments.
+    pub args: Args,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// What became of a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The peer, or the address that was listened on.
+    pub from: Arc<str>,
+    /// What happened: `connected`, `closed`, `bound`.
+    pub what: String,
+    /// More about it.
+    pub detail: Value,
+}
+
+/// Hears of notices, inside the kernel and at their time: to be [provided](Kernel::provide) by whoever owns connections.
+pub struct Notices(Box<dyn Fn(&Notice)>);
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notices(..)")
+    }
+}
+
+impl Notices {
+    /// Calls `hear` for each notice.
+    pub fn new(hear: impl Fn(&Notice) + 'static) -> Self {
+        Notices(Box::new(hear))
+    }
+}
+
+type Answer = Result<Value, CallError>;
+
+/// Where the answer to a call goes. One that is dropped says that the run is over.
+pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Reply(..)" } else { "Reply(nobody)" })
+    }
+}
+
+impl Reply {
+    /// Calls `answer`, once, on the driver's thread and outside the kernel; it must not wait.
+    pub fn new(answer: impl FnOnce(Answer) + Send + 'static) -> Self {
+        Reply(Some(Box::new(answer)))
+    }
+
+    /// Nobody waits: the call is a one-way message.
+    pub fn nobody() -> Self {
+        Reply(None)
+    }
+
+    /// Gives the answer.
+    pub fn send(mut self, answer: Answer) {
+        if let Some(reply) = self.0.take() {
+            reply(answer);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            reply(Err(CallError::new("Stopped", "the run is over")));
+        }
+    }
+}
+
+/// The way into a run from connections, other threads, and agents' code: it may be cloned and sent.
+#[derive(Clone, Debug)]
+pub struct Live {
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Live {
+    /// Runs `enter` inside the kernel at its next turn; there it may send to agents. False when the run is over, or too
+    /// much waits already.
+    ///
+    /// A recording of the run cannot be replayed from there on: a [`Request`] can.
+    pub fn inject(&self, enter: impl FnOnce() + Send + 'static) -> bool {
+        self.send(Input::Enter(Enter(Box::new(enter))))
+    }
+
+    /// Lets `input` happen at the next turn. False when it will not: then a call has had its error.
+    pub fn send(&self, input: Input) -> bool {
+        match self.inputs.try_send(input) {
+            Ok(()) => true,
+            Err(TrySendError::Full(input)) => {
+                if let Input::Call(request) = input {
+                    let text = format!("{CAPACITY} inputs wait for the next turn already");
+                    request.reply.send(Err(CallError::new("Busy", text)));
+                }
+                false
+            }
+            // whose reply says so, being dropped
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+/// A call that waits for its agent.
+type Open = Pin<Box<dyn Future<Output = Answered>>>;
+
+/// An answer on its way out.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) reply: Reply,
+    pub(crate) answer: Answer,
+}
+
+/// The driver's side.
+#[derive(Debug)]
+pub(crate) struct Door {
+    live: Live,
+    inputs: mpsc::Receiver<Input>,
+    open: Rc<RefCell<FuturesUnordered<Open>>>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        let (sender, inputs) = mpsc::channel(CAPACITY);
+        Door { live: Live { inputs: sender }, inputs, open: Rc::default() }
+    }
+}
+
+impl Door {
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// The next input; waits for one.
+    pub(crate) async fn recv(&mut self) -> Input {
+        match self.inputs.recv().await {
+            Some(input) => input,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// An input that has come already.
+    pub(crate) fn try_recv(&mut self) -> Option<Input> {
+        self.inputs.try_recv().ok()
+    }
+
+    /// Lets an input happen at `at`, behind those that were admitted for this time before.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), SimError> {
+        match input {
+            Input::Enter(Enter(enter)) => kernel.inject_with(at, enter),
+            Input::Notice(notice) => kernel.inject_with(at, move || {
+                if let Some(notices) = local::shared::<Notices>() {
+                    (notices.0)(&notice);
+                }
+            }),
+            Input::Call(request) => {
+                let open = self.open.clone();
+                kernel.inject_with(at, move || call(request, &open))
+            }
+        }
+    }
+
+    /// The answers that have come since the last call, in the order in which they came.
+    pub(crate) fn answers(&mut self, kernel: &Kernel) -> Vec<Answered> {
+        let mut answers = Vec::new();
+        let mut open = self.open.borrow_mut();
+        if !open.is_empty() {
+            kernel.enter(|| {
+                // only those are polled that the kernel has woken
+                while let Poll::Ready(Some(answered)) = poll(&mut open) {
+                    answers.push(answered);
+                }
+            });
+        }
+        answers
+    }
+}
+
+fn poll(open: &mut FuturesUnordered<Open>) -> Poll<Option<Answered>> {
+    // nobody is to be woken: the driver looks here after each turn
+    Pin::new(open).poll_next(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Makes a call, inside the kernel.
+fn call(request: Request, open: &RefCell<FuturesUnordered<Open>>) {
+    let Request { agent, method, args, reply, .. } = request;
+    let found = local::find(&agent)
+        .and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?)))
+        .ok_or_else(|| {
+            CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container()))
+        });
+    if reply.0.is_none() {
+        if let Err(error) = found.and_then(|(id, vtable)| (vtable.post)(id, &method, args)) {
+            local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+        }
+        return;
+    }
+    let running = found.map(|(id, vtable)| (vtable.ask)(id, &method, args));
+    // sent at its first poll, which must be now: whatever else is ready is found after the turn
+    let mut running = match running {
+        Ok(running) => running,
+        Err(error) => Box::pin(std::future::ready(Err(error))),
+    };
+    let first = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    open.borrow_mut().push(Box::pin(async move {
+        let answer = match first {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => running.await,
+        };
+        Answered { reply, answer }
+    }));
+}
