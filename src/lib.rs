@@ -110,7 +110,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Externals, Inputs, OwnProxy, Proxy};
+    pub use crate::agent::{Agent, Call, Connect, Container, Externals, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};

@@ -19,6 +19,14 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
         let ident = &method.ident;
         code!(#reply::#ident(result) => #value,)
     });
+    let request = agent.with(Key::Expose).map(|method| {
+        let (ident, name, args) = (&method.ident, &method.name, locals(method));
+        code!(#message::#ident(#(#args),*) => (#name, ::isochrone::rpc::Args::default()#(.arg(#args))*),)
+    });
+    let respond = agent.with(Key::Expose).map(|method| {
+        let (ident, name) = (&method.ident, &method.name);
+        code!(#name => #reply::#ident(::isochrone::agent::returned(method, result)),)
+    });
     let input = agent.with(Key::Input).enumerate().map(|(index, method)| {
         let ident = &method.ident;
         let values = method.args.iter().map(|arg| {
@@ -76,6 +84,23 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
                 match reply {
                     #(#encode)*
                     #reply::#done => ::core::result::Result::Ok(::isochrone::codec::Value::default()),
+                }
+            }
+
+            fn request(message: #message) -> (&'static str, ::isochrone::rpc::Args) {
+                match message {
+                    #(#request)*
+                    _ => ("", ::isochrone::rpc::Args::default()),
+                }
+            }
+
+            fn respond(
+                method: &str,
+                result: ::core::result::Result<::isochrone::codec::Value, ::isochrone::rpc::CallError>,
+            ) -> #reply {
+                match method {
+                    #(#respond)*
+                    _ => #reply::#done,
                 }
             }
 
