@@ -15,6 +15,7 @@ mod shown;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
+use serde::de::DeserializeOwned;
 
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
