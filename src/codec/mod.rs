@@ -109,9 +109,9 @@ impl Codec {
     ///
     /// ```
     /// use isochrone::codec::{Codec, Limits, Types};
-    /// let (limits, types) = (Limits::default(), Types::none());
-    /// let [kind, id, content] =
-    ///     Codec::Json.split(br#"[0, 7, ["add", [1, 2], {}]]"#, &mut Vec::new(), &limits, &types)?.unwrap();
+    /// let (mut scratch, limits, types) = (Vec::new(), Limits::default(), Types::none());
+    /// let payload = br#"[0, 7, ["add", [1, 2], {}]]"#;
+    /// let [kind, id, content] = Codec::Json.split(payload, &mut scratch, &limits, &types)?.unwrap();
     /// assert_eq!((kind.read::<u8>()?, id.read::<u64>()?), (0, 7));
     /// let [path, positional, keyword] = content.split().unwrap();
     /// assert_eq!(path.as_str().as_deref(), Some("add"));
