@@ -12,6 +12,8 @@ use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
 use crate::journal::{Fsync, Level};
+#[cfg(feature = "serve")]
+use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
 #[derive(Debug, Parser)]
 pub(super) struct Cli {
@@ -34,6 +36,9 @@ pub(super) enum Command {
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
+    /// Runs under any simulator that can make an RPC: it connects and steps the agents
+    #[cfg(feature = "serve")]
+    Serve(Serve),
 }
 
 impl Command {
@@ -44,6 +49,8 @@ impl Command {
             Command::Live(args) => &args.common.log,
             #[cfg(feature = "mosaik")]
             Command::Mosaik(args) => &args.common.log,
+            #[cfg(feature = "serve")]
+            Command::Serve(args) => &args.common.log,
             Command::Replay(args) => &args.log,
         }
     }
@@ -164,6 +171,30 @@ pub(super) struct Mosaik {
     pub(super) api: Option<Api>,
 }
 
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Where the simulator connects to; port 0 takes a free one. The first line on stdout, `listening at tcp://127.0.0.1:40123`,
+    /// tells the real address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
+    pub(super) listen: Endpoint,
+    /// How requests are written: json
+    #[arg(long, default_value = "json", value_parser = codec)]
+    pub(super) codec: Codec,
+    /// Serves run after run
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// When the simulator that steps the agents is gone without `stop`: stop (the program fails), or wait for the next one,
+    /// which goes on from there
+    #[arg(long, value_name = "stop|wait", default_value = "stop")]
+    pub(super) on_owner_loss: OwnerLoss,
+    /// How far agents run in a step: exact, window=15min, or ahead
+    #[arg(long)]
+    pub(super) mode: Option<Mode>,
+}
+
 pub(super) fn parse(
     app: &App,
     args: impl IntoIterator<Item: Into<OsString> + Clone>,
@@ -187,6 +218,20 @@ fn fsync(text: &str) -> Result<Fsync, String> {
 
 fn time(text: &str) -> Result<Time, String> {
     text.parse::<Time>().map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "serve")]
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let text = if text.contains("://") { text.to_string() } else { format!("tcp://{text}") };
+    text.parse::<Endpoint>().map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "serve")]
+fn codec(text: &str) -> Result<Codec, String> {
+    match text {
+        "json" => Ok(Codec::Json),
+        _ => Err(format!("{text:?} is no codec: write json")),
+    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -20,6 +20,8 @@ mod progress;
 mod record;
 mod replay;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod summary;
 
 use std::error::Error;

@@ -59,7 +59,13 @@ pub(super) enum Taping<'a> {
 
 impl Taping<'_> {
     /// The tape of a run, and the date of its time zero.
-    fn tape(&self, app: &App, config: &mut Config, clock: &str, flags: &Record) -> Result<Tape, Ended> {
+    pub(super) fn tape(
+        &self,
+        app: &App,
+        config: &mut Config,
+        clock: &str,
+        flags: &Record,
+    ) -> Result<Tape, Ended> {
         match self {
             Taping::AsToldBy(arguments) => {
                 record::tape(flags, || record::header(app, config, clock, arguments)).map_err(Ended::Failed)
@@ -84,6 +90,8 @@ pub(super) async fn start(
         Command::Live(args) => go_live(app, &args, taping, interrupt).await,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => serve_mosaik(app, args, taping, interrupt).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => super::serve::serve(app, args, taping, interrupt).await,
         _ => Err(Ended::Usage("this is no run".into())),
     }
 }
@@ -146,12 +154,14 @@ pub(super) fn configuration(app: &App, command: &Command) -> Config {
         Command::Live(args) => &args.common,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => &args.common,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => &args.common,
         _ => return app.config.clone(),
     };
     configure(app.config.clone(), common)
 }
 
-fn configure(mut config: Config, common: &Common) -> Config {
+pub(super) fn configure(mut config: Config, common: &Common) -> Config {
     config.seed = common.seed.unwrap_or(config.seed);
     config.shuffle = common.shuffle.or(config.shuffle);
     config.epoch = common.start.unwrap_or(config.epoch);
@@ -159,8 +169,8 @@ fn configure(mut config: Config, common: &Common) -> Config {
     config
 }
 
-#[cfg(feature = "mosaik")]
-fn interrupted() -> Ended {
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub(super) fn interrupted() -> Ended {
     eprintln!("interrupted");
     Ended::Interrupted
 }
@@ -193,7 +203,7 @@ fn build(app: &App, config: Config, params: &Value, tape: &Tape) -> Result<Conta
     Ok(world)
 }
 
-fn set_up(app: &App, world: &Container) -> Result<(), String> {
+pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
     for policy in &app.policies {
         policy(world);
     }
@@ -264,6 +274,11 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     conclude(&world, (from, started), &tape, result)
 }
 
+/// Why a run has ended, for its journal.
+pub(super) fn ended<E: std::fmt::Display>(result: &Result<(), E>, well: &str) -> String {
+    result.as_ref().map_or_else(|error| format!("it failed: {error}"), |()| well.into())
+}
+
 /// Ends the recording, and says what became of the run.
 fn conclude(
     world: &Container,
@@ -272,9 +287,8 @@ fn conclude(
     result: Result<(), RunError>,
 ) -> Result<(), Ended> {
     let because = match &result {
-        Ok(()) => "it was to end here".into(),
         Err(RunError::Interrupted(_)) => INTERRUPT.into(),
-        Err(error) => format!("it failed: {error}"),
+        result => ended(result, "it was to end here"),
     };
     let written = tape.finish(world.kernel(), &because);
     tell(world, Summary::of(world.kernel(), from, started.elapsed()));
@@ -392,11 +406,7 @@ fn finish(served: mosaik::Served, tape: &Tape) -> Result<(), Ended> {
     let mut written = Ok(());
     if let Some(coupling) = &served.coupling {
         let kernel = coupling.container().kernel();
-        let because = match &served.result {
-            Ok(()) => "mosaik said stop".into(),
-            Err(error) => format!("it failed: {error}"),
-        };
-        written = tape.finish(kernel, &because);
+        written = tape.finish(kernel, &ended(&served.result, "mosaik said stop"));
         let (steps, _) = coupling.counts();
         let summary = Summary::of(kernel, Time::ZERO, served.wall).steps(steps);
         eprintln!("{summary}");

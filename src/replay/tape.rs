@@ -18,7 +18,7 @@ use super::source::Source;
 use crate::clock::{Input, Notice, Reply, Request, RunError};
 use crate::codec::Value;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
-use crate::rpc::CallError;
+use crate::rpc::{self, CallError};
 
 /// What a run is recorded with, or replayed from. Clones are the same one.
 #[derive(Clone, Debug, Default)]
@@ -293,13 +293,15 @@ impl Tape {
     }
 
     /// A request of a simulator begins; its number.
-    pub(crate) fn request(&self, kernel: Option<&Kernel>, from: &str, content: &Value) -> u64 {
+    pub(crate) fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
         let Some(mut inner) = self.inner_mut() else { return 0 };
         let number = inner.inputs;
         inner.inputs += 1;
         if let State::Recording(recorder) = &mut inner.state {
             let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
-            recorder.write(at, &Record::Request { number, from: from.into(), content: Packed::new(content) });
+            let content = request.clone().into_content().unwrap_or(Value::Null);
+            recorder
+                .write(at, &Record::Request { number, from: from.into(), content: Packed::new(&content) });
         }
         number
     }
