@@ -20,12 +20,13 @@ use serde::de::DeserializeOwned;
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
 
+pub use crate::rpc::Method;
 pub use every::{Body, every};
 pub use external::Externals;
 pub use far::Far;
 pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
-pub use model::{Input, Method, Model, Output, OutputKind};
+pub use model::{Input, Model, Output, OutputKind};
 pub(crate) use proxy::find;
 pub use proxy::{Connect, Connecting, OwnProxy, Proxy, Target};
 pub use shown::{show, show_result, value};
@@ -33,7 +34,7 @@ pub use vtable::Vtable;
 pub(crate) use vtable::{Answer, Write};
 
 use crate::codec::{Value, from_value};
-use crate::rpc::{Args, Bound, CallError};
+use crate::rpc::{Args, CallError};
 
 /// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
 pub trait Agent: Actor {
@@ -91,10 +92,4 @@ pub trait Agent: Actor {
 pub fn returned<T: DeserializeOwned>(method: &str, result: Result<Value, CallError>) -> Result<T, CallError> {
     from_value(result?)
         .map_err(|error| CallError::type_error(format!("{method}() returned something else: {error}")))
-}
-
-/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
-#[doc(hidden)]
-pub fn required<T: DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
-    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
 }

@@ -150,6 +150,14 @@ fn value(method: &Method, made: &TokenStream, what: String) -> TokenStream {
     } }
 }
 
+/// What can be called, for those who ask.
+pub(super) fn methods(agent: &Agent) -> impl Iterator<Item = TokenStream> {
+    agent.with(Key::Expose).map(|method| {
+        let (signature, result, doc) = (signature(method), method.ok().map(text), &method.doc);
+        code!(::isochrone::rpc::Method { signature: #signature, result: #result, doc: #doc })
+    })
+}
+
 fn model(agent: &Agent) -> TokenStream {
     let Agent { name, eid, doc, .. } = agent;
     let constructor = match agent.with(Key::Constructor).next() {
@@ -159,10 +167,7 @@ fn model(agent: &Agent) -> TokenStream {
         }
         None => code!(::core::option::Option::None),
     };
-    let methods = agent.with(Key::Expose).map(|method| {
-        let (signature, result, doc) = (signature(method), method.ok().map(text), &method.doc);
-        code!(::isochrone::agent::Method { signature: #signature, result: #result, doc: #doc })
-    });
+    let methods = methods(agent);
     let inputs = agent.with(Key::Input).map(|method| {
         let trigger = method.role(Key::Input).is_some_and(|role| role.flag("trigger"));
         let (name, doc) = (&method.name, &method.doc);
@@ -197,7 +202,7 @@ fn model(agent: &Agent) -> TokenStream {
     }
 }
 
-fn signature(method: &Method) -> TokenStream {
+pub(super) fn signature(method: &Method) -> TokenStream {
     let name = &method.name;
     let params = method.args.iter().map(|arg| {
         let name = syn::ext::IdentExt::unraw(&arg.ident).to_string();
@@ -208,11 +213,11 @@ fn signature(method: &Method) -> TokenStream {
 }
 
 /// Takes the arguments out of `args`, in their order. A default is evaluated for each call that needs it.
-fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
+pub(super) fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
     let takes = method.args.iter().zip(locals(method)).enumerate().map(|(index, (arg, local))| {
         let ty = &arg.ty;
         match &arg.default {
-            None => code!(let #local = ::isochrone::agent::required::<#ty>(&mut bound, #index)?;),
+            None => code!(let #local = ::isochrone::rpc::required::<#ty>(&mut bound, #index)?;),
             Some(default) => code! {
                 let #local = match bound.take::<#ty>(#index)? {
                     ::core::option::Option::Some(value) => value,

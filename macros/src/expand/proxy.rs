@@ -1,7 +1,7 @@
 //! The typed address.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use super::{Names, code, quiet};
 use crate::attr::Key;
@@ -92,15 +92,9 @@ fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
     let Names { message, reply, .. } = names;
     let (ty, ident, name, ok) = (&agent.ty, &method.ident, &method.name, method.ok());
     let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
-    let copied =
-        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
-    let doc = method.doc.is_empty().then(|| {
-        let doc = format!("Calls `{name}`.");
-        quote!(#[doc = #doc])
-    });
+    let doc = doc(method);
     code! {
         #doc
-        #(#copied)*
         #[inline]
         pub fn #ident(&self, #(#args: #types),*) -> ::isochrone::agent::Call<#ok, #ty> {
             self.0.call(#message::#ident(#(#args),*), |reply| match reply {
@@ -112,4 +106,16 @@ fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
             })
         }
     }
+}
+
+/// The doc comment of a proxy's method.
+pub(super) fn doc(method: &Method) -> TokenStream {
+    let copied =
+        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
+    let copied: TokenStream = copied.map(ToTokens::to_token_stream).collect();
+    let own = method.doc.is_empty().then(|| {
+        let own = format!("Calls `{}`.", method.name);
+        quote!(#[doc = #own])
+    });
+    quote!(#own #copied)
 }
