@@ -395,6 +395,15 @@ impl Kernel {
         Err(SimError::OpenCalls { time: self.now(), calls })
     }
 
+    /// Liveness: an error if calls are open that were open at `since` already.
+    ///
+    /// # Errors
+    /// [`SimError::NoProgress`], which names callers and callees.
+    pub fn check_progress(&self, since: Time) -> Result<(), SimError> {
+        let calls = self.core.calls_since(since);
+        if calls.is_empty() { Ok(()) } else { Err(SimError::NoProgress { time: self.now(), since, calls }) }
+    }
+
     /// Asks for `driver` to be woken when a task is woken from outside the kernel.
     pub fn watch(&self, driver: &Waker) {
         self.core.injector.watch(driver);

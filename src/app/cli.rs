@@ -1,6 +1,7 @@
 //! The flags.
 
 use std::ffi::OsString;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
 use crate::journal::{Fsync, Level};
+use crate::replay::Fault;
 #[cfg(feature = "serve")]
 use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
@@ -33,6 +35,13 @@ pub(super) enum Command {
     /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
     /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
     Replay(Replay),
+    /// Runs the scenario again and again with each seed, and names the agent and the event at which a run differs from
+    /// another with the same seed: exit code 3
+    Verify(Verify),
+    /// Searches seeds and faults for a run that fails: exit code 3 and the line that repeats it
+    Explore(Explore),
+    /// Makes a failing run smaller: drops faults and agents that it does not need
+    Shrink(Shrink),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
@@ -52,11 +61,14 @@ impl Command {
             #[cfg(feature = "serve")]
             Command::Serve(args) => &args.common.log,
             Command::Replay(args) => &args.log,
+            Command::Verify(args) => &args.sim.common.log,
+            Command::Explore(args) => &args.sim.common.log,
+            Command::Shrink(args) => &args.log,
         }
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Common {
     /// Seed of all random streams; default: the program's own, or 0
     #[arg(long)]
@@ -80,7 +92,7 @@ pub(super) struct Common {
     pub(super) record: Record,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Record {
     /// Records the run into this journal: `replay` runs it again
     #[arg(long = "record", value_name = "FILE")]
@@ -115,7 +127,7 @@ pub(super) struct Replay {
     pub(super) log: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Sim {
     #[command(flatten)]
     pub(super) common: Common,
@@ -128,6 +140,66 @@ pub(super) struct Sim {
     /// With --pace: an error when the run is behind by more than this
     #[arg(long, value_name = "SPAN", requires = "pace", value_parser = span)]
     pub(super) strict: Option<Duration>,
+    /// Does something to an agent: WHEN:AGENT:crash, :err, :pause:SPAN or :restart:SPAN; can be repeated
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(super) faults: Vec<Fault>,
+    /// Leaves an agent of the set-up out; can be repeated
+    #[arg(long, value_name = "AGENT")]
+    pub(super) without: Vec<String>,
+    /// An error if whoever waits for an answer at this time still waits for it at the end
+    #[arg(long, value_name = "SPAN", value_parser = time)]
+    pub(super) progress_since: Option<Time>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) sim: Sim,
+    /// Which seeds, as 0..64: of the random streams and of the order that the laws leave open
+    #[arg(long, value_name = "FROM..TO", default_value = "0..64", value_parser = seeds)]
+    pub(super) seeds: Range<u64>,
+    /// How often each seed is run
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) times: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Explore {
+    #[command(flatten)]
+    pub(super) sim: Sim,
+    /// Which seeds, as 0..10000: of the random streams and of the order that the laws leave open
+    #[arg(long, value_name = "FROM..TO", default_value = "0..1000", value_parser = seeds)]
+    pub(super) seeds: Range<u64>,
+    /// Lets faults happen to agents: which kinds, how many, when and whom is drawn for each run
+    #[arg(long)]
+    pub(super) swarm: bool,
+    /// After --until, without faults, for so long: whoever waits by then and still waits at the end makes no progress
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(super) liveness: Option<Duration>,
+    /// Programs that search at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) jobs: u32,
+    /// Goes on after the first failure
+    #[arg(long)]
+    pub(super) keep_going: bool,
+    /// Where the journals of failing runs go
+    #[arg(long, value_name = "FOLDER", default_value = "target/explore")]
+    pub(super) keep: PathBuf,
+    /// Tells its findings to the program that has started it
+    #[arg(long, hide = true)]
+    pub(super) worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Shrink {
+    /// The journal of a simulated run that has failed
+    pub(super) path: PathBuf,
+    /// Where the journal of the smaller run goes; default: beside it, as NAME.min.jrn
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "error")]
+    pub(super) log: String,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +279,13 @@ pub(super) fn parse(
     Ok(Cli { arguments, ..Cli::from_arg_matches(&command.try_get_matches_from(args)?)? })
 }
 
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} are no seeds: write FROM..TO, as 0..64");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+    if from < to { Ok(from..to) } else { Err(wrong()) }
+}
+
 fn fsync(text: &str) -> Result<Fsync, String> {
     match text {
         "never" => Ok(Fsync::Never),
@@ -245,6 +324,15 @@ fn epoch(text: &str) -> Result<Epoch, String> {
 fn factor(text: &str) -> Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     if factor.is_finite() && factor > 0.0 { Ok(factor) } else { Err("the factor must be positive".into()) }
+}
+
+/// As [`policy`] reads it.
+pub(super) fn policy_text(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Stop => "stop",
+        Policy::Restart { .. } => "restart",
+        _ => "escalate",
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

@@ -15,6 +15,8 @@
 //! | 130 | `Ctrl-C` ended a simulated run early |
 
 mod cli;
+mod explore;
+mod failure;
 mod params;
 mod progress;
 mod record;
@@ -22,7 +24,9 @@ mod replay;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+mod shrink;
 mod summary;
+mod verify;
 
 use std::error::Error;
 use std::fmt;

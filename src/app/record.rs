@@ -128,6 +128,12 @@ pub(super) fn tape(flags: &Record, header: impl FnOnce() -> Header) -> Result<Ta
     writer(path, header, flags.fsync).map(Tape::record)
 }
 
+/// Creates a journal in the place of an older one.
+pub(super) fn overwrite(path: &Path, header: Header) -> Result<Writer, String> {
+    let options = Options { overwrite: true, ..Options::default() };
+    Writer::create(path, header, options).map_err(|error| error.to_string())
+}
+
 /// Creates a journal.
 pub(super) fn writer(path: &Path, header: Header, fsync: Option<Fsync>) -> Result<Writer, String> {
     let usual = if header.clock == "wall" { Fsync::Step } else { Fsync::Never };

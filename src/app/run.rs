@@ -9,13 +9,13 @@ use isochrone_sim::{Config, Epoch, Outcome, Time};
 use super::cli::{Cli, Command, Common, Live, Record, Sim};
 use super::progress::Progress;
 use super::summary::Summary;
-use super::{App, params, record, replay};
+use super::{App, explore, params, record, replay, shrink, verify};
 use crate::agent::Container;
 use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
 use crate::codec::Value;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;
-use crate::replay::{INTERRUPT, Tape};
+use crate::replay::{INTERRUPT, Properties, Tape, arrange};
 
 const FAILED: u8 = 1;
 const INTERRUPTED: u8 = 130;
@@ -33,6 +33,10 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
+    if matches!(command, Command::Verify(_) | Command::Explore(_) | Command::Shrink(_)) {
+        // of thousands of runs many fail: their reports tell, and the search tells the first
+        std::panic::set_hook(Box::new(|_| ()));
+    }
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         let interrupt = Interrupt::default();
@@ -40,6 +44,9 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
         let app = Rc::new(app);
         match command {
             Command::Replay(args) => replay::run(&app, &args, interrupt).await,
+            Command::Verify(args) => verify::run(&app, &args, interrupt).await,
+            Command::Explore(args) => explore::run(&app, &args, &arguments, interrupt).await,
+            Command::Shrink(args) => shrink::run(&app, &args, interrupt).await,
             command => start(&app, command, &Taping::AsToldBy(&arguments), interrupt).await,
         }
     });
@@ -213,6 +220,7 @@ pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
 /// The world of a simulated run, and how it ended.
 pub(super) struct Simulated {
     pub(super) world: Container,
+    pub(super) properties: Rc<Properties>,
     pub(super) result: Result<(), RunError>,
 }
 
@@ -227,6 +235,9 @@ pub(super) async fn run_simulated(
 ) -> Result<Simulated, Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
     let world = build(app, config, &params, tape)?;
+    let properties = Rc::new(Properties::new(tape.clone()));
+    world.kernel().provide(properties.clone());
+    arrange(world.kernel(), &args.faults, &args.without, tape).map_err(Ended::Usage)?;
     let result = match args.pace.filter(|_| !tape.is_playing()) {
         None => {
             let mut free = FreeRun::new(interrupt).tape(tape.clone());
@@ -246,7 +257,11 @@ pub(super) async fn run_simulated(
             result
         }
     };
-    Ok(Simulated { world, result })
+    let result = result.and_then(|()| match args.progress_since {
+        None => Ok(()),
+        Some(since) => world.kernel().check_progress(since).map_err(RunError::Sim),
+    });
+    Ok(Simulated { world, properties, result })
 }
 
 async fn simulate(app: &App, args: &Sim, taping: &Taping<'_>, interrupt: Interrupt) -> Result<(), Ended> {

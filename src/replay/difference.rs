@@ -174,7 +174,7 @@ fn likely(
 ) -> Option<&'static str> {
     const ORDER: &str = "the same in another order: the iteration of a std HashMap or HashSet, or a `select!` that is not biased";
     const CLOCK: &str = "a reading of the wall clock: use `cx.now()`, or `external` for what is outside";
-    const SEED: &str = "a number that no seed determines: use `cx.random(..)`";
+    const SEED: &str = "a number that no seed determines: use `cx.random(..)`, and `isochrone::select!`";
     let (entry, actual) = (expected?, actual?);
     let expected = &entry.record;
     match (expected, actual) {
@@ -189,10 +189,17 @@ fn likely(
         return Some("a span that was measured on the wall clock, or drawn from a generator without a seed");
     }
     if let (Some(before), Some(now)) = (value_of(expected), value_of(actual)) {
+        let later = |entry: &&Entry| entry.time == at.0 && is_same_value(&entry.record, actual, &now);
+        if rest.iter().any(|entry| later(&entry)) {
+            return Some(ORDER);
+        }
         let mut path = String::new();
         let (before, now) = part(&before, &now, &mut path)?;
         if sorted(before) == sorted(now) {
             return Some(ORDER);
+        }
+        if [before, now].into_iter().all(is_date) {
+            return Some(CLOCK);
         }
         if let (Value::Float(before), Value::Float(now)) = (before, now)
             && before.is_sign_negative() == now.is_sign_negative()
@@ -200,14 +207,26 @@ fn likely(
         {
             return Some("rounding: a sum in another order, or another platform's functions");
         }
-        if [before, now].into_iter().all(is_date) {
-            return Some(CLOCK);
-        }
         return Some(SEED).filter(|_| [before, now].iter().all(|value| value.as_f64().is_some()));
     }
     let comes = |entry: &&Entry| entry.time == at.0 && super::events::is_same(&entry.record, actual);
     // the same hash somewhere else in this instant: only the order is another
     rest.iter().find(comes).map(|_| ORDER)
+}
+
+/// Whether a record sends or answers this value to the same agent as `actual` does.
+fn is_same_value(record: &Record, actual: &Record, value: &Value) -> bool {
+    let same = match (record, actual) {
+        (
+            Record::Sent { agent, to, label, .. },
+            Record::Sent { agent: agent2, to: to2, label: label2, .. },
+        ) => (agent, to, label) == (agent2, to2, label2),
+        (Record::Answered { agent, to, .. }, Record::Answered { agent: agent2, to: to2, .. }) => {
+            (agent, to) == (agent2, to2)
+        }
+        _ => false,
+    };
+    same && value_of(record).is_some_and(|other| other.same(value))
 }
 
 /// What a value holds, whatever its order.

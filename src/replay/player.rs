@@ -224,7 +224,7 @@ impl Player {
     /// Compares what has come out with the next record.
     #[inline]
     pub(crate) fn compare(&mut self, at: (Time, u32), record: Record) {
-        if self.verdict.is_some() {
+        if self.verdict.is_some() || self.outward && is_inward(&record) {
             return;
         }
         match &self.head {

@@ -10,8 +10,11 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time};
+use isochrone_sim::{
+    Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time, display_span, local,
+};
 
+use super::plan::Fault;
 use super::player::{Key, Player, Stops, Verdict};
 use super::recorder::Recorder;
 use super::source::Source;
@@ -327,6 +330,24 @@ impl Tape {
                 State::Playing(player, _) => player.compare(at, record()),
             }
         }
+    }
+
+    /// A property has failed, inside the kernel.
+    pub(crate) fn property(&self, agent: &str, name: &str, text: &str) {
+        let record =
+            || Record::Property { agent: agent.into(), name: name.into(), holds: false, text: text.into() };
+        self.bring_forth(local::instant(), record);
+    }
+
+    /// A fault is about to be injected, inside the kernel.
+    pub(crate) fn fault(&self, fault: &Fault) {
+        let span = fault.fault.span().map_or(Value::Null, |span| Value::Str(display_span(span).to_string()));
+        let record = || Record::Fault {
+            agent: fault.agent.as_str().into(),
+            name: fault.fault.name().into(),
+            args: Packed::new(&span),
+        };
+        self.bring_forth(local::instant(), record);
     }
 
     /// What the recorded simulator asks next.
