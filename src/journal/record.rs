@@ -68,6 +68,7 @@ macro_rules! records {
                 }
             }
 
+            #[inline]
             /// Reads the fields; `None` for a kind that this version does not know.
             pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
             -> Result<Option<Record>, Malformed> {
