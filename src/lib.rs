@@ -52,10 +52,10 @@ pub mod coupling;
 pub mod journal;
 pub mod rpc;
 
-// lets the code that `#[agent]` generates name this crate from inside it
+// lets the code that our attributes generate name this crate from inside it
 extern crate self as isochrone;
 
-pub use isochrone_macros::agent;
+pub use isochrone_macros::{agent, service};
 /// The discrete-event kernel below the agents.
 pub use isochrone_sim as sim;
 #[doc(hidden)]
@@ -110,7 +110,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Externals, Inputs, OwnProxy, Proxy};
+    pub use crate::agent::{Agent, Call, Connect, Container, Externals, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};

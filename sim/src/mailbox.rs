@@ -131,6 +131,11 @@ impl<A> Ref<A> {
         Ref { kernel, class, agent, kind: PhantomData }
     }
 
+    /// An agent that is in no kernel: messages to it are dead letters.
+    pub const fn nowhere() -> Self {
+        Ref { kernel: 0, class: 0, agent: AgentId::OUTSIDE, kind: PhantomData }
+    }
+
     /// The number of its kernel in this process.
     pub fn kernel(&self) -> u16 {
         self.kernel

@@ -57,6 +57,13 @@ pub struct Peer {
     pub identities: Vec<String>,
 }
 
+/// Somebody of whom nothing is known but where it is.
+impl From<&str> for Peer {
+    fn from(address: &str) -> Self {
+        Peer { address: address.to_owned(), ..Peer::default() }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)?;
