@@ -17,7 +17,7 @@ const MOST: usize = 200;
 /// use isochrone::sim::{Time, minutes};
 /// let record = Record::Timer { agent: "grid/house_7".into(), label: "plan".into() };
 /// let entry = Entry { event: 42, time: Time::ZERO + minutes(15), round: 1, record };
-/// assert_eq!(Story(&entry).to_string(), "      42  15min +1            grid/house_7  wakes for plan");
+/// assert_eq!(Story(&entry).to_string(), "      42  15min +1              grid/house_7              wakes for plan");
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a>(pub &'a Entry);
@@ -31,7 +31,7 @@ impl fmt::Display for Story<'_> {
             (false, round) => format!("{time} +{round}"),
         };
         let (who, what) = tell(record);
-        write!(f, "{event:>8}  {time:<20}  {}  {}", line(who), line(&what))
+        write!(f, "{event:>8}  {time:<20}  {:<24}  {}", line(who), line(&what))
     }
 }
 

@@ -283,7 +283,6 @@ impl Trace<'_> {
             }
         };
         if let Some(track) = self.tracks.get_mut(agent) {
-            track.lanes.truncate(at.max(track.lanes.len()));
             match track.lanes.get_mut(at) {
                 Some((_, until)) => *until = end.unwrap_or(Time::MAX),
                 None => track.lanes.push((lane, end.unwrap_or(Time::MAX))),
