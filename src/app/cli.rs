@@ -120,7 +120,10 @@ pub(super) struct Serve {
     /// tells the real address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
     pub(super) listen: Endpoint,
-    /// How requests are written: json
+    /// Lets it listen beyond this machine: whoever can connect can step the agents
+    #[arg(long)]
+    pub(super) insecure_bind: bool,
+    /// How requests are written: json or msgpack
     #[arg(long, default_value = "json", value_parser = codec)]
     pub(super) codec: Codec,
     /// Serves run after run
@@ -159,7 +162,8 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 fn codec(text: &str) -> Result<Codec, String> {
     match text {
         "json" => Ok(Codec::Json),
-        _ => Err(format!("{text:?} is no codec: write json")),
+        "msgpack" => Ok(Codec::MsgPack),
+        _ => Err(format!("{text:?} is no codec: write json or msgpack")),
     }
 }
 
