@@ -2,7 +2,7 @@
 
     cargo build --example plant_controller
     python examples/plant_by_rpc.py             all of what follows, with the client below
-    python examples/plant_by_rpc.py --aiomas    the same, with aiomas 2.0.1 instead of that client (--codec msgpack too)
+    python examples/plant_by_rpc.py --aiomas    the same, with aiomas 2.0.1 instead of that client (--codec msgpack|blosc too)
 
 What it shows, each with a line that begins with "ok":
 * the agents' timers at t see what the plant wrote for t, and the plant learns of what they do at the exact time;
@@ -92,7 +92,7 @@ class AiomasClient:
 
         self.failed = aiomas.RemoteException
         self.loop = asyncio.new_event_loop()
-        codec = {"json": aiomas.JSON, "msgpack": aiomas.MsgPack}[codec]
+        codec = {"json": aiomas.JSON, "msgpack": aiomas.MsgPack, "blosc": aiomas.MsgPackBlosc}[codec]
         self.connection = self.wait(aiomas.rpc.open_connection((host, port), codec=codec))
 
     def wait(self, awaitable):
@@ -280,7 +280,7 @@ def main():
     parser.add_argument("--program", default=str(default), help="the Rust program with the agents")
     parser.add_argument("--aiomas", action="store_true", help="make the requests through aiomas")
     parser.add_argument("--hours", type=int, default=24, help="how long the room is simulated")
-    parser.add_argument("--codec", choices=["json", "msgpack"], default="json", help="with --aiomas: how requests are written")
+    parser.add_argument("--codec", choices=["json", "msgpack", "blosc"], default="json", help="with --aiomas: how requests are written")
     args = parser.parse_args()
     command = [args.program, "serve", "--listen", "127.0.0.1:0", "--codec", args.codec]
     connect = functools.partial(AiomasClient, codec=args.codec) if args.aiomas else Client

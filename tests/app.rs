@@ -63,7 +63,7 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
         ("mosaik 127.0.0.1:5 --mode sideways", "exact, window=15min or ahead"),
         ("mosaik --keep 127.0.0.1:5", "--keep"),
         ("serve --on-owner-loss cry", "stop or wait"),
-        ("serve --codec morse", "json or msgpack"),
+        ("serve --codec morse", "json, msgpack or blosc"),
         ("serve --listen nowhere", "nowhere"),
         ("serve --mode sideways", "exact, window=15min or ahead"),
         ("serve --param sensor=3", r#"there is no parameter "sensor""#),

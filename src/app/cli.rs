@@ -123,8 +123,8 @@ pub(super) struct Serve {
     /// Lets it listen beyond this machine: whoever can connect can step the agents
     #[arg(long)]
     pub(super) insecure_bind: bool,
-    /// How requests are written: json or msgpack
-    #[arg(long, default_value = "json", value_parser = codec)]
+    /// How requests are written: json, msgpack or blosc
+    #[arg(long, default_value_t)]
     pub(super) codec: Codec,
     /// Serves run after run
     #[arg(long)]
@@ -156,15 +156,6 @@ fn time(text: &str) -> Result<Time, String> {
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     let text = if text.contains("://") { text.to_string() } else { format!("tcp://{text}") };
     text.parse::<Endpoint>().map_err(|error| error.to_string())
-}
-
-#[cfg(feature = "serve")]
-fn codec(text: &str) -> Result<Codec, String> {
-    match text {
-        "json" => Ok(Codec::Json),
-        "msgpack" => Ok(Codec::MsgPack),
-        _ => Err(format!("{text:?} is no codec: write json or msgpack")),
-    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -31,8 +31,7 @@ pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Inte
     options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
-    let mut listening = ListenOptions::default();
-    listening.insecure_bind = args.insecure_bind;
+    let listening = ListenOptions { insecure_bind: args.insecure_bind, ..ListenOptions::default() };
     let listened = Listener::bind(&args.listen, listening).await;
     let listener = listened.map_err(|error| failed(&error))?;
     // one line, and at once: scripts wait for it
