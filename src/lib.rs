@@ -34,6 +34,7 @@
 //! | module | what |
 //! |--------|------|
 //! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
+//! | [`container`] | containers on the network, calls from and to agents elsewhere |
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
@@ -48,6 +49,7 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod codec;
+pub mod container;
 pub mod coupling;
 pub mod journal;
 pub mod rpc;

@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use isochrone_sim::{AgentId, External, Ref, This};
+use isochrone_sim::{AgentId, External, Kernel, Ref, This};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -363,6 +363,11 @@ pub(crate) fn find(path: &str) -> Option<AgentId> {
         let agent = AgentId::new(number);
         local::facet(agent).map(|_| agent)
     })
+}
+
+/// As [`find`], from outside of the kernel.
+pub(crate) fn find_in(kernel: &Kernel, path: &str) -> Option<AgentId> {
+    kernel.enter(|| find(path))
 }
 
 impl<'de> Deserialize<'de> for Proxy {
