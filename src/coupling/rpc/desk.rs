@@ -131,7 +131,7 @@ impl fmt::Display for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match &self.waits_for {
-            Some(holders) => write!(f, " (which waits: {holders} holds the clock)"),
+            Some(holders) => write!(f, " (which waits: the clock is held by {holders})"),
             None => Ok(()),
         }
     }
@@ -188,17 +188,12 @@ impl Desk {
                 none(&request.args, "unanswered").map(|()| self.state.borrow().unanswered.clone())
             }
             "clock/time" => none(&request.args, "time").map(|()| times::write(self.now())),
-            "clock/next_event" => {
-                none(&request.args, "next_event")?;
-                self.check_idle(&self.state.borrow())?;
-                Ok(times::write_next(self.catalog.borrow().next_event()))
-            }
             "clock/hold" => {
                 none(&request.args, "hold")?;
                 self.hold(from).await
             }
             "clock/release" => none(&request.args, "release").map(|()| self.release(from.id).into()),
-            "sim/inject" => self.submit(from, request, false).await,
+            "clock/next_event" | "sim/inject" => self.submit(from, request, false).await,
             // what is the owner's; the session refuses what is nobody's
             _ => self.submit(from, request, true).await,
         }
@@ -350,6 +345,11 @@ impl Desk {
         }
     }
 
+    /// Says what has become of the run by something that nobody here has asked for.
+    pub(crate) fn note(&self, failed: Option<&str>) {
+        self.state.borrow_mut().failed = failed.map(str::to_string);
+    }
+
     /// Gives a request of the session's its answer, and says what else that means.
     pub(crate) fn done(&self, ticket: Ticket, answer: Option<Answer>, failed: Option<&str>) {
         let mut state = self.state.borrow_mut();
@@ -358,7 +358,9 @@ impl Desk {
         let lost = moves.is_some() && state.owner.as_ref().is_none_or(|owner| owner.id != from.id);
         if let Some(what) = &moves {
             state.under_way = None;
-            state.unanswered = Value::Null;
+            if matches!(answer, Some(Ok(_))) {
+                state.unanswered = Value::Null;
+            }
             if lost {
                 let at = self.now();
                 let text = match &answer {
@@ -413,7 +415,7 @@ fn name_of(request: &Request) -> String {
     let to = args.positional.first().or_else(|| args.keyword.first().map(|(_, value)| value));
     match to {
         Some(Value::Int(nanos)) => format!("{path}({})", Time::from_nanos(*nanos)),
-        Some(other) => format!("{path}({})", other.describe()),
+        Some(other) => format!("{path}({})", other.describe().trim_start_matches("str ")),
         None => format!("{path}()"),
     }
 }

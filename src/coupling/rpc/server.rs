@@ -164,6 +164,7 @@ async fn work(
             Some(job) = jobs.recv() => job,
             input = session.next_input() => {
                 session.handle(input).await;
+                desk.note(session.failed());
                 continue;
             }
         };
