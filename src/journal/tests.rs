@@ -145,7 +145,7 @@ fn a_value_loses_nothing() {
         assert_eq!(value.get("ext"), Some(&Value::Ext(-7, vec![1, 2])));
         assert_eq!(
             content.to_string(),
-            r#"{"nan":NaN,"big":-340282366920938463463374607431768211456,"bytes":"00ff","date":"2016-01-01T23:59:60.500Z","proxy":"agents/0","ext":"f90102","object":{"__type__":["Point",1.5]},"other":{"__type__":["type 9",null]},"all":[null,true,18446744073709551615,-9223372036854775808]}"#
+            r#"{"nan":"NaN","big":-340282366920938463463374607431768211456,"bytes":"00ff","date":"2016-01-01T23:59:60.500Z","proxy":"agents/0","ext":"f90102","object":{"__type__":["Point",1.5]},"other":{"__type__":["type 9",null]},"all":[null,true,18446744073709551615,-9223372036854775808]}"#
         );
         return;
     }
