@@ -8,6 +8,7 @@ use net::{Running, run};
 #[path = "support/aiomas.rs"]
 mod aiomas;
 #[path = "support/net.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
 mod net;
 
 /// What `aiomas_peer.py` calls, and the way to call what it has.
