@@ -252,8 +252,11 @@ pub(super) struct Serve {
     /// tells the real address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
     pub(super) listen: Endpoint,
-    /// How requests are written: json
-    #[arg(long, default_value = "json", value_parser = codec)]
+    /// Lets it listen beyond this machine: whoever can connect can step the agents
+    #[arg(long)]
+    pub(super) insecure_bind: bool,
+    /// How requests are written: json, msgpack or blosc
+    #[arg(long, default_value_t)]
     pub(super) codec: Codec,
     /// Serves run after run
     #[arg(long)]
@@ -303,14 +306,6 @@ fn time(text: &str) -> Result<Time, String> {
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     let text = if text.contains("://") { text.to_string() } else { format!("tcp://{text}") };
     text.parse::<Endpoint>().map_err(|error| error.to_string())
-}
-
-#[cfg(feature = "serve")]
-fn codec(text: &str) -> Result<Codec, String> {
-    match text {
-        "json" => Ok(Codec::Json),
-        _ => Err(format!("{text:?} is no codec: write json")),
-    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -39,7 +39,8 @@ pub(super) async fn serve(
     options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
-    let listened = Listener::bind(&args.listen, ListenOptions::default()).await;
+    let listening = ListenOptions { insecure_bind: args.insecure_bind, ..ListenOptions::default() };
+    let listened = Listener::bind(&args.listen, listening).await;
     let listener = listened.map_err(|error| failed(&error))?;
     // one line, and at once: scripts wait for it
     let mut stdout = std::io::stdout();

@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use isochrone_sim::{AgentId, Time};
 
-use super::entities::{Emitted, Entity, Readings};
+use super::entities::{Emitted, Entity, PortInput, Readings};
 use super::error::CoupleError;
 use super::mode::Mode;
-use super::ports::PortInput;
 use super::relations::Relations;
 use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
@@ -103,6 +102,7 @@ impl Coupling {
     }
 
     /// The agents' container, for whoever looks at its clock while a step is under way.
+    #[cfg(feature = "serve")]
     pub(crate) fn shared_container(&self) -> Rc<Container> {
         self.container.clone()
     }
@@ -247,7 +247,7 @@ impl Coupling {
         families
     }
 
-    /// The entities that [`relate`] has related to this one, in the order in which that was said.
+    /// The entities that [`relate`](super::relate) has related to this one, in the order in which that was said.
     pub fn related(&self, position: usize) -> Vec<usize> {
         let related = self.relations.of(self.entities[position].agent);
         related.iter().filter_map(|to| self.by_agent.get(to).copied()).collect()

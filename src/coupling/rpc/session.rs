@@ -83,6 +83,7 @@ const INJECT: Signature = Signature {
 };
 const GET: Signature = Signature { name: "get", params: &[required("outputs", "dict")] };
 const STOP: Signature = Signature { name: "stop", params: &[] };
+const NEXT_EVENT: Signature = Signature { name: "next_event", params: &[] };
 const ADVANCE: Signature =
     Signature { name: "advance", params: &[required("until", "time"), optional("inclusive", "bool")] };
 
@@ -185,8 +186,8 @@ impl Session {
         let _ = self.note(handled);
     }
 
-    /// Answers one request: `sim/create`, `sim/connect`, `sim/step`, `sim/inject`, `sim/get`, `sim/stop`, `clock/advance`. What
-    /// is recorded of it has been written when this returns.
+    /// Answers one request: `sim/create`, `sim/connect`, `sim/step`, `sim/inject`, `sim/get`, `sim/stop`, `clock/advance`,
+    /// `clock/next_event`. What is recorded of it has been written when this returns.
     ///
     /// # Errors
     /// Why the request is refused, or what has failed.
@@ -212,7 +213,7 @@ impl Session {
 
     async fn do_answer(&mut self, request: Request) -> Result<Value, CallError> {
         let Request { path, args } = request;
-        let moves = !matches!(path.as_str(), "sim/get" | "sim/stop");
+        let moves = !matches!(path.as_str(), "sim/get" | "sim/stop" | "clock/next_event");
         if let (true, Some(failed)) = (moves, &self.failed) {
             return Err(CallError::new("SimulationError", format!("the run has failed: {failed}")));
         }
@@ -224,6 +225,9 @@ impl Session {
             "sim/get" => self.get(args),
             "sim/stop" => self.stop(args),
             "clock/advance" => self.advance(args).await,
+            "clock/next_event" => {
+                args.bind(&NEXT_EVENT).map(|_| times::write_next(self.catalog.next_event()))
+            }
             _ => Err(CallError::lookup_error(format!("no method {path:?} is here"))),
         };
         self.report();
