@@ -193,6 +193,32 @@ fn while_a_step_is_under_way_time_and_describe_are_answered_and_the_rest_is_refu
 }
 
 #[test]
+fn requests_that_are_sent_without_waiting_are_taken_in_their_order() {
+    let served = play(OwnerLoss::Stop, async |address, _| {
+        let mut owner = Client::new(&address).await;
+        let mut sent = Vec::new();
+        for (path, args) in [
+            ("sim/create", r#"["Meter"]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 1]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 2]"#),
+            ("clock/next_event", "[]"),
+            ("sim/step", r#"["10s"]"#),
+        ] {
+            sent.push(owner.send(path, args).await);
+        }
+        let mut replies = Vec::new();
+        for id in sent {
+            replies.push(owner.answer(id).await.expect("answered"));
+        }
+        // the meter's first code runs at 0
+        assert_eq!(replies[3], Value::Int(0));
+        assert_eq!(replies[4].get("events"), Some(&value(r#"[[10000000000, "meter_0", "ticks", 2.0]]"#)));
+        owner.ask("sim/stop", "[]").await;
+    });
+    served.result.expect("it ended well");
+}
+
+#[test]
 fn a_step_whose_owner_is_lost_ends_and_the_next_owner_goes_on_with_what_the_first_did_not_get() {
     let served = play(OwnerLoss::Wait, async |address, gate| {
         let (mut first, mut second) = (Client::new(&address).await, Client::new(&address).await);
