@@ -265,7 +265,7 @@ pub fn run<R: TaskResult>(name: &str, seeds: u64, test: impl Fn(&mut Trial) -> R
         let checked = seed % CHECK == 0;
         let memory = Memory::default();
         let tape = if checked { record(&memory) } else { Tape::default() };
-        if let Err(panic) = once(seed, &tape, &test) {
+        if let Err(panic) = once(seed, &tape, test) {
             panic!("seed {seed} fails: {}\n{}", text(&*panic), reproduce(seed));
         }
         if !checked {
@@ -274,7 +274,7 @@ pub fn run<R: TaskResult>(name: &str, seeds: u64, test: impl Fn(&mut Trial) -> R
         drop(tape);
         memory.seal();
         let Ok(tape) = Tape::play(Source::Memory(memory), Stops::default(), false) else { continue };
-        let again = once(seed, &tape, &test);
+        let again = once(seed, &tape, test);
         match (tape.verdict(), again) {
             (Some(Verdict::Differs(difference)), _) => {
                 panic!("two runs of seed {seed} differ: {difference}\n{}", reproduce(seed));
