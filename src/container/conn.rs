@@ -114,6 +114,11 @@ impl Conn {
         self.introduced.send_replace(true);
     }
 
+    /// Whether the peer has answered our hello: there is somebody, not only an open port.
+    pub(super) fn has_answered(&self) -> bool {
+        *self.introduced.borrow()
+    }
+
     /// Calls what the peer has at `path`.
     pub(super) async fn call(&self, path: String, args: Args) -> Answer {
         self.know_enough(&args).await;

@@ -126,12 +126,13 @@ impl Shared {
         if futures::poll!(&mut asking).is_pending() {
             let conn = conn.clone();
             self.spawn(async move {
-                if let Ok(answer) = asking.await
-                    && let Some(endpoint) = answer.as_list().and_then(hello::heard)
-                {
+                let answer = asking.await;
+                if let Some(endpoint) = answer.as_ref().ok().and_then(Value::as_list).and_then(hello::heard) {
                     conn.heard(endpoint);
                 }
-                conn.introduce();
+                if !answer.is_err_and(|error| error.kind() == CallError::DISCONNECTED) {
+                    conn.introduce();
+                }
             });
         }
         Ok(conn)

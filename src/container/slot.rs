@@ -29,6 +29,8 @@ pub(super) struct Slot {
     state: Mutex<State>,
     /// held by who connects
     connecting: tokio::sync::Mutex<()>,
+    /// how long to wait before the next attempt: goes on from loss to loss until a peer has answered something
+    backoff: Mutex<Backoff>,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,12 @@ enum State {
 
 impl Slot {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Slot { endpoint, state: Mutex::new(State::Idle), connecting: tokio::sync::Mutex::new(()) }
+        Slot {
+            endpoint,
+            state: Mutex::new(State::Idle),
+            connecting: tokio::sync::Mutex::new(()),
+            backoff: Mutex::default(),
+        }
     }
 
     fn set(&self, state: State) {
@@ -98,15 +105,18 @@ impl Slot {
             }
             *state = State::Lost(format!("the connection to {} was lost: {reason}", self.endpoint));
         }
+        if conn.has_answered() {
+            self.backoff.lock().unwrap_or_else(PoisonError::into_inner).reset();
+        }
         if let Some(node) = shared.upgrade() {
             node.spawn(self.clone().reconnect(shared.clone()));
         }
     }
 
     async fn reconnect(self: Arc<Self>, shared: Weak<Shared>) {
-        let mut backoff = Backoff::default();
         loop {
-            tokio::time::sleep(backoff.next_wait()).await;
+            let wait = self.backoff.lock().unwrap_or_else(PoisonError::into_inner).next_wait();
+            tokio::time::sleep(wait).await;
             if self.open().is_ok() {
                 return;
             }

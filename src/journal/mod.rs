@@ -56,8 +56,6 @@ mod record;
 mod segment;
 mod story;
 mod survey;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 pub use error::JournalError;
