@@ -12,6 +12,7 @@ use super::mode::Mode;
 use super::relations::Relations;
 use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
+use crate::replay::Tape;
 use crate::rpc::{Args, CallError};
 
 /// Inputs that may wait for their time.
@@ -130,6 +131,17 @@ impl Coupling {
     /// Steps so far, and reads of ports so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.steps, self.reads)
+    }
+
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn with_tape(mut self, tape: Tape) -> Self {
+        self.driver.set_tape(tape);
+        self
+    }
+
+    /// What it is recorded with, or replayed from.
+    pub fn tape(&self) -> &Tape {
+        self.driver.tape()
     }
 
     /// The way in for the outside beside the simulator.
@@ -298,6 +310,18 @@ impl Coupling {
     ) -> Result<Option<Time>, CoupleError> {
         self.check_time(time)?;
         let inputs = self.resolve(inputs)?;
+        let next = self.do_step(time, inputs, limit, stop).await?;
+        self.driver.tape().checkpoint(self.container.kernel());
+        Ok(next)
+    }
+
+    async fn do_step(
+        &mut self,
+        time: Time,
+        inputs: Vec<Write>,
+        limit: Option<Time>,
+        stop: bool,
+    ) -> Result<Option<Time>, CoupleError> {
         if !self.started {
             self.start().await?;
         }
