@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use isochrone_sim::{Epoch, Policy, Time, parse_span};
 
 use super::App;
+use super::network::Network;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
@@ -262,6 +263,8 @@ pub(super) struct Live {
     /// How far behind the wall the run may be before its clock jumps
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub(super) max_lag: Duration,
+    #[command(flatten)]
+    pub(super) network: Network,
 }
 
 #[cfg(feature = "mosaik")]
@@ -358,7 +361,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse::<Endpoint>().map_err(|error| error.to_string())
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     parse_span(text).map_err(|error| error.to_string())
 }
 

@@ -18,6 +18,7 @@ mod branch;
 mod cli;
 mod explore;
 mod failure;
+mod network;
 mod params;
 mod progress;
 mod record;
@@ -39,6 +40,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Container, Vtable};
 use crate::codec::Value;
+use crate::container::Binding;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;
@@ -49,6 +51,7 @@ pub type Built = Result<(), Box<dyn Error>>;
 
 type Build = Rc<dyn Fn(&Container) -> Built>;
 type Prepare = Rc<dyn Fn(&Container, &Value) -> Result<(), String>>;
+type Bind = Rc<dyn Fn(Binding<'_>) -> Binding<'_>>;
 type Policies = Vec<Rc<dyn Fn(&Container)>>;
 
 /// A program with agents.
@@ -80,6 +83,7 @@ pub struct App {
     policies: Policies,
     config: Config,
     mode: Mode,
+    network: Bind,
     #[cfg(feature = "mosaik")]
     offer: Offer,
 }
@@ -120,6 +124,7 @@ impl App {
             policies: Vec::new(),
             config: Config::new(name),
             mode: Mode::default(),
+            network: Rc::new(|binding| binding),
             #[cfg(feature = "mosaik")]
             offer: Offer::default(),
         }
@@ -171,6 +176,13 @@ impl App {
     /// Changes the kernel's configuration: limits, start of the clock.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Changes how a live run is put on the network: custom types, services beside the agents, an allow-list, limits. The command
+    /// line's flags come after it.
+    pub fn network(mut self, change: impl Fn(Binding<'_>) -> Binding<'_> + 'static) -> Self {
+        self.network = Rc::new(change);
         self
     }
 

@@ -284,11 +284,21 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     Wall::configure(&mut config);
     config.epoch = args.common.start.unwrap_or(config.epoch);
     let tape = taping.tape(app, &mut config, "wall", &args.common.record)?;
-    let world = build(app, config, &params, &tape)?;
+    let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    tape.attach(world.kernel());
+    (app.prepare)(&world, &params).map_err(Ended::Usage)?;
+    let (wall, live) = Wall::new(interrupt);
+    // first, so that the set-up knows where its agents are for others
+    let node = args.network.join(app, &world, &live).await?;
+    set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
-    let (wall, _live) = Wall::new(interrupt);
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
     let result = wall.run(world.kernel(), args.until.unwrap_or(Time::MAX)).await;
+    // whoever still waits hears that the run is over
+    drop(wall);
+    if let Some(node) = node {
+        node.shutdown(args.network.grace).await;
+    }
     conclude(&world, (from, started), &tape, result)
 }
 
