@@ -35,6 +35,7 @@ fn help_teaches_the_ways_to_run_and_their_flags() {
         ("sim", "--until --seed --start --shuffle --log --policy --param --pace --strict"),
         ("live", "--until --seed --start --max-lag --policy --param"),
         ("mosaik", "--listen --keep --mode --type --api HOST:PORT"),
+        ("serve", "--listen --codec --keep --on-owner-loss --mode --seed HOST:PORT"),
     ] {
         let (code, stdout, _) = run("supervision", &format!("{mode} --help"));
         assert_eq!(code, Some(0));
@@ -61,6 +62,11 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
         ("mosaik 127.0.0.1:5 --listen 127.0.0.1:5", "cannot be used with"),
         ("mosaik 127.0.0.1:5 --mode sideways", "exact, window=15min or ahead"),
         ("mosaik --keep 127.0.0.1:5", "--keep"),
+        ("serve --on-owner-loss cry", "stop or wait"),
+        ("serve --codec morse", "json"),
+        ("serve --listen nowhere", "nowhere"),
+        ("serve --mode sideways", "exact, window=15min or ahead"),
+        ("serve --param sensor=3", r#"there is no parameter "sensor""#),
         ("sim --param sensors", "name=value"),
         ("sim --param sensor=3", r#"there is no parameter "sensor": it takes sensors, risk"#),
         ("sim --param sensors=many", "sensors"),

@@ -1,6 +1,7 @@
 //! The flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -10,11 +11,17 @@ use super::App;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
+use crate::journal::{Fsync, Level};
+#[cfg(feature = "serve")]
+use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
 #[derive(Debug, Parser)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
+    /// the command line without the program's name
+    #[arg(skip)]
+    pub(super) arguments: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,9 +30,30 @@ pub(super) enum Command {
     Sim(Sim),
     /// Runs the scenario on the wall clock, until Ctrl-C
     Live(Live),
+    /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
+    /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
+    Replay(Replay),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
+    /// Runs under any simulator that can make an RPC: it connects and steps the agents
+    #[cfg(feature = "serve")]
+    Serve(Serve),
+}
+
+impl Command {
+    /// What to log.
+    pub(super) fn log(&self) -> &str {
+        match self {
+            Command::Sim(args) => &args.common.log,
+            Command::Live(args) => &args.common.log,
+            #[cfg(feature = "mosaik")]
+            Command::Mosaik(args) => &args.common.log,
+            #[cfg(feature = "serve")]
+            Command::Serve(args) => &args.common.log,
+            Command::Replay(args) => &args.log,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +76,43 @@ pub(super) struct Common {
     /// A parameter of the scenario, as name=value; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+    #[command(flatten)]
+    pub(super) record: Record,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Record {
+    /// Records the run into this journal: `replay` runs it again
+    #[arg(long = "record", value_name = "FILE")]
+    pub(super) path: Option<PathBuf>,
+    /// How much is recorded: inputs (enough to replay), events (the default: a difference is named where it happens),
+    /// full (with all values)
+    #[arg(long = "record-level", value_name = "LEVEL", default_value = "events", requires = "path")]
+    pub(super) level: Level,
+    /// When the journal is forced to the disk: never, step or always
+    #[arg(long, value_name = "WHEN", value_parser = fsync, requires = "path")]
+    pub(super) fsync: Option<Fsync>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The journal
+    pub(super) path: PathBuf,
+    /// Stops at the first event after this time, and says what it is
+    #[arg(long, value_name = "SPAN", value_parser = time)]
+    pub(super) until: Option<Time>,
+    /// Stops at this event, and says what it is
+    #[arg(long, value_name = "EVENT")]
+    pub(super) break_at: Option<u64>,
+    /// The program is another one on purpose: only what leaves the run is compared, not how agents came to it
+    #[arg(long)]
+    pub(super) against: bool,
+    /// Replays even if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +171,30 @@ pub(super) struct Mosaik {
     pub(super) api: Option<Api>,
 }
 
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Where the simulator connects to; port 0 takes a free one. The first line on stdout, `listening at tcp://127.0.0.1:40123`,
+    /// tells the real address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
+    pub(super) listen: Endpoint,
+    /// How requests are written: json
+    #[arg(long, default_value = "json", value_parser = codec)]
+    pub(super) codec: Codec,
+    /// Serves run after run
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// When the simulator that steps the agents is gone without `stop`: stop (the program fails), or wait for the next one,
+    /// which goes on from there
+    #[arg(long, value_name = "stop|wait", default_value = "stop")]
+    pub(super) on_owner_loss: OwnerLoss,
+    /// How far agents run in a step: exact, window=15min, or ahead
+    #[arg(long)]
+    pub(super) mode: Option<Mode>,
+}
+
 pub(super) fn parse(
     app: &App,
     args: impl IntoIterator<Item: Into<OsString> + Clone>,
@@ -113,11 +202,36 @@ pub(super) fn parse(
     // clap wants names that live as long as the program; there is one per process
     let name: &'static str = Box::leak(app.name.clone().into_boxed_str());
     let command = Cli::command().name(name).bin_name(name).about(app.about.clone()).subcommand_required(true);
-    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let arguments = args.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    Ok(Cli { arguments, ..Cli::from_arg_matches(&command.try_get_matches_from(args)?)? })
+}
+
+fn fsync(text: &str) -> Result<Fsync, String> {
+    match text {
+        "never" => Ok(Fsync::Never),
+        "step" => Ok(Fsync::Step),
+        "always" => Ok(Fsync::Always),
+        _ => Err(format!("{text:?} is no time to sync: write never, step or always")),
+    }
 }
 
 fn time(text: &str) -> Result<Time, String> {
     text.parse::<Time>().map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "serve")]
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let text = if text.contains("://") { text.to_string() } else { format!("tcp://{text}") };
+    text.parse::<Endpoint>().map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "serve")]
+fn codec(text: &str) -> Result<Codec, String> {
+    match text {
+        "json" => Ok(Codec::Json),
+        _ => Err(format!("{text:?} is no codec: write json")),
+    }
 }
 
 fn span(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@
 //!
 //! Failure modes: every error is a [`CodecError`], which says where and what. Bytes from a peer never panic.
 
+mod blosc;
 pub mod date;
 mod de;
 mod error;
@@ -50,8 +51,10 @@ pub enum Codec {
     /// JSON as Python's `json` module reads and writes it, see [`json`].
     #[default]
     Json,
-    /// MsgPack as Python's `msgpack` does.
+    /// MsgPack as Python's `msgpack` reads and writes it.
     MsgPack,
+    /// MsgPack in a container of blosc. Compressed ones are read, stored ones written.
+    MsgPackBlosc,
 }
 
 impl Codec {
@@ -63,6 +66,9 @@ impl Codec {
         match self {
             Codec::Json => read::all(bytes, limits, types, read::value::<json::Reader<'_>>),
             Codec::MsgPack => read::all(bytes, limits, types, read::value::<msgpack::Reader<'_>>),
+            Codec::MsgPackBlosc => {
+                Codec::MsgPack.decode(blosc::unpack(bytes, &mut Vec::new(), limits)?, limits, types)
+            }
         }
     }
 
@@ -96,6 +102,9 @@ impl Codec {
         let read = match self {
             Codec::Json => read::all(bytes, limits, types, typed::read::<T, json::Reader<'_>>),
             Codec::MsgPack => read::all(bytes, limits, types, typed::read::<T, msgpack::Reader<'_>>),
+            Codec::MsgPackBlosc => {
+                return Codec::MsgPack.read(blosc::unpack(bytes, &mut Vec::new(), limits)?, limits, types);
+            }
         };
         match read {
             Ok(value) => Ok(value),
@@ -125,13 +134,16 @@ impl Codec {
     pub fn split<'a, const N: usize>(
         self,
         bytes: &'a [u8],
-        _scratch: &'a mut Vec<u8>,
+        scratch: &'a mut Vec<u8>,
         limits: &'a Limits,
         types: &'a Types,
     ) -> Result<Option<[Raw<'a>; N]>, CodecError> {
         match self {
             Codec::Json => Raw::parts(Plain::Json, bytes, limits, types),
             Codec::MsgPack => Raw::parts(Plain::MsgPack, bytes, limits, types),
+            Codec::MsgPackBlosc => {
+                Raw::parts(Plain::MsgPack, blosc::unpack(bytes, scratch, limits)?, limits, types)
+            }
         }
     }
 
@@ -149,6 +161,9 @@ impl Codec {
         match self {
             Codec::Json => write::encode::<json::Json, T>(value, types, out),
             Codec::MsgPack => write::encode::<msgpack::MsgPack, T>(value, types, out),
+            Codec::MsgPackBlosc => {
+                blosc::pack(out, |out| write::encode::<msgpack::MsgPack, T>(value, types, out))
+            }
         }
     }
 }

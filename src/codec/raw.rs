@@ -14,7 +14,7 @@ use super::read::{self, Open, Source, Token};
 use super::{Codec, CodecError, Limits, Types, Value, from_value, json, msgpack, typed};
 
 /// What was checked before has no limits.
-static CHECKED: Limits = Limits { depth: usize::MAX, nodes: usize::MAX };
+static CHECKED: Limits = Limits { depth: usize::MAX, nodes: usize::MAX, unpacked: usize::MAX };
 
 /// Where a value begins and ends.
 type Span = (usize, usize);

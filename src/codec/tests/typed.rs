@@ -11,7 +11,7 @@ use super::serde::Point;
 use super::values;
 use crate::codec::{Codec, CodecError, Limits, Reference, Value, from_value, to_value};
 
-const CODECS: [Codec; 2] = [Codec::Json, Codec::MsgPack];
+const CODECS: [Codec; 3] = [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc];
 
 /// Something of everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{SimError, Tick, Time};
+use isochrone_sim::{Kernel, Tick, Time};
 
 use super::requests::Link;
 use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
 use crate::clock::{Input, Interrupt, RunError};
 use crate::codec::Value;
-use crate::coupling::{CoupleError, Coupling, PortInput};
+use crate::coupling::{CoupleError, Coupling, ports};
 use crate::rpc::{Args, CallError, Request};
 
 /// What mosaik is told when a request fails: the kind of the error, and its message.
 pub(crate) type Refusal = (String, String);
+
+/// What mosaik is called in journals.
+const MOSAIK: &str = "mosaik";
 
 /// What has been told at `init`, and the agents.
 pub(crate) struct Session<'s> {
@@ -40,14 +43,7 @@ fn refuse(kind: &str, message: impl Into<String>) -> Refusal {
 
 impl From<CoupleError> for Refusal {
     fn from(error: CoupleError) -> Self {
-        let kind = match &error {
-            CoupleError::Run(RunError::Sim(SimError::Escalated(_))) => "AgentFailure",
-            CoupleError::Run(_) | CoupleError::Past { .. } => "SimulationError",
-            CoupleError::Model { .. } | CoupleError::Entity(_) | CoupleError::Port { .. } => "LookupError",
-            CoupleError::Input { .. } | CoupleError::Output { .. } => "TypeError",
-            CoupleError::Create { .. } => "ValueError",
-        };
-        (kind.into(), error.to_string())
+        (error.kind().into(), error.to_string())
     }
 }
 
@@ -88,8 +84,27 @@ impl<'s> Session<'s> {
         self.note_failure(result)
     }
 
-    /// Answers one request of mosaik's.
+    /// Answers one request of mosaik's. What is recorded of it has been written when this returns.
     pub(crate) async fn answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
+        let tape = self.simulator.tape.clone();
+        if !tape.is_on() {
+            return self.do_answer(request, link).await;
+        }
+        let number = tape.request(self.kernel(), MOSAIK, &request);
+        let result = self.do_answer(request, link).await;
+        let outcome = result.as_ref().map_err(|(kind, message)| format!("{kind}: {message}"));
+        let written = tape.replied(self.kernel(), number, MOSAIK, outcome);
+        let unwritten = |error: RunError| refuse("SimulationError", error.to_string());
+        let written = written.map_err(unwritten);
+        self.note_failure(written)?;
+        result
+    }
+
+    fn kernel(&self) -> Option<&Kernel> {
+        self.run.as_ref().map(|run| run.coupling.container().kernel())
+    }
+
+    async fn do_answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
         let Request { path, args } = request;
         if path == "init" {
             return self.init(args, link);
@@ -160,6 +175,7 @@ impl<'s> Session<'s> {
         let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
         let container = Container::new(self.simulator.config.clone())
             .map_err(|error| refuse("RuntimeError", error.to_string()))?;
+        self.simulator.tape.attach(container.kernel());
         container.kernel().provide(Rc::new(Link(link.0.clone())));
         let setup = Rc::new(Setup { sid, tick, params });
         container.kernel().provide(setup.clone());
@@ -171,6 +187,7 @@ impl<'s> Session<'s> {
         let models =
             self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
+        let coupling = coupling.with_tape(self.simulator.tape.clone());
         self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
     }
@@ -231,7 +248,8 @@ impl Run {
         let time = self.time_of(at)?;
         let given = positional.next().unwrap_or(Value::Map(vec![]));
         let noted = self.log.as_ref().map(|_| given.clone());
-        let inputs = inputs(given)?;
+        let wrong = || refuse("TypeError", "step() takes inputs as {entity: {attribute: {source: value}}}");
+        let inputs = ports::inputs(given).ok_or_else(wrong)?;
         // nothing from outside comes at or before max_advance: the agents may go on to just before the step after it
         let advance = positional.next().and_then(|value| value.as_i64());
         let limit = advance.map(|advance| self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX));
@@ -259,30 +277,20 @@ impl Run {
     fn get_data(&mut self, args: Args) -> Result<Value, Refusal> {
         let Args { positional, .. } = args;
         let wrong = || refuse("TypeError", "get_data() takes {entity: [attribute]}");
-        let request = positional.first().and_then(Value::as_map).ok_or_else(wrong)?;
+        let wanted = positional.first().and_then(ports::wanted).ok_or_else(wrong)?;
         let mut ports: Vec<(usize, usize)> = Vec::new();
-        for (eid, attrs) in request {
-            let eid = eid.as_str().ok_or_else(wrong)?;
-            for attr in attrs.as_list().ok_or_else(wrong)? {
-                let port = self.coupling.locate(eid, attr.as_str().ok_or_else(wrong)?)?;
-                // several connections of one attribute make mosaik ask for it several times
-                if ports.last() != Some(&port) && !ports.contains(&port) {
-                    ports.push(port);
-                }
+        for (eid, attr) in wanted {
+            let port = self.coupling.locate(eid, attr)?;
+            // several connections of one attribute make mosaik ask for it several times
+            if ports.last() != Some(&port) && !ports.contains(&port) {
+                ports.push(port);
             }
         }
         if self.coupling.counts().0 > 0 && !self.coupling.is_connected() {
             self.coupling.connect(&ports);
         }
         let readings = self.coupling.read(&ports)?;
-        let mut data: Vec<(Value, Value)> = Vec::new();
-        for (eid, port, value) in readings.values {
-            let entry = (Value::Str(port), value);
-            match data.last_mut() {
-                Some((Value::Str(known), Value::Map(entries))) if *known == eid => entries.push(entry),
-                _ => data.push((Value::Str(eid), Value::Map(vec![entry]))),
-            }
-        }
+        let mut data = ports::readings(readings.values);
         if let Some(stamp) = readings.stamp {
             let step = self.tick.ceil(stamp);
             if step < self.time {
@@ -305,26 +313,4 @@ impl Run {
         }
         self.reported += reports.len();
     }
-}
-
-/// `{entity: {attribute: {source: value}}}`.
-fn inputs(value: Value) -> Result<Vec<PortInput>, Refusal> {
-    let wrong = || refuse("TypeError", "step() takes inputs as {entity: {attribute: {source: value}}}");
-    let map = |value: Value| match value {
-        Value::Map(entries) => entries
-            .into_iter()
-            .map(|(key, value)| match key {
-                Value::Str(key) => Ok((key, value)),
-                _ => Err(wrong()),
-            })
-            .collect::<Result<Vec<_>, _>>(),
-        _ => Err(wrong()),
-    };
-    let mut inputs = Vec::new();
-    for (eid, attrs) in map(value)? {
-        for (port, values) in map(attrs)? {
-            inputs.push(PortInput { eid: eid.clone(), port, values: map(values)? });
-        }
-    }
-    Ok(inputs)
 }
