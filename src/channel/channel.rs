@@ -72,6 +72,9 @@ pub enum Failure {
     Closed(Arc<str>),
 }
 
+/// Memory for unpacking that an idle connection may keep.
+const KEEP: usize = 64 * 1024;
+
 /// One end of a connection, without the connection: bytes in and events out, requests and replies in and bytes out.
 ///
 /// After every [`receive`](Channel::receive), call [`next`](Channel::next) until it yields nothing. Answer every
@@ -239,6 +242,9 @@ impl Channel {
         };
         self.trusted = true;
         self.frame_since = self.received.filter(|_| self.incoming.len() > 0);
+        if self.unpacked.capacity() > KEEP {
+            self.unpacked = Vec::new();
+        }
         if known == Known::Never {
             self.stray()?;
         }
@@ -335,7 +341,11 @@ impl Channel {
         self.answer(Type::Failure, id, content)
     }
 
-    fn answer(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
+    pub(super) fn answer<I, T>(&mut self, kind: Type, id: &I, content: &T) -> Result<(), ChannelError>
+    where
+        I: Serialize + ?Sized,
+        T: Serialize + ?Sized,
+    {
         if let Some(reason) = &self.closed {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }

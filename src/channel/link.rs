@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::message::Type;
 use super::pending::RequestId;
-use super::{Channel, ChannelError, Config, Content, Counters, Event, Failure, transport};
+use super::{Channel, ChannelError, Config, Content, Counters, Event, Failure, Id, transport};
 use crate::codec::Value;
 
 /// What a driver and the handles of its connection share.
@@ -304,19 +305,31 @@ impl Link {
 
     /// Waits for the end of the connection, and says why it has ended.
     pub async fn closed(&self) -> Arc<str> {
-        std::future::poll_fn(|cx| {
-            let mut state = self.core().lock();
-            match &state.ended {
-                Some(reason) => Poll::Ready(reason.clone()),
-                None => {
-                    if !state.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-                        state.watchers.push(cx.waker().clone());
-                    }
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Arc<str>> {
+        let mut state = self.core().lock();
+        if let Some(reason) = &state.ended {
+            return Poll::Ready(reason.clone());
+        }
+        if !state.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            state.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Answers a request of the peer, with a reply or a failure.
+    pub(super) fn answer<T: Serialize + ?Sized>(
+        &self,
+        id: &Id,
+        reply: bool,
+        content: &T,
+    ) -> Result<(), ChannelError> {
+        let mut state = self.core().lock();
+        state.channel.answer(if reply { Type::Reply } else { Type::Failure }, id, content)?;
+        state.wake();
+        Ok(())
     }
 
     /// What was counted so far.

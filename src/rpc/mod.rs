@@ -27,7 +27,7 @@ mod service;
 
 pub use args::{Args, Bound, Param, Signature};
 pub use call::{Arguments, Call, Positional, Timed};
-pub use client::{Client, ConnectError};
+pub use client::Client;
 pub use error::CallError;
 pub use incoming::Incoming;
 pub use model::Method;
