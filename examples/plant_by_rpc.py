@@ -2,7 +2,7 @@
 
     cargo build --example plant_controller
     python examples/plant_by_rpc.py             all of what follows, with the client below
-    python examples/plant_by_rpc.py --aiomas    the same, with aiomas 2.0.1 instead of that client
+    python examples/plant_by_rpc.py --aiomas    the same, with aiomas 2.0.1 instead of that client (--codec msgpack|blosc too)
 
 What it shows, each with a line that begins with "ok":
 * the agents' timers at t see what the plant wrote for t, and the plant learns of what they do at the exact time;
@@ -15,6 +15,7 @@ examples/plant_controller.rs opens.
 """
 
 import argparse
+import functools
 import itertools
 import json
 import math
@@ -81,7 +82,7 @@ class Client:
 class AiomasClient:
     """The same requests, made by aiomas: what an aiomas program does, wrapped so that the plant need not be one."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, codec="json"):
         import asyncio
 
         if sys.version_info >= (3, 10):  # aiomas 2.0.1 itself runs on Python 3.7 to 3.9
@@ -91,7 +92,8 @@ class AiomasClient:
 
         self.failed = aiomas.RemoteException
         self.loop = asyncio.new_event_loop()
-        self.connection = self.wait(aiomas.rpc.open_connection((host, port)))
+        codec = {"json": aiomas.JSON, "msgpack": aiomas.MsgPack, "blosc": aiomas.MsgPackBlosc}[codec]
+        self.connection = self.wait(aiomas.rpc.open_connection((host, port), codec=codec))
 
     def wait(self, awaitable):
         return self.loop.run_until_complete(awaitable)
@@ -170,7 +172,7 @@ class Program:
 
     def __init__(self, command, *flags):
         pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.process = subprocess.Popen([*command, "serve", "--listen", "127.0.0.1:0", *flags], **pipes)
+        self.process = subprocess.Popen([*command, *flags], **pipes)
         line = self.process.stdout.readline()  # listening at tcp://127.0.0.1:40123
         if not line:
             sys.exit(f"{command[0]} does not listen: {self.process.stderr.read()}")
@@ -278,8 +280,10 @@ def main():
     parser.add_argument("--program", default=str(default), help="the Rust program with the agents")
     parser.add_argument("--aiomas", action="store_true", help="make the requests through aiomas")
     parser.add_argument("--hours", type=int, default=24, help="how long the room is simulated")
+    parser.add_argument("--codec", choices=["json", "msgpack", "blosc"], default="json", help="with --aiomas: how requests are written")
     args = parser.parse_args()
-    command, connect = [args.program], AiomasClient if args.aiomas else Client
+    command = [args.program, "serve", "--listen", "127.0.0.1:0", "--codec", args.codec]
+    connect = functools.partial(AiomasClient, codec=args.codec) if args.aiomas else Client
     fingerprint = timers_see_the_inputs_of_their_instant(command, connect, args.hours)
     two_runs_have_the_same_fingerprint(command, connect, args.hours, fingerprint)
     the_next_owner_goes_on(command, connect)

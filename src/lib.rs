@@ -34,10 +34,10 @@
 //! | module | what |
 //! |--------|------|
 //! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
+//! | [`container`] | containers on the network, calls from and to agents elsewhere |
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
-//! | [`replay`] | recording a run, and running it again |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -49,9 +49,9 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod codec;
+pub mod container;
 pub mod coupling;
 pub mod journal;
-pub mod replay;
 pub mod rpc;
 
 // lets the code that our attributes generate name this crate from inside it

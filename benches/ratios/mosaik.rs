@@ -80,7 +80,6 @@ fn simulator(mode: Mode) -> Simulator {
         initial_event: false,
         config: Config::new("bench"),
         build: Rc::new(|_, _| Ok(())),
-        tape: Default::default(),
     }
 }
 

@@ -2,3 +2,5 @@
 
 pub mod cert;
 pub mod demo;
+pub mod journal;
+pub mod visit;

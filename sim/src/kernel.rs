@@ -123,20 +123,10 @@ impl Kernel {
 
     /// Everything that happens is shown to this observer from now on.
     pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
-        let old = std::mem::take(&mut *self.core.observers.borrow_mut());
+        self.core.observed.set(observer.is_some());
+        self.core.valued.set(observer.as_ref().is_some_and(|observer| observer.wants_values()));
+        let old = std::mem::replace(&mut *self.core.observer.borrow_mut(), observer);
         drop(old);
-        self.core.observed.set(false);
-        self.core.valued.set(false);
-        if let Some(observer) = observer {
-            self.add_observer(observer);
-        }
-    }
-
-    /// As [`set_observer`](Kernel::set_observer), beside those that there are.
-    pub fn add_observer(&self, observer: Box<dyn Observer>) {
-        self.core.observed.set(true);
-        self.core.valued.set(self.core.valued.get() || observer.wants_values());
-        self.core.observers.borrow_mut().push(observer);
     }
 
     /// The present time.

@@ -47,11 +47,6 @@ pub fn shared<T: 'static>() -> Option<Rc<T>> {
     value.downcast().ok()
 }
 
-/// The sum of all agents' running hashes at this point.
-pub fn fingerprint() -> u64 {
-    current::try_with(|core| core.fingerprint()).unwrap_or_default()
-}
-
 /// Whether the kernel runs on the wall clock; false where no kernel runs.
 pub fn realtime() -> bool {
     current::try_with(|core| core.config.realtime).unwrap_or_default()

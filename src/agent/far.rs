@@ -6,7 +6,7 @@
 //!
 //! Contract: this file knows no connections. Whoever has some provides the kernel with an [`Outside`], and every [`Far`]
 //! leads to a [`Reach`] that does the calling. A far call begins when it is first polled, with latency 0 unless it is
-//! detached. In simulated time it fails when its answer takes more than [`PATIENCE`] of wall time.
+//! detached. In simulated time it fails when its answer takes more wall time than the container's patience (30 s).
 //!
 //! Failure modes: a [`CallError`] that names peer, agent and method.
 
@@ -25,8 +25,8 @@ use crate::channel::{Address, Endpoint};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
-/// How long a simulated clock waits for an answer, in wall time.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a simulated clock waits for an answer, in wall time, if nobody says otherwise.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a call ends with.
 pub(crate) type Answer = Result<Value, CallError>;
@@ -54,6 +54,9 @@ pub(crate) struct Outside(pub(crate) Rc<dyn Gateway>);
 pub(crate) trait Gateway {
     /// Where agents of this container are for others.
     fn announced(&self) -> &Endpoint;
+
+    /// How long a simulated clock waits for an answer, in wall time.
+    fn patience(&self) -> Duration;
 
     /// The way to an agent that `text` stands for: an address, or what a [`Reach`] said.
     fn far(&self, text: &str) -> Result<Far, String>;
@@ -194,12 +197,13 @@ impl FarCall {
         if local::kernel().is_none() {
             return State::Direct(work());
         }
+        let patience = Outside::here().map_or(PATIENCE, |outside| outside.patience());
         let patient = move || async move {
             if !simulated {
                 return work().await;
             }
-            tokio::time::timeout(PATIENCE, work()).await.unwrap_or_else(|_| {
-                let waited = isochrone_sim::display_span(PATIENCE);
+            tokio::time::timeout(patience, work()).await.unwrap_or_else(|_| {
+                let waited = isochrone_sim::display_span(patience);
                 Err(CallError::timeout(format!("{told}: no answer within {waited} of wall time")))
             })
         };

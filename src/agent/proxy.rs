@@ -16,7 +16,7 @@ use std::str::FromStr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use isochrone_sim::{AgentId, External, Ref, This};
+use isochrone_sim::{AgentId, External, Kernel, Ref, This};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -61,6 +61,18 @@ impl Proxy {
         match &self.0 {
             Place::Near { .. } => None,
             Place::Far(far) => Some(far),
+        }
+    }
+
+    /// Where it is, as others find it: what to tell a program of aiomas, which knows proxies of its own connections only.
+    /// `None` for an agent that has no address, or is in another container of this program; and outside of the kernel.
+    pub fn address(&self) -> Option<String> {
+        match &self.0 {
+            Place::Near { kernel, agent } if local::kernel() == Some(*kernel) => {
+                Some(own_address(*agent).to_string())
+            }
+            Place::Near { .. } => None,
+            Place::Far(far) => Some(far.text().to_owned()).filter(|text| text.parse::<Address>().is_ok()),
         }
     }
 
@@ -363,6 +375,11 @@ pub(crate) fn find(path: &str) -> Option<AgentId> {
         let agent = AgentId::new(number);
         local::facet(agent).map(|_| agent)
     })
+}
+
+/// As [`find`], from outside of the kernel.
+pub(crate) fn find_in(kernel: &Kernel, path: &str) -> Option<AgentId> {
+    kernel.enter(|| find(path))
 }
 
 impl<'de> Deserialize<'de> for Proxy {

@@ -1,17 +1,16 @@
 //! The flags.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use isochrone_sim::{Epoch, Policy, Time, parse_span};
 
 use super::App;
+use super::network::Network;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
-use crate::journal::{Fsync, Level};
 #[cfg(feature = "serve")]
 use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
@@ -19,9 +18,6 @@ use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
-    /// the command line without the program's name
-    #[arg(skip)]
-    pub(super) arguments: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -30,30 +26,12 @@ pub(super) enum Command {
     Sim(Sim),
     /// Runs the scenario on the wall clock, until Ctrl-C
     Live(Live),
-    /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
-    /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
-    Replay(Replay),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
     /// Runs under any simulator that can make an RPC: it connects and steps the agents
     #[cfg(feature = "serve")]
     Serve(Serve),
-}
-
-impl Command {
-    /// What to log.
-    pub(super) fn log(&self) -> &str {
-        match self {
-            Command::Sim(args) => &args.common.log,
-            Command::Live(args) => &args.common.log,
-            #[cfg(feature = "mosaik")]
-            Command::Mosaik(args) => &args.common.log,
-            #[cfg(feature = "serve")]
-            Command::Serve(args) => &args.common.log,
-            Command::Replay(args) => &args.log,
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -76,43 +54,6 @@ pub(super) struct Common {
     /// A parameter of the scenario, as name=value; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
-    #[command(flatten)]
-    pub(super) record: Record,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Record {
-    /// Records the run into this journal: `replay` runs it again
-    #[arg(long = "record", value_name = "FILE")]
-    pub(super) path: Option<PathBuf>,
-    /// How much is recorded: inputs (enough to replay), events (the default: a difference is named where it happens),
-    /// full (with all values)
-    #[arg(long = "record-level", value_name = "LEVEL", default_value = "events", requires = "path")]
-    pub(super) level: Level,
-    /// When the journal is forced to the disk: never, step or always
-    #[arg(long, value_name = "WHEN", value_parser = fsync, requires = "path")]
-    pub(super) fsync: Option<Fsync>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Replay {
-    /// The journal
-    pub(super) path: PathBuf,
-    /// Stops at the first event after this time, and says what it is
-    #[arg(long, value_name = "SPAN", value_parser = time)]
-    pub(super) until: Option<Time>,
-    /// Stops at this event, and says what it is
-    #[arg(long, value_name = "EVENT")]
-    pub(super) break_at: Option<u64>,
-    /// The program is another one on purpose: only what leaves the run is compared, not how agents came to it
-    #[arg(long)]
-    pub(super) against: bool,
-    /// Replays even if the program or its configuration is another one
-    #[arg(long)]
-    pub(super) force: bool,
-    /// What to log to stderr
-    #[arg(long, value_name = "FILTER", default_value = "warn")]
-    pub(super) log: String,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +81,8 @@ pub(super) struct Live {
     /// How far behind the wall the run may be before its clock jumps
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub(super) max_lag: Duration,
+    #[command(flatten)]
+    pub(super) network: Network,
 }
 
 #[cfg(feature = "mosaik")]
@@ -180,8 +123,11 @@ pub(super) struct Serve {
     /// tells the real address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
     pub(super) listen: Endpoint,
-    /// How requests are written: json
-    #[arg(long, default_value = "json", value_parser = codec)]
+    /// Lets it listen beyond this machine: whoever can connect can step the agents
+    #[arg(long)]
+    pub(super) insecure_bind: bool,
+    /// How requests are written: json, msgpack or blosc
+    #[arg(long, default_value_t)]
     pub(super) codec: Codec,
     /// Serves run after run
     #[arg(long)]
@@ -202,18 +148,7 @@ pub(super) fn parse(
     // clap wants names that live as long as the program; there is one per process
     let name: &'static str = Box::leak(app.name.clone().into_boxed_str());
     let command = Cli::command().name(name).bin_name(name).about(app.about.clone()).subcommand_required(true);
-    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-    let arguments = args.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-    Ok(Cli { arguments, ..Cli::from_arg_matches(&command.try_get_matches_from(args)?)? })
-}
-
-fn fsync(text: &str) -> Result<Fsync, String> {
-    match text {
-        "never" => Ok(Fsync::Never),
-        "step" => Ok(Fsync::Step),
-        "always" => Ok(Fsync::Always),
-        _ => Err(format!("{text:?} is no time to sync: write never, step or always")),
-    }
+    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
 }
 
 fn time(text: &str) -> Result<Time, String> {
@@ -226,15 +161,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse::<Endpoint>().map_err(|error| error.to_string())
 }
 
-#[cfg(feature = "serve")]
-fn codec(text: &str) -> Result<Codec, String> {
-    match text {
-        "json" => Ok(Codec::Json),
-        _ => Err(format!("{text:?} is no codec: write json")),
-    }
-}
-
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     parse_span(text).map_err(|error| error.to_string())
 }
 

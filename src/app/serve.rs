@@ -3,43 +3,36 @@
 use std::io::Write;
 use std::rc::Rc;
 
+use isochrone_sim::{Config, Time};
+
 use super::cli::Serve;
-use super::run::{Ended, Taping, configure, ended, interrupted, set_up};
+use super::run::{Ended, interrupted, set_up};
 use super::summary::Summary;
 use super::{App, params};
 use crate::agent::Container;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
-use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server, replay};
+use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server};
 
-pub(super) async fn serve(
-    app: &Rc<App>,
-    args: Serve,
-    taping: &Taping<'_>,
-    interrupt: Interrupt,
-) -> Result<(), Ended> {
-    let mut config = configure(app.config.clone(), &args.common);
-    let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
+pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Interrupt) -> Result<(), Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
     let scratch = Container::new(config.clone()).map_err(|error| Ended::Failed(error.to_string()))?;
     (app.prepare)(&scratch, &params).map_err(Ended::Usage)?;
     drop(scratch);
     let models = app.types.iter().map(|kind| (kind.name.clone(), (kind.vtable, kind.public))).collect();
-    let (mode, app) = (args.mode.unwrap_or(app.mode), app.clone());
+    let (mode, app) = (args.mode.unwrap_or(app.mode), Rc::new(app));
     let build = Rc::new(move |world: &Container| {
         (app.prepare)(world, &params)?;
         set_up(&app, world)
     });
-    let offer = Offer { models, mode, config, build, tape };
-    if offer.tape.is_playing() {
-        return finish(replay(&offer, interrupt).await, &offer);
-    }
+    let offer = Offer { models, mode, config, build };
     let mut options = ServeOptions::default();
     options.channel.codec = args.codec;
     options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
-    let listened = Listener::bind(&args.listen, ListenOptions::default()).await;
+    let listening = ListenOptions { insecure_bind: args.insecure_bind, ..ListenOptions::default() };
+    let listened = Listener::bind(&args.listen, listening).await;
     let listener = listened.map_err(|error| failed(&error))?;
     // one line, and at once: scripts wait for it
     let mut stdout = std::io::stdout();
@@ -50,7 +43,7 @@ pub(super) async fn serve(
         let served = server.serve(&offer, interrupt.clone()).await;
         // a set-up that has failed would fail again
         let keep = args.keep && served.coupling.is_some();
-        match finish(served, &offer) {
+        match finish(served, offer.config.start) {
             Err(Ended::Failed(message)) if keep => tracing::warn!("{message}"),
             Ok(()) if keep => {}
             ended => break ended,
@@ -60,16 +53,14 @@ pub(super) async fn serve(
     ended
 }
 
-fn finish(served: Served, offer: &Offer) -> Result<(), Ended> {
-    let mut written = Ok(());
+fn finish(served: Served, from: Time) -> Result<(), Ended> {
     if let Some(coupling) = &served.coupling {
-        let kernel = coupling.container().kernel();
-        written = offer.tape.finish(kernel, &ended(&served.result, "the simulator said stop"));
-        let summary = Summary::of(kernel, offer.config.start, served.wall).steps(coupling.counts().0);
+        let (steps, _) = coupling.counts();
+        let summary = Summary::of(coupling.container().kernel(), from, served.wall).steps(steps);
         eprintln!("{summary}");
     }
     match served.result {
-        Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),
+        Ok(()) => Ok(()),
         Err(ServeError::Interrupted) => Err(interrupted()),
         Err(error) => Err(Ended::Failed(error.to_string())),
     }

@@ -39,6 +39,9 @@ pub use ser::to_value;
 pub use types::{Object, TypeName, Types};
 pub use value::Value;
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -55,6 +58,29 @@ pub enum Codec {
     MsgPack,
     /// MsgPack in a container of blosc. Compressed ones are read, stored ones written.
     MsgPackBlosc,
+}
+
+/// The name that command lines use: `json`, `msgpack`, `blosc`.
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Codec::Json => "json",
+            Codec::MsgPack => "msgpack",
+            Codec::MsgPackBlosc => "blosc",
+        })
+    }
+}
+
+/// Reads that name.
+impl FromStr for Codec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc]
+            .into_iter()
+            .find(|codec| codec.to_string() == text)
+            .ok_or_else(|| format!("{text:?} is no codec: write json, msgpack or blosc"))
+    }
 }
 
 impl Codec {

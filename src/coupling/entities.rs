@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable};
+use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
@@ -37,6 +37,17 @@ struct Port {
     seen: u64,
     /// of the value that was last read
     read: Option<u64>,
+}
+
+/// What one source, or several, write to one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortInput {
+    /// The entity's id.
+    pub eid: String,
+    /// The port's name.
+    pub port: String,
+    /// Source and value.
+    pub values: Written,
 }
 
 /// What the ports that were asked for say.

@@ -40,15 +40,15 @@ mod error;
 mod mode;
 #[cfg(feature = "mosaik")]
 pub mod mosaik;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
 mod ports;
 mod relations;
 #[cfg(feature = "serve")]
 pub mod rpc;
 mod step;
 
-pub use entities::{Emitted, Entity, Readings};
+pub use entities::{Emitted, Entity, PortInput, Readings};
 pub use error::CoupleError;
 pub use mode::Mode;
-pub use ports::PortInput;
 pub use relations::relate;
 pub use step::Coupling;

@@ -2,19 +2,8 @@
 //!
 //! Why maps: in mosaik's protocol as in ours an entity's port has one value per source, and every language has maps.
 
-use crate::agent::Written;
+use super::PortInput;
 use crate::codec::Value;
-
-/// What one source, or several, write to one port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PortInput {
-    /// The entity's id.
-    pub eid: String,
-    /// The port's name.
-    pub port: String,
-    /// Source and value.
-    pub values: Written,
-}
 
 /// Reads `{entity: {port: {source: value}}}`; `None` if it is something else.
 pub(crate) fn inputs(value: Value) -> Option<Vec<PortInput>> {

@@ -6,14 +6,12 @@ use std::rc::Rc;
 
 use isochrone_sim::{AgentId, Time};
 
-use super::entities::{Emitted, Entity, Readings};
+use super::entities::{Emitted, Entity, PortInput, Readings};
 use super::error::CoupleError;
 use super::mode::Mode;
-use super::ports::PortInput;
 use super::relations::Relations;
 use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
-use crate::replay::Tape;
 use crate::rpc::{Args, CallError};
 
 /// Inputs that may wait for their time.
@@ -103,6 +101,7 @@ impl Coupling {
     }
 
     /// The agents' container, for whoever looks at its clock while a step is under way.
+    #[cfg(feature = "serve")]
     pub(crate) fn shared_container(&self) -> Rc<Container> {
         self.container.clone()
     }
@@ -131,17 +130,6 @@ impl Coupling {
     /// Steps so far, and reads of ports so far.
     pub fn counts(&self) -> (u64, u64) {
         (self.steps, self.reads)
-    }
-
-    /// With a recorder, or a recording in the place of the outside.
-    pub fn with_tape(mut self, tape: Tape) -> Self {
-        self.driver.set_tape(tape);
-        self
-    }
-
-    /// What it is recorded with, or replayed from.
-    pub fn tape(&self) -> &Tape {
-        self.driver.tape()
     }
 
     /// The way in for the outside beside the simulator.
@@ -247,7 +235,7 @@ impl Coupling {
         families
     }
 
-    /// The entities that [`relate`] has related to this one, in the order in which that was said.
+    /// The entities that [`relate`](super::relate) has related to this one, in the order in which that was said.
     pub fn related(&self, position: usize) -> Vec<usize> {
         let related = self.relations.of(self.entities[position].agent);
         related.iter().filter_map(|to| self.by_agent.get(to).copied()).collect()
@@ -310,18 +298,6 @@ impl Coupling {
     ) -> Result<Option<Time>, CoupleError> {
         self.check_time(time)?;
         let inputs = self.resolve(inputs)?;
-        let next = self.do_step(time, inputs, limit, stop).await?;
-        self.driver.tape().checkpoint(self.container.kernel());
-        Ok(next)
-    }
-
-    async fn do_step(
-        &mut self,
-        time: Time,
-        inputs: Vec<Write>,
-        limit: Option<Time>,
-        stop: bool,
-    ) -> Result<Option<Time>, CoupleError> {
         if !self.started {
             self.start().await?;
         }

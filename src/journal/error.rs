@@ -63,6 +63,14 @@ pub enum JournalError {
         /// Which.
         kind: u8,
     },
+    /// A segment is gone.
+    #[error("{} is missing, though there is {}", path.display(), found.display())]
+    Missing {
+        /// The segment.
+        path: PathBuf,
+        /// A later one.
+        found: PathBuf,
+    },
     /// Another writer has it open.
     #[error("{} is being written by another process", path.display())]
     Locked {

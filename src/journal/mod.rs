@@ -5,7 +5,7 @@
 //!
 //! Contract: [`Writer`] appends records and [`Reader`] gives them back; equal runs give equal bytes, but for *volatile*
 //! frames; damage is an error, and only a tail that was torn by the death of the writer is cut, when it is
-//! [continued](Writer::append) or repaired. Failure modes are [`JournalError`]s.
+//! [continued](Writer::append) or [repaired](repair). Failure modes are [`JournalError`]s.
 //!
 //! # The format, version 1.0
 //!
@@ -45,6 +45,7 @@
 //! stay in `tests/golden/`.
 
 mod error;
+pub mod export;
 mod frame;
 mod header;
 mod name;
@@ -53,8 +54,8 @@ mod packed;
 mod reader;
 mod record;
 mod segment;
-#[cfg(test)]
-mod tests;
+mod story;
+mod survey;
 mod writer;
 
 pub use error::JournalError;
@@ -63,4 +64,6 @@ pub use name::Name;
 pub use packed::Packed;
 pub use reader::{Reader, Tail};
 pub use record::{Entry, Hash, Record};
+pub use story::Story;
+pub use survey::{Repair, Survey, repair};
 pub use writer::{Fsync, OnFailure, Options, Writer};

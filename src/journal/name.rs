@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 
-use super::pack::{self, Item, Malformed, Unpack};
+use super::pack::{self, Malformed, Unpack};
 
 const MOST_NAMES: usize = 131_072;
 const MOST_TEXT: usize = 8 << 20;
@@ -196,14 +196,10 @@ impl Names {
 
     #[inline]
     pub(super) fn unpack(&self, from: &mut Unpack<'_>) -> Result<Name, Malformed> {
-        match from.item()? {
-            Item::Int(number) => usize::try_from(number)
-                .ok()
-                .and_then(|number| self.names.get(number))
-                .cloned()
-                .ok_or("a name has a number that was not given to any"),
-            Item::Str(text) => Ok(Name::new(text)),
-            _ => Err("a name is expected"),
+        if let Some(number) = from.short() {
+            let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
+            return known.cloned().ok_or("a name has a number that was not given to any");
         }
+        from.str().map(Name::new)
     }
 }

@@ -204,24 +204,52 @@ impl<'a> Unpack<'a> {
         })
     }
 
+    /// The integer that most often comes next: one that is not negative, in its shortest form.
+    #[inline]
+    pub(super) fn short(&mut self) -> Option<u64> {
+        let (value, rest) = match self.0 {
+            [a @ 0..=0x7f, rest @ ..] => (u64::from(*a), rest),
+            [0xcc, a, rest @ ..] => (u64::from(*a), rest),
+            [0xcd, a, b, rest @ ..] => (u16::from_be_bytes([*a, *b]).into(), rest),
+            [0xce, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]).into(), rest),
+            [0xcf, rest @ ..] => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*value), rest)
+            }
+            _ => return None,
+        };
+        self.0 = rest;
+        Some(value)
+    }
+
     #[inline]
     pub(super) fn int(&mut self) -> Result<i64, Malformed> {
-        match self.item()? {
-            Item::Int(value) => Ok(value),
-            _ => Err(NOT_INT),
+        match self.short() {
+            Some(value) => value.try_into().map_err(|_| NOT_INT),
+            None => match self.item()? {
+                Item::Int(value) => Ok(value),
+                _ => Err(NOT_INT),
+            },
         }
     }
 
     #[inline]
     pub(super) fn uint(&mut self) -> Result<u64, Malformed> {
-        match self.item()? {
-            Item::Int(value) => value.try_into().map_err(|_| NOT_INT),
-            Item::UInt(value) => Ok(value),
-            _ => Err(NOT_INT),
+        match self.short() {
+            Some(value) => Ok(value),
+            None => match self.item()? {
+                Item::Int(value) => value.try_into().map_err(|_| NOT_INT),
+                _ => Err(NOT_INT),
+            },
         }
     }
 
+    #[inline]
     pub(super) fn array(&mut self) -> Result<usize, Malformed> {
+        if let [head @ 0x90..=0x9f, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((head & 0xf).into());
+        }
         match self.item()? {
             Item::Array(len) => Ok(len),
             _ => Err("an array is expected"),
@@ -250,6 +278,7 @@ impl<'a> Unpack<'a> {
     }
 
     /// Whether the next element is nil, which is then taken.
+    #[inline]
     pub(super) fn nil(&mut self) -> bool {
         let nil = self.0.first() == Some(&0xc0);
         if nil {

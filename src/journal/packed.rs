@@ -30,7 +30,7 @@ const NUMBERED: u8 = 6;
 /// use isochrone::codec::Value;
 /// use isochrone::journal::Packed;
 /// let packed = Packed::new(&Value::list([1.5, f64::NAN]));
-/// assert_eq!(packed.to_string(), "[1.5,NaN]");
+/// assert_eq!(packed.to_string(), r#"[1.5,"NaN"]"#);
 /// assert!(packed.value().is_some_and(|value| value.same(&Value::list([1.5, f64::NAN]))));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -89,9 +89,9 @@ impl Packed {
     }
 }
 
-/// As JSON, with Python's `NaN` and `Infinity`; bytes as text of two hex digits each, numbers
-/// as keys as text, lists and dicts as keys as the hex digits of their MessagePack; dates and proxies
-/// as text, custom types as `{"__type__":[name,data]}`.
+/// As JSON. What JSON lacks is text: NaN and infinities, dates, proxies, bytes as two hex digits each; so are keys of dicts
+/// that are numbers; lists and dicts as keys are the hex digits of their MessagePack; custom types are
+/// `{"__type__":[name,data]}`.
 impl fmt::Display for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         json(&mut Unpack(&self.0), f, 0)
@@ -309,13 +309,13 @@ fn hex(out: &mut dyn fmt::Write, bytes: &[u8]) -> fmt::Result {
     out.write_char('"')
 }
 
+/// The shortest digits that give the same float, always with a point or an exponent.
 fn json_float(out: &mut dyn fmt::Write, value: f64) -> fmt::Result {
     if value.is_nan() {
-        out.write_str("NaN")
+        out.write_str("\"NaN\"")
     } else if value.is_infinite() {
-        out.write_str(if value > 0.0 { "Infinity" } else { "-Infinity" })
+        out.write_str(if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" })
     } else {
-        // the shortest digits that give the same float, always with a point or an exponent
         write!(out, "{value:?}")
     }
 }

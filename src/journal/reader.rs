@@ -59,8 +59,9 @@ pub struct Reader {
     header: Header,
     segment: u32,
     buffer: Vec<u8>,
-    /// the next byte in the buffer
+    /// what lies between in the buffer was read from the file and is not passed yet
     at: usize,
+    end: usize,
     state: State,
     tail: Option<Tail>,
     failed: bool,
@@ -119,6 +120,7 @@ impl Reader {
             segment: 0,
             buffer: Vec::new(),
             at: 0,
+            end: 0,
             state: State::default(),
             tail: None,
             failed: false,
@@ -153,36 +155,51 @@ impl Reader {
     }
 
     /// Makes at least `need` bytes available, if there are that many; returns how many there are.
+    #[inline]
     fn fill(&mut self, need: usize) -> Result<usize, JournalError> {
-        while self.buffer.len() - self.at < need {
-            if self.at > 0 {
-                self.buffer.drain(..self.at);
-                self.at = 0;
-            }
-            let len = self.buffer.len();
-            // twice as much each time, but never much more than is needed
-            let step = len.max(CHUNK).min(need - len + CHUNK);
-            self.buffer.reserve_exact(step);
-            self.buffer.resize(len + step, 0);
-            let read = loop {
-                match self.input.read(&mut self.buffer[len..]) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    read => break read,
-                }
-            };
-            self.buffer.truncate(len + *read.as_ref().unwrap_or(&0));
-            if read.map_err(segment::io_error("read", &self.path))? == 0 {
-                break;
-            }
-        }
-        Ok(self.buffer.len() - self.at)
+        let there = self.end - self.at;
+        if there >= need { Ok(there) } else { self.fetch(need) }
     }
 
+    #[cold]
+    fn fetch(&mut self, need: usize) -> Result<usize, JournalError> {
+        while self.end - self.at < need {
+            self.buffer.copy_within(self.at..self.end, 0);
+            self.end -= self.at;
+            self.at = 0;
+            if self.end == self.buffer.len() {
+                // twice as much each time, but never much more than is needed
+                let step = self.end.max(CHUNK).min(need - self.end + CHUNK);
+                self.buffer.reserve_exact(step);
+                self.buffer.resize(self.end + step, 0);
+            }
+            let read = loop {
+                match self.input.read(&mut self.buffer[self.end..]) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read.map_err(segment::io_error("read", &self.path))?,
+                }
+            };
+            if read == 0 {
+                break;
+            }
+            self.end += read;
+        }
+        Ok(self.end - self.at)
+    }
+
+    /// What was read from the file and is not passed yet.
+    #[inline]
+    fn ahead(&self) -> &[u8] {
+        &self.buffer[self.at..self.end]
+    }
+
+    #[inline]
     fn pass(&mut self, len: usize) {
         self.at += len;
         self.state.offset += len as u64;
     }
 
+    #[cold]
     fn damaged(&self, problem: impl Into<String>) -> JournalError {
         JournalError::Damaged {
             path: self.path.clone(),
@@ -197,7 +214,7 @@ impl Reader {
         let (empty, foreign) =
             (JournalError::Empty { path: path() }, JournalError::NotAJournal { path: path() });
         let there = self.fill(frame::PREFIX)?.min(frame::PREFIX);
-        let prefix = &self.buffer[self.at..self.at + there];
+        let prefix = &self.ahead()[..there];
         let magic = there.min(frame::MAGIC.len());
         if prefix[..magic] != frame::MAGIC[..magic] {
             // as a file system leaves a file whose bytes it has not written yet
@@ -213,7 +230,7 @@ impl Reader {
         if self.fill(whole + 4)? < whole + 4 {
             return Err(JournalError::Empty { path: self.path.clone() });
         }
-        let (head, rest) = self.buffer[self.at..].split_at(whole);
+        let (head, rest) = self.ahead().split_at(whole);
         if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c::crc32c(head)) {
             return Err(self.damaged("its header does not fit its checksum"));
         }
@@ -228,10 +245,10 @@ impl Reader {
     /// Whether nothing but zeros follows, to the end of the file.
     fn only_zeros(&mut self) -> Result<bool, JournalError> {
         loop {
-            if self.buffer[self.at..].iter().any(|byte| *byte != 0) {
+            if self.ahead().iter().any(|byte| *byte != 0) {
                 return Ok(false);
             }
-            self.at = self.buffer.len();
+            self.at = self.end;
             if self.fill(1)? == 0 {
                 return Ok(true);
             }
@@ -239,6 +256,7 @@ impl Reader {
     }
 
     /// The next entry.
+    #[inline]
     fn read(&mut self) -> Result<Option<Entry>, JournalError> {
         loop {
             let there = self.fill(HEAD)?;
@@ -251,57 +269,59 @@ impl Reader {
                 self.tail.get_or_insert(tail);
                 return Ok(None);
             }
-            let head = self.buffer[self.at..].first_chunk().map(Head::read);
+            let head = self.ahead().first_chunk().map(Head::read);
             let Some(Some(head)) = head else {
                 return self.tear_or_damage(head.is_none(), "the head of a record does not fit its checksum");
             };
             if self.fill(HEAD + head.len)? < HEAD + head.len {
                 return self.tear_or_damage(true, "");
             }
-            let payload = &self.buffer[self.at + HEAD..][..head.len];
+            let payload = &self.buffer[self.at + HEAD..self.end][..head.len];
             if !head.covers(payload) {
                 return Err(self.damaged("a record does not fit its checksum"));
             }
-            let entry = decode(&head, payload, &mut self.state);
-            let entry = entry.map_err(|problem| {
-                let whole = format!("a record of kind {} is malformed: {problem}", head.kind);
-                self.damaged(if problem == MOVED { problem.to_owned() } else { whole })
-            })?;
-            if let Some(None) = entry
-                && head.flags & frame::IGNORABLE == 0
-            {
-                let (path, offset) = (self.path.clone(), self.state.offset);
-                return Err(JournalError::UnknownKind { path, offset, kind: head.kind });
-            }
-            self.pass(HEAD + head.len);
-            if let Some(Some(entry)) = entry {
-                return Ok(Some(entry));
+            let decoded = decode(&head, payload, &mut self.state);
+            match decoded {
+                Ok(Decoded::Entry(entry)) => {
+                    self.pass(HEAD + head.len);
+                    return Ok(Some(entry));
+                }
+                Ok(Decoded::Unknown) if head.flags & frame::IGNORABLE == 0 => {
+                    let (path, offset) = (self.path.clone(), self.state.offset);
+                    return Err(JournalError::UnknownKind { path, offset, kind: head.kind });
+                }
+                Ok(Decoded::Name | Decoded::Unknown) => self.pass(HEAD + head.len),
+                Err(MOVED) => return Err(self.damaged(MOVED)),
+                Err(problem) => {
+                    let kind = head.kind;
+                    return Err(self.damaged(format!("a record of kind {kind} is malformed: {problem}")));
+                }
             }
         }
     }
 
     /// What begins here is no frame.
+    #[cold]
     fn tear_or_damage(&mut self, cut: bool, problem: &str) -> Result<Option<Entry>, JournalError> {
         let last = self.base.as_ref().is_none_or(|base| !segment::path_of(base, self.segment + 1).exists());
         if cut && !last {
             return Err(self.damaged("it ends within a record, and a further segment follows"));
         }
         // the rest is not needed any more, so that it may be read over
-        let zeros = self.buffer[self.at..].iter().all(|byte| *byte == 0);
+        let zeros = self.ahead().iter().all(|byte| *byte == 0);
         let error = self.damaged(problem);
-        let mut bytes = (self.buffer.len() - self.at) as u64;
+        let mut bytes = self.ahead().len() as u64;
         let torn = cut || (last && zeros);
         if !torn {
             return Err(error);
         }
         loop {
-            self.at = self.buffer.len();
+            self.at = self.end;
             bytes += self.fill(1)? as u64;
-            let rest = &self.buffer[self.at..];
-            if rest.is_empty() {
+            if self.ahead().is_empty() {
                 break;
             }
-            if !cut && rest.iter().any(|byte| *byte != 0) {
+            if !cut && self.ahead().iter().any(|byte| *byte != 0) {
                 return Err(error);
             }
         }
@@ -341,8 +361,16 @@ impl Reader {
 
 const MOVED: Malformed = "the checkpoint here counts other records: some are missing, doubled or moved";
 
-/// Takes a frame into account and decodes it: `Some(None)` is a kind that this version does not know.
-fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Option<Option<Entry>>, Malformed> {
+enum Decoded {
+    Entry(Entry),
+    Name,
+    /// Of a kind that this version does not know.
+    Unknown,
+}
+
+/// Takes a frame into account and decodes it.
+#[inline]
+fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Malformed> {
     let mut from = Unpack(payload);
     let before = state.chain;
     let volatile = head.flags & frame::VOLATILE != 0;
@@ -352,7 +380,7 @@ fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Option<Optio
     }
     if head.kind == frame::NAME {
         state.names.add(from.str()?)?;
-        return if from.is_empty() { Ok(None) } else { Err(SURPLUS) };
+        return if from.is_empty() { Ok(Decoded::Name) } else { Err(SURPLUS) };
     }
     let event = state.event;
     let fields = from.array()?;
@@ -363,7 +391,7 @@ fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Option<Optio
         state.time = time;
     }
     let Some(record) = Record::unpack(head.kind, fields, &mut from, &state.names)? else {
-        return Ok(Some(None));
+        return Ok(Decoded::Unknown);
     };
     if !from.is_empty() {
         return Err(SURPLUS);
@@ -378,7 +406,7 @@ fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Option<Optio
         state.checkpoint = state.event;
     }
     state.ended = matches!(record, Record::End { .. });
-    Ok(Some(Some(Entry { event, time, round, record })))
+    Ok(Decoded::Entry(Entry { event, time, round, record }))
 }
 
 const SURPLUS: Malformed = "something follows its last field";
@@ -390,8 +418,12 @@ impl Iterator for Reader {
         if self.failed || self.tail.is_some() {
             return None;
         }
-        let read = self.read();
-        self.failed = read.is_err();
-        read.transpose()
+        match self.read() {
+            Ok(entry) => entry.map(Ok),
+            Err(error) => {
+                self.failed = true;
+                Some(Err(error))
+            }
+        }
     }
 }

@@ -33,6 +33,10 @@ pub(super) trait Field: Sized {
     fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers);
     fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed>;
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    fn name(&self) -> Option<&Name> {
+        None
+    }
 }
 
 macro_rules! records {
@@ -68,6 +72,7 @@ macro_rules! records {
                 }
             }
 
+            #[inline]
             /// Reads the fields; `None` for a kind that this version does not know.
             pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
             -> Result<Option<Record>, Malformed> {
@@ -79,6 +84,15 @@ macro_rules! records {
                         Ok(Some(Record::$Variant { $($field: Field::unpack(from, names)?),* }))
                     })*
                     _ => Ok(None),
+                }
+            }
+
+            /// Calls back with each field that is a name, and the field's name.
+            pub(super) fn names(&self, see: &mut dyn FnMut(&'static str, &Name)) {
+                match self {
+                    $(Record::$Variant { $($field),* } => {
+                        $(if let Some(name) = $field.name() { see(stringify!($field), name) })*
+                    })*
                 }
             }
 
@@ -222,6 +236,10 @@ impl Field for Name {
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         json_text(out, self.as_str())
     }
+
+    fn name(&self) -> Option<&Name> {
+        Some(self)
+    }
 }
 
 impl Field for u64 {
@@ -355,6 +373,10 @@ impl<T: Field> Field for Option<T> {
             None => out.write_str("null"),
             Some(value) => value.json(out),
         }
+    }
+
+    fn name(&self) -> Option<&Name> {
+        self.as_ref().and_then(Field::name)
     }
 }
 

@@ -62,6 +62,22 @@ pub(super) fn last(base: &Path) -> u32 {
     segment
 }
 
+/// Segments of this journal that lie beyond a gap: those between are missing.
+pub(super) fn beyond(base: &Path, last: u32) -> io::Result<Vec<PathBuf>> {
+    let directory = directory_of(base);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = base.with_file_name(entry?.file_name());
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let number = stem.and_then(|stem| stem.rsplit_once('-')).and_then(|(_, number)| number.parse().ok());
+        if number.is_some_and(|number| number > last && path_of(base, number) == path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -152,6 +152,11 @@ impl<R> Call<R, Args> {
         self.with(|args| args.kwarg(name, value))
     }
 
+    /// Adds arguments that are values already.
+    pub fn args(self, more: Args) -> Self {
+        self.with(|args| args.and(more))
+    }
+
     fn with(mut self, add: impl FnOnce(Args) -> Args) -> Self {
         if let Some(args) = &mut self.args {
             *args = context::within(self.flight.to.peer(), || add(std::mem::take(args)));

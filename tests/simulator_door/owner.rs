@@ -175,7 +175,7 @@ fn while_a_step_is_under_way_time_and_describe_are_answered_and_the_rest_is_refu
         let (mut owner, mut other) = (Client::new(&address).await, Client::new(&address).await);
         owner.ask("sim/create", r#"["Meter"]"#).await;
         let step = owner.send("sim/step", WAIT).await;
-        other.wait_for("under_way", |what| what.as_str() == Some("sim/step(str \"10s\")")).await;
+        other.wait_for("under_way", |what| what.as_str() == Some("sim/step(\"10s\")")).await;
         assert_eq!(other.ask("clock/time", "[]").await, Value::Int(10_000_000_000));
         for (path, args) in [("clock/next_event", "[]"), ("sim/inject", r#"["20s", "meter_0", "level", 3]"#)]
         {
@@ -187,6 +187,32 @@ fn while_a_step_is_under_way_time_and_describe_are_answered_and_the_rest_is_refu
         gate.notify_one();
         assert_eq!(owner.answer(step).await.expect("it ends").get("now"), Some(&Value::Int(10_000_000_000)));
         assert_eq!(other.ask("clock/next_event", "[]").await, Value::Int(20_000_000_000));
+        owner.ask("sim/stop", "[]").await;
+    });
+    served.result.expect("it ended well");
+}
+
+#[test]
+fn requests_that_are_sent_without_waiting_are_taken_in_their_order() {
+    let served = play(OwnerLoss::Stop, async |address, _| {
+        let mut owner = Client::new(&address).await;
+        let mut sent = Vec::new();
+        for (path, args) in [
+            ("sim/create", r#"["Meter"]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 1]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 2]"#),
+            ("clock/next_event", "[]"),
+            ("sim/step", r#"["10s"]"#),
+        ] {
+            sent.push(owner.send(path, args).await);
+        }
+        let mut replies = Vec::new();
+        for id in sent {
+            replies.push(owner.answer(id).await.expect("answered"));
+        }
+        // the meter's first code runs at 0
+        assert_eq!(replies[3], Value::Int(0));
+        assert_eq!(replies[4].get("events"), Some(&value(r#"[[10000000000, "meter_0", "ticks", 2.0]]"#)));
         owner.ask("sim/stop", "[]").await;
     });
     served.result.expect("it ended well");
@@ -209,6 +235,9 @@ fn a_step_whose_owner_is_lost_ends_and_the_next_owner_goes_on_with_what_the_firs
         assert_eq!(unanswered.get("owner"), Some(&Value::from(name.as_str())));
         let events = unanswered.get("reply").and_then(|reply| reply.get("events"));
         assert_eq!(events, Some(&value(r#"[[10000000000, "meter_0", "ticks", 0.0]]"#)));
+        // a step that is refused is none
+        second.refused("sim/step", "[0]").await;
+        assert!(!second.ask("sim/unanswered", "[]").await.is_null());
         let reply = second.ask("sim/step", r#"["20s"]"#).await;
         assert_eq!(reply.get("events"), Some(&value(r#"[[20000000000, "meter_0", "ticks", 0.0]]"#)));
         assert!(second.ask("sim/unanswered", "[]").await.is_null());
@@ -258,7 +287,7 @@ fn no_step_begins_while_somebody_holds_the_clock() {
         owner.ask("sim/create", r#"["Meter"]"#).await;
         assert_eq!(other.ask("clock/hold", "[]").await, Value::Int(0));
         let step = owner.send("sim/step", r#"["10s"]"#).await;
-        let waits = format!("which waits: {} holds the clock", other.name);
+        let waits = format!("which waits: the clock is held by {}", other.name);
         third.wait_for("under_way", |what| what.as_str().is_some_and(|what| what.contains(&waits))).await;
         // a second holder need not wait for a step that waits
         assert_eq!(third.ask("clock/hold", "[]").await, Value::Int(0));

@@ -37,8 +37,11 @@ fn a_plant_on_pythons_standard_library_couples_without_mosaik() {
 }
 
 #[test]
-fn the_same_plant_couples_through_aiomas_with_the_same_fingerprint() {
-    let (own, aiomas) = (plant(&[]), plant(&["--aiomas"]));
-    shows_all(&aiomas);
-    assert_eq!(own[1], aiomas[1]);
+fn the_same_plant_couples_through_aiomas_with_the_same_fingerprint_whatever_the_codec() {
+    let own = plant(&[]);
+    for codec in ["json", "msgpack", "blosc"] {
+        let lines = plant(&["--aiomas", "--codec", codec]);
+        shows_all(&lines);
+        assert_eq!(lines[1], own[1], "{codec}");
+    }
 }

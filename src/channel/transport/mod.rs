@@ -98,6 +98,16 @@ impl Stream {
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
+
+    /// Both ends of a connection through memory: that of who connects to `endpoint`, and that of who is there, which knows the
+    /// other by `identity`.
+    pub fn pair(identity: &str, endpoint: &Endpoint) -> (Stream, Stream) {
+        let (near, far) = local::pair();
+        let there = Peer { address: endpoint.to_string(), ..Peer::default() };
+        let here = Peer { address: identity.into(), ip: None, identities: vec![identity.into()] };
+        let end = |io, peer| Stream { io: Io::Local(io), peer, _permit: None };
+        (end(near, there), end(far, here))
+    }
 }
 
 /// Calls a method of whichever stream it is.

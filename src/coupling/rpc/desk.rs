@@ -31,6 +31,23 @@ use super::times;
 use crate::codec::Value;
 use crate::rpc::{Args, CallError, Request};
 
+/// What can be called.
+pub(crate) const METHODS: [&str; 13] = [
+    "clock/advance",
+    "clock/hold",
+    "clock/next_event",
+    "clock/release",
+    "clock/time",
+    "sim/connect",
+    "sim/create",
+    "sim/describe",
+    "sim/get",
+    "sim/inject",
+    "sim/step",
+    "sim/stop",
+    "sim/unanswered",
+];
+
 /// Requests that may wait for the session.
 const QUEUE: usize = 1_024;
 
@@ -57,9 +74,9 @@ impl FromStr for OwnerLoss {
     }
 }
 
-/// One end of a connection.
+/// Whoever is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct Caller {
     /// Distinguishes connections.
     pub(crate) id: u64,
     /// As others are told: its address.
@@ -85,7 +102,7 @@ pub(crate) struct Job {
 /// Whose request it is, and where its answer goes.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    from: Peer,
+    from: Caller,
     /// what it is, if it moves time
     moves: Option<String>,
     /// whether it ends the run
@@ -104,7 +121,7 @@ type Answer = Result<Value, CallError>;
 
 #[derive(Debug)]
 struct UnderWay {
-    from: Peer,
+    from: Caller,
     what: String,
     /// who holds the clock it waits for
     waits_for: Option<String>,
@@ -114,7 +131,7 @@ impl fmt::Display for UnderWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
         match &self.waits_for {
-            Some(holders) => write!(f, " (which waits: {holders} holds the clock)"),
+            Some(holders) => write!(f, " (which waits: the clock is held by {holders})"),
             None => Ok(()),
         }
     }
@@ -122,10 +139,10 @@ impl fmt::Display for UnderWay {
 
 #[derive(Debug, Default)]
 struct State {
-    owner: Option<Peer>,
+    owner: Option<Caller>,
     /// the name of the owner that was lost last
     lost: Option<Rc<str>>,
-    holders: BTreeMap<u64, Peer>,
+    holders: BTreeMap<u64, Caller>,
     under_way: Option<UnderWay>,
     unanswered: Value,
     failed: Option<String>,
@@ -164,34 +181,27 @@ impl Desk {
 
     /// Answers a request. Requests take effect in the order in which they are polled first; to drop one then loses its answer
     /// only.
-    pub(crate) async fn answer(&self, from: &Peer, request: Request) -> Answer {
+    pub(crate) async fn answer(&self, from: &Caller, request: Request) -> Answer {
         match request.path.as_str() {
             "sim/describe" => none(&request.args, "describe").map(|()| self.describe()),
             "sim/unanswered" => {
                 none(&request.args, "unanswered").map(|()| self.state.borrow().unanswered.clone())
             }
             "clock/time" => none(&request.args, "time").map(|()| times::write(self.now())),
-            "clock/next_event" => {
-                none(&request.args, "next_event")?;
-                self.check_idle(&self.state.borrow())?;
-                Ok(times::write_next(self.catalog.borrow().next_event()))
-            }
             "clock/hold" => {
                 none(&request.args, "hold")?;
                 self.hold(from).await
             }
             "clock/release" => none(&request.args, "release").map(|()| self.release(from.id).into()),
-            "sim/inject" => self.submit(from, request, false).await,
-            "sim/create" | "sim/connect" | "sim/step" | "sim/get" | "sim/stop" | "clock/advance" => {
-                self.submit(from, request, true).await
-            }
-            path => Err(unknown(path)),
+            "clock/next_event" | "sim/inject" => self.submit(from, request, false).await,
+            // what is the owner's; the session refuses what is nobody's
+            _ => self.submit(from, request, true).await,
         }
     }
 
     fn describe(&self) -> Value {
         let state = self.state.borrow();
-        let name = |peer: &Peer| Value::from(&*peer.name);
+        let name = |peer: &Caller| Value::from(&*peer.name);
         let mut entries = self.catalog.borrow().describe();
         let under_way = state.under_way.as_ref().map(UnderWay::to_string);
         entries.extend([
@@ -203,7 +213,7 @@ impl Desk {
         Value::Map(entries)
     }
 
-    async fn hold(&self, from: &Peer) -> Result<Value, CallError> {
+    async fn hold(&self, from: &Caller) -> Result<Value, CallError> {
         self.state.borrow_mut().holders.insert(from.id, from.clone());
         loop {
             let changed = self.changed.notified();
@@ -229,7 +239,7 @@ impl Desk {
     }
 
     /// Hands a request to the session.
-    async fn submit(&self, from: &Peer, request: Request, owned: bool) -> Result<Value, CallError> {
+    async fn submit(&self, from: &Caller, request: Request, owned: bool) -> Result<Value, CallError> {
         // a request that comes between two runs is of the next one
         while self.state.borrow().end.is_some() {
             self.changed.notified().await;
@@ -240,7 +250,7 @@ impl Desk {
 
     fn queue(
         &self,
-        from: &Peer,
+        from: &Caller,
         request: Request,
         owned: bool,
     ) -> Result<oneshot::Receiver<Answer>, CallError> {
@@ -279,7 +289,7 @@ impl Desk {
     }
 
     /// Says that a connection has ended.
-    pub(crate) fn gone(&self, peer: &Peer) {
+    pub(crate) fn gone(&self, peer: &Caller) {
         self.release(peer.id);
         let mut state = self.state.borrow_mut();
         if state.owner.as_ref().is_none_or(|owner| owner.id != peer.id) {
@@ -335,6 +345,11 @@ impl Desk {
         }
     }
 
+    /// Says what has become of the run by something that nobody here has asked for.
+    pub(crate) fn note(&self, failed: Option<&str>) {
+        self.state.borrow_mut().failed = failed.map(str::to_string);
+    }
+
     /// Gives a request of the session's its answer, and says what else that means.
     pub(crate) fn done(&self, ticket: Ticket, answer: Option<Answer>, failed: Option<&str>) {
         let mut state = self.state.borrow_mut();
@@ -343,7 +358,9 @@ impl Desk {
         let lost = moves.is_some() && state.owner.as_ref().is_none_or(|owner| owner.id != from.id);
         if let Some(what) = &moves {
             state.under_way = None;
-            state.unanswered = Value::Null;
+            if matches!(answer, Some(Ok(_))) {
+                state.unanswered = Value::Null;
+            }
             if lost {
                 let at = self.now();
                 let text = match &answer {
@@ -398,7 +415,7 @@ fn name_of(request: &Request) -> String {
     let to = args.positional.first().or_else(|| args.keyword.first().map(|(_, value)| value));
     match to {
         Some(Value::Int(nanos)) => format!("{path}({})", Time::from_nanos(*nanos)),
-        Some(other) => format!("{path}({})", other.describe()),
+        Some(other) => format!("{path}({})", other.describe().trim_start_matches("str ")),
         None => format!("{path}()"),
     }
 }
@@ -406,10 +423,4 @@ fn name_of(request: &Request) -> String {
 /// Refuses arguments.
 fn none(args: &Args, name: &'static str) -> Result<(), CallError> {
     args.clone().bind(&crate::rpc::Signature { name, params: &[] }).map(drop)
-}
-
-fn unknown(path: &str) -> CallError {
-    let (service, name) = path.split_once('/').unwrap_or(("", path));
-    let (name, within) = if matches!(service, "sim" | "clock") { (name, service) } else { (path, "") };
-    CallError::lookup_error(format!("Name \"{name}\" not found in \"{within}\""))
 }

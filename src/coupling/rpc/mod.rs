@@ -1,7 +1,7 @@
 //! The program as a partner of any simulator that can make an RPC: no mosaik, no library, no bindings.
 //!
 //! Why: most simulators have a scripting interface, and a socket and JSON are in every language. `program serve` listens;
-//! the simulator connects, creates agents, and steps them. A whole client is 25 lines of Python, see
+//! the simulator connects, creates agents, and steps them. A whole client is 40 lines of Python, see
 //! `examples/plant_by_rpc.py`; an aiomas program calls the same services by `aiomas.rpc.open_connection`.
 //!
 //! # Service `sim`
@@ -31,6 +31,11 @@
 //! | `advance(until, inclusive=true)` | lets time pass, without inputs and in no mode | as `next_event()` |
 //! | `hold()`, `release()` | no step begins until the same connection releases the clock, or ends | the time; whether it was held |
 //!
+//! Requests are those of [`rpc`](crate::rpc), in any [`Codec`](crate::codec::Codec): a frame is its length (four bytes, the
+//! highest first) and `[0, id, [path, [arguments], {named arguments}]]`; the reply is `[1, id, result]`, or `[2, id, text]`, whose
+//! last line is `kind: message`. A frame holds 16 MiB at most, so who has a million events a step should
+//! `connect` less, or step more often.
+//!
 //! Times are integers of nanoseconds since the epoch, or text: `"15min"`, `"1h02m03.5s"`, `"2016-05-22T06:15:00Z"`; what comes
 //! back are integers.
 //!
@@ -44,17 +49,14 @@
 //! | `desk` | who may ask what, and what is answered while a step is under way |
 //! | `catalog` | what `describe` tells |
 //! | `times` | times as other programs write them |
-//! | `replayed` | the simulator's part, played from a recording |
 //! | `server` | the connections |
 
 mod catalog;
 mod desk;
-mod replayed;
 mod server;
 mod session;
 mod times;
 
 pub use desk::OwnerLoss;
-pub use replayed::replay;
 pub use server::{ServeError, ServeOptions, Served, Server};
 pub use session::{Offer, Session};

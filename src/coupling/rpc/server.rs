@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::desk::{Desk, End, Job, OwnerLoss, Peer};
+use super::desk::{Caller, Desk, End, Job, METHODS, OwnerLoss};
 use super::session::{Offer, Session};
-use crate::channel::transport::Listener;
-use crate::channel::{Config, Connection, Event};
+use crate::channel::Config;
+use crate::channel::transport::{Incoming, Listener};
 use crate::clock::Interrupt;
-use crate::codec::Value;
+use crate::codec::{Types, Value};
 use crate::coupling::Coupling;
-use crate::rpc::{CallError, Request};
+use crate::rpc::{self, CallError, Entry, Request, Service};
 
 /// How long connections may take to get their last replies.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,13 +55,21 @@ pub struct Served {
 }
 
 /// How a simulator is served.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// Codec and limits of the connections.
+    /// Codec and limits of the connections. The grace is none: a simulator that closes its side is gone, and nothing is gained
+    /// by waiting for the end of its step.
     pub channel: Config,
     /// What happens when the owner is gone.
     pub on_owner_loss: OwnerLoss,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        let channel = Config { types: Types::rpc([""; 0]), grace: Duration::ZERO, ..Config::default() };
+        ServeOptions { channel, on_owner_loss: OwnerLoss::default() }
+    }
 }
 
 /// Serves one run after the other to whoever connects. Connections stay from run to run.
@@ -116,13 +124,10 @@ impl Server {
                 result = &mut work => return result,
                 incoming = listener.accept() => {
                     *connected += 1;
-                    let peer = Peer { id: *connected, name: incoming.peer().address.as_str().into() };
+                    let peer = Caller { id: *connected, name: incoming.peer().address.as_str().into() };
                     let (desk, over, config) = (desk.clone(), over.clone(), options.channel.clone());
                     open.spawn_local(async move {
-                        match incoming.establish().await {
-                            Ok(stream) => converse(Connection::new(stream, config), &desk, &peer, over).await,
-                            Err(error) => tracing::warn!("{}: {error}", peer.name),
-                        }
+                        converse(incoming, &desk, &peer, config, over).await;
                         desk.gone(&peer);
                     });
                 }
@@ -159,6 +164,7 @@ async fn work(
             Some(job) = jobs.recv() => job,
             input = session.next_input() => {
                 session.handle(input).await;
+                desk.note(session.failed());
                 continue;
             }
         };
@@ -178,53 +184,59 @@ async fn work(
     }
 }
 
-/// Answers what comes over one connection, until it ends or the run is over.
-async fn converse<S>(mut connection: Connection<S>, desk: &Desk, peer: &Peer, over: Interrupt)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let mut answering = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            biased;
-            // first, so that a request reaches the desk before the next one is read
-            Some((id, answer)) = answering.next() => reply(&mut connection, &id, answer),
-            () = over.wait() => break,
-            event = connection.event() => match event {
-                Ok(Some(Event::Request { id, content })) => answering.push(async move {
-                    let answer = match Request::from_content(content) {
-                        Ok(request) => desk.answer(peer, request).await,
-                        Err(error) => Err(error),
-                    };
-                    (id, answer)
-                }),
-                Ok(Some(_)) => {}
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::warn!("{}: {error}", peer.name);
-                    return;
-                }
-            },
-        }
-    }
-    // a peer that is gone misses nothing
-    let _ = connection.flush().await;
+/// A request on its way to the desk, which lives on the agents' thread.
+struct Ask {
+    request: Request,
+    answer: oneshot::Sender<Result<Value, CallError>>,
 }
 
-fn reply<S>(connection: &mut Connection<S>, id: &Value, answer: Result<Value, CallError>)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let failed = match answer {
-        // what cannot be written is one failed call
-        Ok(value) => {
-            connection.channel().reply(id, &value).map_err(|error| CallError::type_error(error.to_string()))
-        }
-        Err(error) => Err(error),
+/// What one peer may call: its requests go to `asks`, in the order in which they come.
+fn service(asks: &mpsc::UnboundedSender<Ask>) -> Service {
+    let service = Service::new();
+    for path in METHODS {
+        let asks = asks.clone();
+        let entry = Entry::future(move |_, args| {
+            let (answer, answered) = oneshot::channel();
+            // the connection serves so many requests at once, and no more
+            let _ = asks.send(Ask { request: Request::new(path, args), answer });
+            async { answered.await.unwrap_or_else(|_| Err(CallError::stopped("the run is over"))) }
+        });
+        service.insert(path, entry);
+    }
+    service
+}
+
+/// Answers what comes over one connection, until it ends or the server does.
+async fn converse(incoming: Incoming, desk: &Desk, from: &Caller, config: Config, over: Interrupt) {
+    let stream = match incoming.establish().await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!("{}: {error}", from.name),
     };
-    if let Err(error) = failed
-        && let Err(error) = connection.channel().fail(id, &error.to_aiomas())
-    {
-        tracing::error!("a failure could not be told: {error}");
+    let (asks, mut asked) = mpsc::unbounded_channel();
+    let who = stream.peer().clone();
+    let (peer, driver) = rpc::Peer::over(stream, who, config, service(&asks));
+    let mut driver = std::pin::pin!(driver);
+    let mut answering = FuturesUnordered::new();
+    let ended = loop {
+        tokio::select! {
+            biased;
+            // first, so that a request reaches the desk before the next one does
+            Some(()) = answering.next() => {}
+            Some(Ask { request, answer }) = asked.recv() => answering.push(async move {
+                // nobody listens any more if the peer is gone
+                let _ = answer.send(desk.answer(from, request).await);
+            }),
+            () = over.wait() => break None,
+            ended = &mut driver => break Some(ended),
+        }
+    };
+    match ended {
+        Some(Err(error)) => tracing::warn!("{}: {error}", from.name),
+        Some(Ok(())) => {}
+        None => {
+            // whoever still waits is told that the run is over
+            drop((answering, asked));
+            let _ = tokio::join!(peer.shutdown(GRACE), driver);
+        }
     }
 }
