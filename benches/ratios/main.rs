@@ -27,6 +27,7 @@ mod journal;
 mod local;
 mod memory;
 mod mosaik;
+mod near;
 mod wake;
 
 use cpu_time::ProcessTime;
@@ -99,6 +100,13 @@ const ROWS: &[Row] = &[
         target: 0.25,
     },
     Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
+    Row { name: "near_1", ours: || near::direct(100_000, 1), base: || near::tcp(20_000, 1), target: 0.05 },
+    Row {
+        name: "near_256",
+        ours: || near::direct(256_000, 256),
+        base: || near::tcp(128_000, 256),
+        target: 0.05,
+    },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
     Row {
