@@ -38,6 +38,7 @@
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
+//! | [`replay`] | recording a run, and running it again |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -52,6 +53,7 @@ pub mod codec;
 pub mod container;
 pub mod coupling;
 pub mod journal;
+pub mod replay;
 pub mod rpc;
 
 // lets the code that our attributes generate name this crate from inside it

@@ -68,6 +68,8 @@ impl Errors {
 /// * task, `async fn(this: This<Self>, ..)`: runs beside other methods and borrows the state only inside `this.with`;
 /// * exclusive, `async fn(&mut self, cx: &Ctx, ..)`: other messages queue until it has ended.
 ///
+/// A last argument of type `Args` takes what is left, by position and by keyword: `fn echo(&self, rest: Args)`.
+///
 /// Arguments and results are `Serialize + DeserializeOwned + Send + 'static`. An exposed method returns its result, or a
 /// `Result` whose error can be displayed; a `CallError` reaches the caller as it is. An error of a method that nobody calls
 /// (`every`, `start`, `stop`, `step`, `input`) is a failure of the agent.

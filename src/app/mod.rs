@@ -9,16 +9,25 @@
 //! | 0   | the run came to its end |
 //! | 1   | it failed: an agent escalated, a law was broken, mosaik was lost |
 //! | 2   | the command line was wrong |
+//! | 3   | a replayed run went on otherwise than it was recorded; what was searched for was found |
+//! | 4   | a journal is damaged |
+//! | 5   | a journal is of another program, or of another build or configuration of this one |
 //! | 130 | `Ctrl-C` ended a simulated run early |
 
 mod cli;
+mod explore;
+mod failure;
 mod network;
 mod params;
 mod progress;
+mod record;
+mod replay;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+mod shrink;
 mod summary;
+mod verify;
 
 use std::error::Error;
 use std::fmt;

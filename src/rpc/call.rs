@@ -106,6 +106,11 @@ impl<R> Call<R, Args> {
         self.with(|args| args.kwarg(name, value))
     }
 
+    /// Adds arguments that are values already.
+    pub fn args(self, more: Args) -> Self {
+        self.with(|args| args.and(more))
+    }
+
     fn with(mut self, add: impl FnOnce(Args) -> Args) -> Self {
         if let State::New(args) = &mut self.state {
             *args = context::within(&self.to.peer().clone(), || add(std::mem::take(args)));

@@ -54,6 +54,11 @@ fn arm(method: &Method, index: usize) -> TokenStream {
             }
         };
     };
+    let binding = match method.rest() {
+        // what is left has no type of its own to be read into
+        Some(_) => code!(let args = call.args()?; #bind),
+        None => binding,
+    };
     let (lock, try_lock, state) = match alone {
         true => (code!(write_owned), code!(try_write), code!(&mut me)),
         false => (code!(read_owned), code!(try_read), code!(&me)),
@@ -95,6 +100,18 @@ fn proxy(service: &Agent) -> TokenStream {
     let calls = service.with(Key::Expose).map(|method| {
         let (doc, ident, name, ok) = (doc(method), &method.ident, &method.name, method.ok());
         let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
+        if method.rest().is_some() {
+            let packed = method.args.iter().map(|arg| match (&arg.ident, arg.rest) {
+                (ident, true) => code!(.args(#ident)),
+                (ident, false) => code!(.arg(#ident)),
+            });
+            return code! {
+                #doc
+                pub fn #ident(&self, #(#args: #types),*) -> ::isochrone::rpc::Call<#ok> {
+                    ::isochrone::rpc::Call::new(&self.0, #name, ::isochrone::rpc::Args::default())#(#packed)*
+                }
+            };
+        }
         // `()` would be nothing, where no arguments are an empty list
         let (packed, packed_type) = match args.is_empty() {
             true => (code!([]), code!([(); 0])),
