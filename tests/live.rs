@@ -153,10 +153,11 @@ fn a_live_run_on_the_network_is_replayed_without_one() {
         .await;
         let (peer, record) = (stranger.address("stranger"), path.clone());
         let there = peer.clone();
-        let live = tokio::task::spawn_blocking(move || {
+        let (ended, live) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
             let args =
                 ["friends", "live", "--bind", "tcp://127.0.0.1:0", "--until", "700ms", "--record", &record];
-            format!("{:?}", app(there).run(args))
+            ended.send(format!("{:?}", app(there).run(args)))
         });
         assert_eq!(live.await.unwrap(), format!("{:?}", ExitCode::SUCCESS));
         stranger.stop().await;
