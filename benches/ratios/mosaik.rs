@@ -80,6 +80,7 @@ fn simulator(mode: Mode) -> Simulator {
         initial_event: false,
         config: Config::new("bench"),
         build: Rc::new(|_, _| Ok(())),
+        tape: Default::default(),
     }
 }
 

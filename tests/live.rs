@@ -1,0 +1,173 @@
+//! A program on the wall clock and on the network: `live --bind`.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use isochrone::prelude::*;
+use net::run;
+
+#[path = "support/aiomas.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod aiomas;
+#[path = "support/net.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod net;
+mod support;
+
+struct Live(Child);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The first agent, live; and what it said of its address.
+fn first_agent(args: &[&str]) -> (Live, String) {
+    let mut command = Command::new(support::example("first_agent"));
+    command.arg("live").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Live(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    (child, line.trim_end().strip_prefix("listening at ").unwrap_or_else(|| panic!("{line:?}")).to_string())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_of_aiomas_calls_the_agents_of_a_live_program_until_ctrl_c() {
+    let (mut live, address) = first_agent(&["--bind", "tcp://localhost:0", "--codec", "msgpack"]);
+    assert!(address.starts_with("tcp://localhost:") && !address.ends_with(":0"), "{address}");
+    let call = |agent: &str, method: &str| {
+        let (there, url) = (format!("127.0.0.1:{}", aiomas::free_port()), format!("{address}/{agent}"));
+        run(aiomas::run(&["connect", &there, &url, method, "--codec", "msgpack"]))
+    };
+    let said = call("room", "temperature");
+    assert!(said.contains(r#""result": 20.0"#), "{said}");
+    let said = call("1", "temperature");
+    assert!(said.contains("LookupError"), "the neighbour exposes nothing: {said}");
+    let said = call("cellar", "temperature");
+    assert!(said.contains("does not exist"), "{said}");
+    let interrupted = Command::new("kill").args(["-INT", &live.0.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let mut told = String::new();
+    live.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(live.0.wait().unwrap().success(), "{told}");
+    assert!(told.contains("2 agents"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_bound_is_said_with_the_remedy() {
+    let refused = |args: &[&str], says: &str| {
+        let output = Command::new(support::example("first_agent")).arg("live").args(args).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(says), "{text}");
+        output.status.code()
+    };
+    assert_eq!(refused(&["--bind", "tcp://0.0.0.0:0"], "--insecure-bind"), Some(1));
+    assert_eq!(refused(&["--bind", "localhost:0"], "tcp://host:port"), Some(1));
+    assert_eq!(refused(&["--advertise", "tcp://a:1"], "--bind"), Some(2));
+    assert_eq!(
+        refused(&["--bind", "tcp://localhost:0", "--codec", "xml"], "json, msgpack or blosc"),
+        Some(2)
+    );
+    assert_eq!(refused(&["--bind", "tcp://localhost:0", "--allow", "everybody"], "IDENTITY=PATH"), Some(2));
+}
+
+#[test]
+fn where_it_is_found_may_be_told_apart_from_where_it_listens() {
+    let (_live, address) = first_agent(&[
+        "--bind",
+        "tcp://0.0.0.0:0",
+        "--insecure-bind",
+        "--advertise",
+        "tcp://grid.example.org:0",
+    ]);
+    let port = address.strip_prefix("tcp://grid.example.org:").unwrap_or_else(|| panic!("{address}"));
+    assert_ne!(port, "0");
+    let there = format!("127.0.0.1:{}", aiomas::free_port());
+    let said = run(aiomas::run(&["connect", &there, &format!("tcp://127.0.0.1:{port}/room"), "temperature"]));
+    assert!(said.contains(r#""result": 20.0"#), "{said}");
+}
+
+/// Meets somebody elsewhere, passes itself, and is called.
+#[derive(Default)]
+struct Friend {
+    peer: String,
+    heard: Vec<f64>,
+}
+
+#[agent]
+impl Friend {
+    #[every(millis = 50)]
+    async fn talk(this: This<Self>) -> Result<(), CallError> {
+        let peer = Proxy::connect(&this.with(|me| me.peer.clone()), secs(5)).await?;
+        let told: f64 = peer.call("call_back").arg(this.proxy()).arg(1.5).returning().await?;
+        this.with(|me| me.heard.push(told));
+        peer.call("note").arg(told).send();
+        Ok(())
+    }
+
+    #[expose]
+    fn double(&mut self, x: f64) -> f64 {
+        2.0 * x
+    }
+}
+
+/// The somebody.
+struct Stranger;
+
+#[agent]
+impl Stranger {
+    #[expose]
+    async fn call_back(this: This<Self>, who: Proxy, x: f64) -> Result<f64, CallError> {
+        let _ = this;
+        who.call("double").arg(x).returning().await
+    }
+
+    #[expose]
+    fn note(&self, x: f64) {
+        let _ = x;
+    }
+}
+
+#[test]
+fn a_live_run_on_the_network_is_replayed_without_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jrn").display().to_string();
+    let app = |peer: String| {
+        App::new("friends").scenario(move |world| {
+            world.add("friend", Friend { peer: peer.clone(), heard: Vec::new() })?;
+            Ok(())
+        })
+    };
+    let peer = run(async {
+        let stranger = net::Running::start(
+            "strangers",
+            "tcp://127.0.0.1:0",
+            |all| all,
+            |world| {
+                world.add("stranger", Stranger).unwrap();
+            },
+        )
+        .await;
+        let (peer, record) = (stranger.address("stranger"), path.clone());
+        let there = peer.clone();
+        let (ended, live) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let args =
+                ["friends", "live", "--bind", "tcp://127.0.0.1:0", "--until", "700ms", "--record", &record];
+            ended.send(format!("{:?}", app(there).run(args)))
+        });
+        assert_eq!(live.await.unwrap(), format!("{:?}", ExitCode::SUCCESS));
+        stranger.stop().await;
+        peer
+    });
+    // nobody is there any more
+    let replayed = app(peer).run(["friends", "replay", &path]);
+    assert_eq!(format!("{replayed:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let journal = isochrone::journal::Reader::open(std::path::Path::new(&path)).unwrap();
+    let calls = journal
+        .filter(|entry| matches!(entry.as_ref().unwrap().record, isochrone::journal::Record::Call { .. }));
+    assert!(calls.count() > 3, "the stranger has called back");
+}
