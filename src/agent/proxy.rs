@@ -311,11 +311,11 @@ impl From<Far> for Proxy {
 
 /// How an agent of the running container is called from outside.
 pub(crate) fn own_address(agent: AgentId) -> Address {
-    let endpoint = match Outside::here() {
-        Some(outside) => outside.announced().clone(),
-        None => Endpoint::Local { name: local::container() },
-    };
-    endpoint.agent(&local::path(agent))
+    match Outside::here() {
+        Some(outside) if outside.numbers() => outside.announced().agent(&agent.ordinal().to_string()),
+        Some(outside) => outside.announced().agent(&local::path(agent)),
+        None => Endpoint::Local { name: local::container() }.agent(&local::path(agent)),
+    }
 }
 
 impl Serialize for Proxy {

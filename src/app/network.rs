@@ -11,7 +11,7 @@ use super::run::Ended;
 use crate::agent::Container;
 use crate::clock::Live;
 use crate::codec::Codec;
-use crate::container::{AllowList, Node};
+use crate::container::{AllowList, Binding, Node};
 
 #[derive(Debug, Args)]
 pub(super) struct Network {
@@ -58,10 +58,11 @@ impl Network {
         app: &App,
         world: &Container,
         live: &Live,
+        change: impl FnOnce(Binding<'_>) -> Binding<'_>,
     ) -> Result<Option<Node>, Ended> {
         let Some(address) = &self.bind else { return Ok(None) };
         let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
-        let mut binding = (app.network)(world.bind(address))
+        let mut binding = change((app.network)(world.bind(address)))
             .codec(self.codec)
             .listen(|options| options.insecure_bind |= self.insecure_bind);
         if let Some(advertise) = &self.advertise {

@@ -95,6 +95,8 @@ pub(super) async fn start(
     match command {
         Command::Sim(args) => simulate(app, &args, taping, interrupt).await,
         Command::Live(args) => go_live(app, &args, taping, interrupt).await,
+        #[cfg(feature = "manager")]
+        Command::Worker(args) => super::worker::run(app, &args, interrupt).await,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => serve_mosaik(app, args, taping, interrupt).await,
         #[cfg(feature = "serve")]
@@ -159,6 +161,8 @@ pub(super) fn configuration(app: &App, command: &Command) -> Config {
     let common = match command {
         Command::Sim(args) => &args.common,
         Command::Live(args) => &args.common,
+        #[cfg(feature = "manager")]
+        Command::Worker(args) => &args.common,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => &args.common,
         #[cfg(feature = "serve")]
@@ -286,7 +290,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
-    let node = args.network.join(app, &world, &live).await?;
+    let node = args.network.join(app, &world, &live, |binding| binding).await?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
@@ -322,7 +326,7 @@ fn conclude(
 }
 
 /// Failures, dead letters and the summary.
-fn tell(world: &Container, summary: Summary) {
+pub(super) fn tell(world: &Container, summary: Summary) {
     let reports = world.kernel().reports();
     // the first that escalated is the error of the run, which comes last
     let error = reports.iter().position(|report| report.outcome == Outcome::Escalated);

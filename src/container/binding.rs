@@ -101,6 +101,7 @@ impl Container {
             container: self,
             address: address.into(),
             advertise: None,
+            numbers: false,
             config: Config::default(),
             types: Vec::new(),
             listen: ListenOptions::default(),
@@ -120,6 +121,7 @@ pub struct Binding<'a> {
     container: &'a Container,
     address: String,
     advertise: Option<String>,
+    numbers: bool,
     config: Config,
     types: Vec<String>,
     listen: ListenOptions,
@@ -147,6 +149,13 @@ impl Binding<'_> {
     /// port may be 0 for the one it listens on.
     pub fn advertise(mut self, address: &str) -> Self {
         self.advertise = Some(address.into());
+        self
+    }
+
+    /// Announces agents by their numbers, as aiomas does, instead of their names: `tcp://localhost:5555/0`. Peers may use
+    /// either.
+    pub fn numbers(mut self) -> Self {
+        self.numbers = true;
         self
     }
 
@@ -220,6 +229,7 @@ impl Binding<'_> {
             listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
             told: announced.to_string().into(),
             announced,
+            numbers: self.numbers,
             name,
             live: live.clone(),
             services: self.services,

@@ -105,6 +105,10 @@ impl Gateway for Connections {
         &self.0.announced
     }
 
+    fn numbers(&self) -> bool {
+        self.0.numbers
+    }
+
     fn patience(&self) -> Duration {
         self.0.patience
     }
