@@ -40,6 +40,7 @@
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
 //! | [`replay`] | recording a run, and running it again |
+//! | [`testing`] | tests with many seeds |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -58,11 +59,12 @@ pub mod journal;
 pub mod manager;
 pub mod replay;
 pub mod rpc;
+pub mod testing;
 
 // lets the code that our attributes generate name this crate from inside it
 extern crate self as isochrone;
 
-pub use isochrone_macros::{agent, service};
+pub use isochrone_macros::{agent, service, test};
 /// The discrete-event kernel below the agents.
 pub use isochrone_sim as sim;
 #[doc(hidden)]

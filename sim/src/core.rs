@@ -240,6 +240,11 @@ impl Core {
         }
     }
 
+    pub(crate) fn reseed(&self, seed: u64) {
+        self.seed.set(seed);
+        self.shuffled.set(self.shuffled.get().map(|_| seed));
+    }
+
     pub(crate) fn shuffle(&self) -> Option<Shuffle> {
         self.shuffled.get().map(|seed| Shuffle::new(seed, self.now.get(), self.round.get()))
     }

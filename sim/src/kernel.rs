@@ -315,8 +315,7 @@ impl Kernel {
 
     /// From now on random numbers, and the order if it is shuffled, are those of another seed: what would have happened?
     pub fn reseed(&self, seed: u64) {
-        self.core.seed.set(seed);
-        self.core.shuffled.set(self.core.shuffled.get().map(|_| seed));
+        self.core.reseed(seed);
     }
 
     /// Tasks that were woken from outside since the last call, as a live run allows: a repetition cannot know when.

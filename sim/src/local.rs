@@ -65,6 +65,11 @@ pub fn inject_fault(agent: AgentId, fault: Injected) -> bool {
     current::current().is_some_and(|core| core.inject_fault(agent, fault))
 }
 
+/// From now on random numbers and a shuffled order are another seed's, see [`Kernel::reseed`](crate::Kernel::reseed).
+pub fn reseed(seed: u64) {
+    current::try_with(|core| core.reseed(seed));
+}
+
 /// The sum of all agents' running hashes at this point.
 pub fn fingerprint() -> u64 {
     current::try_with(|core| core.fingerprint()).unwrap_or_default()

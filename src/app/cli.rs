@@ -40,6 +40,12 @@ pub(super) enum Command {
     /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
     /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
     Replay(Replay),
+    /// Replays a run up to an event and lets it go on from there with another seed: what would have happened?
+    Fork(Fork),
+    /// Replays a run that was killed to the end of its recording, and goes on from there
+    Resume(Resume),
+    /// Compares two journals: exit code 0 the same, 3 the first difference with what is around it
+    Diff(Diff),
     /// Runs the scenario again and again with each seed, and names the agent and the event at which a run differs from
     /// another with the same seed: exit code 3
     Verify(Verify),
@@ -68,6 +74,9 @@ impl Command {
             #[cfg(feature = "serve")]
             Command::Serve(args) => &args.common.log,
             Command::Replay(args) => &args.log,
+            Command::Fork(args) => &args.log,
+            Command::Resume(args) => &args.log,
+            Command::Diff(_) => "warn",
             Command::Verify(args) => &args.sim.common.log,
             Command::Explore(args) => &args.sim.common.log,
             Command::Shrink(args) => &args.log,
@@ -179,6 +188,47 @@ pub(super) struct Sim {
     /// An error if whoever waits for an answer at this time still waits for it at the end
     #[arg(long, value_name = "SPAN", value_parser = time)]
     pub(super) progress_since: Option<Time>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Fork {
+    /// The journal
+    pub(super) path: PathBuf,
+    /// The event before which the run parts
+    #[arg(long, value_name = "EVENT")]
+    pub(super) at: u64,
+    /// Seed of what is drawn from there on, and of the order if that is shuffled
+    #[arg(long)]
+    pub(super) seed: u64,
+    /// Where the journal of the fork goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: PathBuf,
+    /// Also if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// The journal, which is continued
+    pub(super) path: PathBuf,
+    /// Also if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// One journal
+    pub(super) first: PathBuf,
+    /// The other
+    pub(super) second: PathBuf,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -14,6 +14,7 @@
 //! | 5   | a journal is of another program, or of another build or configuration of this one |
 //! | 130 | `Ctrl-C` ended a simulated run early |
 
+mod branch;
 mod cli;
 mod explore;
 mod failure;

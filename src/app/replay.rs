@@ -11,14 +11,14 @@ use crate::clock::Interrupt;
 use crate::journal::{Header, JournalError, Level, Reader};
 use crate::replay::{Source, Stops, Tape, Verdict};
 
-const DIFFERS: u8 = 3;
+pub(super) const DIFFERS: u8 = 3;
 const DAMAGED: u8 = 4;
 const OTHER: u8 = 5;
 
 pub(super) async fn run(app: &Rc<App>, args: &Replay, interrupt: Interrupt) -> Result<(), Ended> {
     let header = Reader::open(&args.path).map_err(damaged)?.header().clone();
     let arguments = record::recorded_arguments(&header);
-    check_build(app, &header, &arguments, args)?;
+    check_build(app, &header, &args.path, args.force || args.against)?;
     let stops = Stops { until: args.until, event: args.break_at };
     let source = Source::File(args.path.clone());
     let play = |values: bool| -> Result<Tape, Ended> {
@@ -58,7 +58,7 @@ async fn again(
     Ok((failed, tape.verdict()))
 }
 
-fn damaged(error: JournalError) -> Ended {
+pub(super) fn damaged(error: JournalError) -> Ended {
     eprintln!("error: {error}");
     match error {
         JournalError::Damaged { .. } | JournalError::NotAJournal { .. } | JournalError::Empty { .. } => {
@@ -69,16 +69,16 @@ fn damaged(error: JournalError) -> Ended {
 }
 
 /// Whether this program is the one that was recorded.
-fn check_build(app: &App, header: &Header, arguments: &[String], args: &Replay) -> Result<(), Ended> {
-    let differences = differences(app, header, arguments)?;
+pub(super) fn check_build(app: &App, header: &Header, path: &Path, force: bool) -> Result<(), Ended> {
+    let differences = differences(app, header, &record::recorded_arguments(header))?;
     if differences.is_empty() {
         return Ok(());
     }
-    eprintln!("{} was recorded by another program than this one:", args.path.display());
+    eprintln!("{} was recorded by another program than this one:", path.display());
     for difference in &differences {
         eprintln!("  {difference}");
     }
-    if args.force || args.against {
+    if force {
         return Ok(());
     }
     eprintln!("replay it all the same with --force, or compare what leaves the run with --against");

@@ -9,7 +9,7 @@ use isochrone_sim::{Config, Epoch, Outcome, Time};
 use super::cli::{Cli, Command, Common, Live, Record, Sim};
 use super::progress::Progress;
 use super::summary::Summary;
-use super::{App, explore, params, record, replay, shrink, verify};
+use super::{App, branch, explore, params, record, replay, shrink, verify};
 use crate::agent::Container;
 use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
 use crate::codec::Value;
@@ -44,6 +44,9 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
         let app = Rc::new(app);
         match command {
             Command::Replay(args) => replay::run(&app, &args, interrupt).await,
+            Command::Fork(args) => branch::fork(&app, &args, interrupt).await,
+            Command::Resume(args) => branch::resume(&app, &args, interrupt).await,
+            Command::Diff(args) => branch::diff(&args),
             Command::Verify(args) => verify::run(&app, &args, interrupt).await,
             Command::Explore(args) => explore::run(&app, &args, &arguments, interrupt).await,
             Command::Shrink(args) => shrink::run(&app, &args, interrupt).await,

@@ -20,7 +20,7 @@ use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Tim
 use super::Interrupt;
 use super::door::{Door, Input, Live};
 use crate::journal::JournalError;
-use crate::replay::Tape;
+use crate::replay::{Left, Tape};
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -144,6 +144,12 @@ impl Drive {
         for started in self.tape.start(kernel, kernel.take_external())? {
             self.externals.push(Box::pin(started.run()));
         }
+        for left in self.tape.take_left() {
+            match left {
+                Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
+                Left::Runs(started) => self.externals.push(Box::pin(started.run())),
+            }
+        }
         Ok(())
     }
 
@@ -191,10 +197,6 @@ impl Drive {
 
     /// What the recording says while an operation is awaited.
     fn replay_blocked(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        for started in self.tape.take_waiting() {
-            // the recording is at its end, and the run goes on
-            self.externals.push(Box::pin(started.run()));
-        }
         if let Some(Some(input)) = self.tape.unblock(kernel) {
             self.attend(kernel, input)?;
         }

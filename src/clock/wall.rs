@@ -67,7 +67,9 @@ impl Wall {
                 return Ok(());
             }
         }
-        let (from, start) = (kernel.now(), Instant::now());
+        // a run that goes on after a recording was away meanwhile
+        let away = kernel.config().epoch.time(wall_date()).filter(|_| self.drive.tape().is_resumed());
+        let (from, start) = (away.map_or(kernel.now(), |now| now.max(kernel.now())), Instant::now());
         let result = self.run_from(kernel, until, from, start).await;
         // it has lasted to the moment of the interrupt, also if nothing happened since the last event
         kernel.jump(from.saturating_add(start.elapsed()).min(until));
@@ -191,10 +193,14 @@ async fn kernel_woken(kernel: &Kernel) {
     .await;
 }
 
-#[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
 fn wall_epoch() -> Epoch {
+    Epoch::new(wall_date())
+}
+
+#[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
+fn wall_date() -> chrono::DateTime<chrono::Utc> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let date =
         chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
-    date.map_or_else(Epoch::default, Epoch::new)
+    date.unwrap_or_default()
 }

@@ -7,8 +7,10 @@
 //! | `player`, `source` | a recording in the place of the outside; where it is read from |
 //! | `plan` | faults of a run |
 //! | `properties` | what must always, sometimes, or never be |
+//! | `diff` | two recordings side by side |
 //! | `difference` | the first difference, with its causes |
 
+mod diff;
 mod difference;
 mod events;
 mod names;
@@ -19,6 +21,7 @@ mod recorder;
 mod source;
 mod tape;
 
+pub use diff::{Parted, diff};
 pub use difference::Difference;
 pub use plan::Fault;
 pub(crate) use plan::{arrange, draw};
@@ -27,4 +30,4 @@ pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
 pub use source::{Memory, Source};
 pub use tape::Tape;
-pub(crate) use tape::{Came, Next};
+pub(crate) use tape::{Came, Left, Next};

@@ -26,6 +26,9 @@ use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, T
 /// Why a recording ended that `Ctrl-C` has cut off at an arbitrary point.
 pub(crate) const INTERRUPT: &str = "it was interrupted";
 
+/// The command that a fork begins with.
+pub(crate) const RESEED: &str = "reseed";
+
 /// Where a replay ends early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stops {
@@ -86,6 +89,8 @@ pub(crate) struct Player {
     pub(crate) waiting: BTreeMap<Key, Started>,
     pub(crate) verdict: Option<Verdict>,
     cut_off: bool,
+    /// whether the run goes on where it stops
+    is_cut: bool,
     /// records that have come out again
     pub(crate) same: u64,
     /// the time and round of the record that was taken last
@@ -119,11 +124,31 @@ impl Player {
             waiting: BTreeMap::new(),
             verdict: None,
             cut_off: false,
+            is_cut: false,
             same: 0,
             last: (Time::ZERO, 0),
         };
         player.next();
         Ok(player)
+    }
+
+    /// One whose recording ends before this event.
+    pub(crate) fn cut(source: Source, event: u64) -> Result<Self, JournalError> {
+        let mut player = Player::new(source, Stops { event: Some(event), until: None }, false)?;
+        player.is_cut = true;
+        if let Some(Verdict::Stopped { .. }) = player.verdict {
+            player.end_here();
+        }
+        Ok(player)
+    }
+
+    fn end_here(&mut self) {
+        (self.verdict, self.head, self.cut_off) = (None, None, true);
+    }
+
+    /// The time and round of the record that was taken last.
+    pub(crate) fn last(&self) -> (Time, u32) {
+        self.last
     }
 
     /// Whether events are compared.
@@ -137,7 +162,7 @@ impl Player {
         if let Some(taken) = &taken {
             self.last = (taken.time, taken.round);
         }
-        while self.verdict.is_none() {
+        while self.verdict.is_none() && !self.cut_off {
             let Some(entry) = self.reader.next() else { break };
             let entry = match entry {
                 Ok(entry) => entry,
@@ -154,6 +179,7 @@ impl Player {
                 Record::Origin { .. } | Record::Note { .. } => {}
                 // it was cut off: where the run would have ended is not known
                 Record::End { because, .. } if because == INTERRUPT => self.cut_off = true,
+                Record::Checkpoint { .. } if self.is_cut => {}
                 // those come whenever their operation has ended, which has no place in simulated time
                 Record::Result { agent, call, outcome, .. } if !self.realtime => {
                     self.results.insert((agent.to_string(), *call), outcome.clone());
@@ -163,7 +189,9 @@ impl Player {
                     let beyond = self.stops.until.is_some_and(|until| entry.time > until)
                         || self.stops.event.is_some_and(|event| entry.event >= event);
                     self.head = Some(entry);
-                    if beyond {
+                    if beyond && self.is_cut {
+                        self.end_here();
+                    } else if beyond {
                         self.stop();
                     }
                     break;
@@ -183,11 +211,6 @@ impl Player {
     /// The next record, if there is one.
     pub(crate) fn head(&self) -> Option<&Entry> {
         self.head.as_ref().filter(|_| self.verdict.is_none())
-    }
-
-    /// Whether an operation that is waited for has a recorded result.
-    pub(crate) fn has_results(&self) -> bool {
-        self.waiting.keys().any(|key| self.results.contains_key(key))
     }
 
     /// Whether everything that was recorded has been taken.
@@ -216,8 +239,20 @@ impl Player {
             return;
         }
         self.compare((event.time, event.round), record);
+        self.reseed();
         if let Some(Record::Checkpoint { .. }) = self.head().map(|head| &head.record) {
             self.checkpoint((event.time, event.round), local::fingerprint());
+        }
+    }
+
+    /// From the point of a fork on other numbers are drawn.
+    fn reseed(&mut self) {
+        let taken =
+            self.take_if(|head| matches!(&head.record, Record::Command { name, .. } if *name == RESEED));
+        if let Some(Entry { record: Record::Command { args, .. }, .. }) = taken
+            && let Some(seed) = args.value().and_then(|seed| seed.as_u64())
+        {
+            local::reseed(seed);
         }
     }
 

@@ -15,7 +15,7 @@ use isochrone_sim::{
 };
 
 use super::plan::Fault;
-use super::player::{Key, Player, Stops, Verdict};
+use super::player::{Key, Player, RESEED, Stops, Verdict};
 use super::recorder::Recorder;
 use super::source::Source;
 use crate::clock::{Input, Notice, Reply, Request, RunError};
@@ -40,13 +40,32 @@ struct Inner {
     checked: u64,
     /// whether values are wanted whatever the level
     values: bool,
+    left: Vec<Left>,
+    resumed: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Recording(Recorder),
-    /// with what is to be recorded when the recording is at its end
-    Playing(Box<Player>, Option<Recorder>),
+    /// with how it goes on when the recording is at its end
+    Playing(Box<Player>, Option<Further>),
+}
+
+/// How a replayed run goes on.
+#[derive(Debug)]
+struct Further {
+    recorder: Recorder,
+    /// of the numbers and the order that are drawn from there on
+    seed: Option<u64>,
+}
+
+/// An operation that waits where a recording is at its end.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// It has a result, which was recorded.
+    Ended(ExternalId, ExternalOutcome),
+    /// It is to be run.
+    Runs(Started),
 }
 
 /// Something of a live run's turn, in its order.
@@ -81,18 +100,41 @@ impl Tape {
         Ok(Tape::new(State::Playing(Box::new(Player::new(source, stops, outward)?), None)))
     }
 
-    /// Replays a recording to its end, and goes on recording from there.
+    /// Replays a recording to its end, which was no end of the run, and goes on recording from there with this writer.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn resume(source: Source, writer: Writer) -> Result<Tape, JournalError> {
         let player = Player::new(source, Stops::default(), false)?;
-        Ok(Tape::new(State::Playing(Box::new(player), Some(Recorder::new(writer)))))
+        Ok(Tape::going_on(player, writer, None))
+    }
+
+    /// Replays a recording up to an event, and goes on from there with another seed. The writer has what came before.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn fork(source: Source, writer: Writer, event: u64, seed: u64) -> Result<Tape, JournalError> {
+        let player = Player::cut(source, event)?;
+        Ok(Tape::going_on(player, writer, Some(seed)))
+    }
+
+    fn going_on(player: Player, writer: Writer, seed: Option<u64>) -> Tape {
+        let recorder = Recorder::new(writer);
+        Tape::new(State::Playing(Box::new(player), Some(Further { recorder, seed })))
     }
 
     fn new(state: State) -> Tape {
         let (calls, running) = (BTreeMap::new(), BTreeMap::new());
-        let inner = Inner { state, calls, running, inputs: 0, checked: 0, values: false };
+        let inner = Inner {
+            state,
+            calls,
+            running,
+            inputs: 0,
+            checked: 0,
+            values: false,
+            left: Vec::new(),
+            resumed: false,
+        };
         Tape(Some(Rc::new(RefCell::new(inner))))
     }
 
@@ -175,6 +217,11 @@ impl Tape {
     /// Returns when the operating system has everything that was recorded.
     pub(crate) fn commit(&self) -> Result<(), RunError> {
         self.recorder(Recorder::commit).unwrap_or(Ok(())).map_err(RunError::Journal)
+    }
+
+    /// Whether the run has been replayed up to here, and goes on.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.inner().is_some_and(|inner| inner.resumed)
     }
 
     /// The recording is at its end: from now on the run is recorded, if it was to be.
@@ -441,7 +488,10 @@ impl Tape {
                 (head.time, head.round) == at
                     && matches!(head.record, Record::Call { .. } | Record::Command { .. })
             });
-            if call.is_none() {
+            if call.is_none()
+                && !inner.go_on()
+                && let State::Playing(player, _) = &mut inner.state
+            {
                 player.expect_result(at);
             }
             return call.map(input_of);
@@ -453,16 +503,9 @@ impl Tape {
         Some(None)
     }
 
-    /// Operations that wait for results when a recording is at its end: they are run.
-    pub(crate) fn take_waiting(&self) -> Vec<Started> {
-        let Some(mut inner) = self.inner_mut() else { return Vec::new() };
-        let State::Playing(player, Some(_)) = &mut inner.state else { return Vec::new() };
-        if !player.is_at_end() || player.has_results() {
-            return Vec::new();
-        }
-        let waiting = std::mem::take(&mut player.waiting);
-        inner.go_on();
-        waiting.into_values().collect()
+    /// Operations that waited when a recording came to its end.
+    pub(crate) fn take_left(&self) -> Vec<Left> {
+        self.inner_mut().map(|mut inner| std::mem::take(&mut inner.left)).unwrap_or_default()
     }
 
     // ---- the whole run
@@ -512,19 +555,39 @@ impl Inner {
         if !player.is_at_end() {
             return false;
         }
-        let Some(mut recorder) = then.take() else { return false };
+        let Some(Further { mut recorder, seed }) = then.take() else { return false };
         recorder.names = std::mem::take(&mut player.names);
-        self.state = State::Recording(recorder);
+        if let Some(seed) = seed {
+            recorder.write(player.last(), &reseeding(seed));
+            local::reseed(seed);
+        }
+        for (key, started) in std::mem::take(&mut player.waiting) {
+            self.left.push(match player.results.remove(&key) {
+                Some(outcome) => {
+                    self.running.remove(&started.id);
+                    let (id, outcome) = recall(started, &outcome);
+                    Left::Ended(id, outcome)
+                }
+                None => Left::Runs(started),
+            });
+        }
+        (self.state, self.resumed) = (State::Recording(recorder), seed.is_none());
         true
     }
 
     fn event(&mut self, event: &Event) {
         if let State::Playing(_, Some(_)) = &self.state {
+            // a recording may have no events at all
             self.go_on();
         }
         match &mut self.state {
             State::Recording(recorder) => recorder.event(event),
-            State::Playing(player, _) => player.event(event),
+            State::Playing(player, then) => {
+                player.event(event);
+                if then.is_some() {
+                    self.go_on();
+                }
+            }
         }
     }
 
@@ -545,6 +608,11 @@ impl Inner {
         }
         to_run
     }
+}
+
+/// A fork is where the outside says that other numbers are drawn.
+fn reseeding(seed: u64) -> Record {
+    Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
 }
 
 fn recall(started: Started, outcome: &Result<Packed, String>) -> (ExternalId, ExternalOutcome) {

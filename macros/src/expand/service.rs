@@ -25,7 +25,7 @@ pub(super) fn expand(service: &Agent) -> TokenStream {
             fn call(
                 me: &::isochrone::rpc::Shared<Self>,
                 method: &str,
-                mut call: ::isochrone::rpc::Incoming<'_>,
+                call: &mut ::isochrone::rpc::Incoming<'_>,
             ) -> ::core::result::Result<::isochrone::rpc::Outcome, ::isochrone::rpc::CallError> {
                 match method {
                     #(#arms)*
@@ -44,13 +44,18 @@ fn arm(method: &Method, index: usize) -> TokenStream {
     let asynchronous = method.sig.asyncness.is_some();
     let (locals, types) = (locals(method), method.args.iter().map(|arg| &arg.ty));
     let bind = bind(method, &code!(&<Self as ::isochrone::rpc::Exposed>::METHODS[#index].signature));
+    // nothing at all is an empty list, not `()`
+    let (pattern, expected) = match method.args.is_empty() {
+        true => (code!([]), code!([(); 0])),
+        false => (code!((#(#locals,)*)), code!((#(#types,)*))),
+    };
     let binding = code! {
-        let (#(#locals,)*) = match call.positional::<(#(#types,)*)>() {
+        let #pattern = match call.positional::<#expected>() {
             ::core::option::Option::Some(args) => args,
             ::core::option::Option::None => {
                 let args = call.args()?;
                 #bind
-                (#(#locals,)*)
+                #pattern
             }
         };
     };
