@@ -76,6 +76,18 @@ fn time_is_set_when_the_agents_are_done_and_ours_may_say_a_time_again() {
 }
 
 #[test]
+fn the_example_tells_what_its_workers_do_and_which_one_is_lost() {
+    let out = Command::new(example("workers")).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "{stdout}\n{stderr}");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert!(lines.contains(&"at    1h north has used 3.500 kWh, read 3600 times"), "{stdout}");
+    assert!(lines.contains(&"worker south has ended: exit status: 0"), "{stdout}");
+    assert!(lines.iter().any(|line| line.starts_with("north does not answer: Disconnected")), "{stdout}");
+    assert!(stderr.lines().any(|line| line.starts_with("south | ")), "{stderr}");
+}
+
+#[test]
 fn what_is_not_registered_is_not_spawned() {
     block_on(async {
         let (mut workers, _) = workers();

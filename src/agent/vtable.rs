@@ -31,6 +31,7 @@ pub struct Vtable {
     /// Creates an agent by its constructor.
     pub(crate) create: fn(&Kernel, &str, Args) -> Result<AgentId, CreateError>,
     /// The same by an agent, without a name of its own; the constructor's error stays itself.
+    #[cfg_attr(not(feature = "manager"), allow(dead_code, reason = "only managers do"))]
     pub(crate) spawn: fn(&Ctx, Args) -> Result<Proxy, CallError>,
     /// Checks what is to be written to an input port; what comes back writes it.
     pub(crate) write: fn(&Kernel, AgentId, usize, Written) -> Result<Write, BadInput>,
