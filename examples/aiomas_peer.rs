@@ -311,7 +311,7 @@ impl Cli {
     }
 
     async fn bind(&self, world: &Container, live: &Live) -> Result<Node, Box<dyn Error>> {
-        let binding: Binding<'_> = world.bind(&endpoint(&self.addr)).codec(self.codec.into()).numbers();
+        let binding: Binding<'_> = world.bind(&endpoint(&self.addr)).codec(self.codec.into()).numbers(true);
         #[cfg(feature = "tls")]
         let binding = match self.tls()? {
             Some(tls) => binding.tls(tls),

@@ -108,7 +108,7 @@ async fn master() -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|arg| arg == "worker") {
+    if std::env::args().nth(1).is_some_and(|arg| arg != "--wait") {
         return App::new("workers").agent::<House>("plant.house:House").main();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -132,17 +132,18 @@ pub(super) struct Worker {
     pub(super) network: Network,
     /// Where the clock stands at first: seconds, as aiomas counts them (-1), or a span (15min)
     #[arg(long, value_name = "TIME", default_value = "0", allow_hyphen_values = true, value_parser = moment)]
-    pub(super) init_time: crate::manager::Moment,
+    pub(super) init_time: Time,
     /// Ends with the standard input: when the process that has started this one is gone
     #[arg(long)]
     pub(super) with_parent: bool,
 }
 
 #[cfg(feature = "manager")]
-fn moment(text: &str) -> Result<crate::manager::Moment, String> {
-    use crate::manager::Moment;
-    let seconds = text.parse().map(Moment::Whole).or_else(|_| text.parse().map(Moment::Seconds));
-    seconds.or_else(|_| time(text).map(Moment::Exact))
+fn moment(text: &str) -> Result<Time, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) => crate::manager::Moment::Seconds(seconds).time().map_err(|error| error.to_string()),
+        Err(_) => time(text),
+    }
 }
 
 #[derive(Debug, Args)]

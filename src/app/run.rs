@@ -99,7 +99,7 @@ pub(super) async fn start(
         Command::Sim(args) => simulate(app, &args, taping, interrupt).await,
         Command::Live(args) => go_live(app, &args, taping, interrupt).await,
         #[cfg(feature = "manager")]
-        Command::Worker(args) => super::worker::run(app, &args, interrupt).await,
+        Command::Worker(args) => super::worker::run(app, &args, taping, interrupt).await,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => serve_mosaik(app, args, taping, interrupt).await,
         #[cfg(feature = "serve")]
@@ -165,7 +165,7 @@ pub(super) fn configuration(app: &App, command: &Command) -> Config {
         Command::Sim(args) => &args.common,
         Command::Live(args) => &args.common,
         #[cfg(feature = "manager")]
-        Command::Worker(args) => &args.common,
+        Command::Worker(args) => return super::worker::configuration(app, args),
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => &args.common,
         #[cfg(feature = "serve")]
@@ -293,7 +293,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
-    let node = args.network.join(app, &world, &live, |binding| binding).await?;
+    let node = args.network.join(app, &world, &live, &tape, false).await?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
@@ -312,7 +312,7 @@ pub(super) fn ended<E: std::fmt::Display>(result: &Result<(), E>, well: &str) ->
 }
 
 /// Ends the recording, and says what became of the run.
-fn conclude(
+pub(super) fn conclude(
     world: &Container,
     (from, started): (Time, Instant),
     tape: &Tape,
@@ -329,7 +329,7 @@ fn conclude(
 }
 
 /// Failures, dead letters and the summary.
-pub(super) fn tell(world: &Container, summary: Summary) {
+fn tell(world: &Container, summary: Summary) {
     let reports = world.kernel().reports();
     // the first that escalated is the error of the run, which comes last
     let error = reports.iter().position(|report| report.outcome == Outcome::Escalated);

@@ -6,30 +6,43 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use isochrone_sim::Config;
+
 use super::cli::Worker as Flags;
-use super::run::{Ended, configure, set_up, tell};
-use super::summary::Summary;
+use super::run::{Ended, Taping, conclude, configure, set_up};
 use super::{App, params};
 use crate::agent::Container;
 use crate::clock::{Interrupt, RunError};
 use crate::manager::{Types, Worker};
 
-pub(super) async fn run(app: &Rc<App>, args: &Flags, interrupt: Interrupt) -> Result<(), Ended> {
-    if args.common.record.path.is_some() {
-        return Err(Ended::Usage("a worker cannot be recorded: its master's run is another process".into()));
-    }
-    let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+/// The kernel's configuration.
+pub(super) fn configuration(app: &App, args: &Flags) -> Config {
     let mut config = configure(app.config.clone(), &args.common);
-    config.start = args.init_time.time().map_err(|error| Ended::Usage(error.to_string()))?;
+    config.start = args.init_time;
+    config
+}
+
+pub(super) async fn run(
+    app: &Rc<App>,
+    args: &Flags,
+    taping: &Taping<'_>,
+    interrupt: Interrupt,
+) -> Result<(), Ended> {
+    let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let mut config = configuration(app, args);
+    let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    tape.attach(world.kernel());
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
-    let orphaned = args.with_parent.then(|| watch_parent(interrupt.clone(), args.network.grace));
+    let watched = args.with_parent && !tape.is_playing();
+    let orphaned = watched.then(|| watch_parent(interrupt.clone(), args.network.grace));
     let types =
         app.types.iter().fold(Types::default(), |types, kind| types.with_vtable(&kind.name, kind.vtable));
     // first, for masters know the manager as agent 0
     let mut worker =
         Worker::new(&world, types, interrupt).map_err(|error| Ended::Failed(error.to_string()))?;
-    let node = args.network.join(app, &world, &worker.live(), |binding| binding.numbers()).await?;
+    worker.set_tape(tape.clone());
+    let node = args.network.join(app, &world, &worker.live(), &tape, true).await?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let result = worker.run().await;
@@ -38,11 +51,11 @@ pub(super) async fn run(app: &Rc<App>, args: &Flags, interrupt: Interrupt) -> Re
     if let Some(node) = node {
         node.shutdown(args.network.grace).await;
     }
-    tell(&world, Summary::of(world.kernel(), from, started.elapsed()));
-    match result {
+    let result = match result {
         Err(RunError::Interrupted(_)) if orphaned.is_some_and(|is| is.load(Ordering::SeqCst)) => Ok(()),
-        result => Ok(result?),
-    }
+        result => result,
+    };
+    conclude(&world, (from, started), &tape, result)
 }
 
 /// Ends the run when the standard input ends, which is when the parent does; and the process, if the run does not end.

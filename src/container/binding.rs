@@ -152,10 +152,10 @@ impl Binding<'_> {
         self
     }
 
-    /// Announces agents by their numbers, as aiomas does, instead of their names: `tcp://localhost:5555/0`. Peers may use
-    /// either.
-    pub fn numbers(mut self) -> Self {
-        self.numbers = true;
+    /// Whether agents are announced by their numbers, as aiomas does (`tcp://localhost:5555/0`), instead of their names.
+    /// Peers may use either.
+    pub fn numbers(mut self, numbers: bool) -> Self {
+        self.numbers = numbers;
         self
     }
 

@@ -19,6 +19,7 @@ use super::Manager;
 use super::agent::Desk;
 use crate::agent::{Agent, Container, Vtable};
 use crate::clock::{Coupled, Interrupt, Live, RunError};
+use crate::replay::Tape;
 
 /// Types of agents by the names under which masters spawn them: any text, Python's `package.module:Class` included.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ impl Types {
 /// config.start = Time::ZERO - secs(1);
 /// let world = Container::new(config)?;
 /// let mut worker = Worker::new(&world, Types::default().with::<House>("plant.house:House"), Interrupt::default())?;
-/// let node = world.bind("tcp://localhost:5556").numbers().serve(&worker.live()).await?;
+/// let node = world.bind("tcp://localhost:5556").numbers(true).serve(&worker.live()).await?;
 /// worker.run().await?;
 /// node.shutdown(secs(5)).await;
 /// # Ok(())
@@ -85,6 +86,10 @@ impl<'a> Worker<'a> {
         Ok(Worker { world, coupled: Coupled::new(interrupt), desk })
     }
 
+    pub(crate) fn set_tape(&mut self, tape: Tape) {
+        self.coupled.set_tape(tape);
+    }
+
     /// The way in, for [`Binding::serve`](crate::container::Binding::serve).
     pub fn live(&self) -> Live {
         self.coupled.live()
@@ -98,7 +103,14 @@ impl<'a> Worker<'a> {
         let kernel = self.world.kernel();
         // what the set-up has left for the first instant
         self.coupled.advance(kernel, kernel.now()).await?;
-        while !self.desk.stopped() {
+        loop {
+            while let Some(until) = self.desk.granted() {
+                self.coupled.advance(kernel, until).await?;
+            }
+            // a recording has had its inputs on the way
+            if self.desk.stopped() || self.coupled.tape().is_playing() {
+                return Ok(());
+            }
             let interrupt = self.coupled.interrupt().clone();
             let input = tokio::select! {
                 biased;
@@ -106,10 +118,6 @@ impl<'a> Worker<'a> {
                 input = self.coupled.next_input() => input,
             };
             self.coupled.handle(kernel, input).await?;
-            while let Some(until) = self.desk.granted() {
-                self.coupled.advance(kernel, until).await?;
-            }
         }
-        Ok(())
     }
 }

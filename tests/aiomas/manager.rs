@@ -1,5 +1,7 @@
 //! Masters of both sides, and the containers that they drive.
 
+use std::process::Command;
+
 use isochrone::codec::{Codec, to_value};
 use isochrone::manager::{ManagerProxy, Moment};
 use isochrone::prelude::*;
@@ -78,15 +80,31 @@ async fn drive(office: &Office, url: &str) -> Result<Value, CallError> {
 }
 
 #[test]
-fn an_unchanged_master_of_aiomas_drives_a_worker_and_its_timers_are_exact() {
+fn an_unchanged_master_of_aiomas_drives_a_worker_its_timers_are_exact_and_it_is_replayed_without_the_master()
+{
     for codec in ["json", "blosc"] {
-        let worker = ["worker", "--bind", "tcp://127.0.0.1:0", "--init-time", "-1", "--codec", codec];
-        let worker = Program::start(std::process::Command::new(example_of("workers")).args(worker));
+        let directory = tempfile::tempdir().unwrap();
+        let journal = directory.path().join("run.jrn");
+        let mut command = Command::new(example_of("workers"));
+        command.args([
+            "worker",
+            "--bind",
+            "tcp://127.0.0.1:0",
+            "--init-time",
+            "-1",
+            "--codec",
+            codec,
+            "--record",
+        ]);
+        let worker = Program::start(command.arg(&journal));
         let line = worker.line();
         let url = line.strip_prefix("listening at ").unwrap_or_else(|| panic!("{line}"));
         let said = Program::start(python("houses.py").args([&format!("{url}/0"), codec])).finish();
         // a second after its creation at -1, then each second up to the 1800.25 that were granted
         assert_eq!(said, ["[1801, 0.0, 1800.0]"]);
         worker.finish();
+        let replayed = Command::new(example_of("workers")).arg("replay").arg(&journal).output().unwrap();
+        let told = String::from_utf8_lossy(&replayed.stderr);
+        assert!(replayed.status.success() && told.contains(": the same, "), "{told}");
     }
 }

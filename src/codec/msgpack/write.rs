@@ -1,7 +1,7 @@
 //! The writer: the shortest form of everything, straight into the caller's buffer.
 
 use crate::codec::CodecError;
-use crate::codec::write::{Form, Open};
+use crate::codec::form::{Form, Open};
 
 #[derive(Debug)]
 pub(in crate::codec) struct MsgPack;
