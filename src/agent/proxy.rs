@@ -2,8 +2,9 @@
 //!
 //! Why two: a typed proxy (`HouseProxy`, made by `#[agent]`) knows the methods and moves arguments without encoding; a
 //! [`Proxy`] calls anything by name. Both are the same address, near (an agent of this container) or [far](Far), and both
-//! serialize as its text, so that one can be an argument or a part of a message:
-//! `tcp://host:port/house_3`, or `local://grid/house_3` in a container that is not bound to an address.
+//! serialize as its text, so that one can be an argument or a part of a message: `local://grid/house_3` for an agent of the
+//! container `grid` itself, whatever network that is on (so a fingerprint does not know the port), and `tcp://host:port/house_3`
+//! for one elsewhere. Connections translate the former.
 //!
 //! Failure modes: text that stands for no agent of the wanted type is an error when it is read. An agent elsewhere is
 //! not asked for then: a call finds out.
@@ -69,7 +70,7 @@ impl Proxy {
     pub fn address(&self) -> Option<String> {
         match &self.0 {
             Place::Near { kernel, agent } if local::kernel() == Some(*kernel) => {
-                Some(own_address(*agent).to_string())
+                Some(announced_address(*agent).to_string())
             }
             Place::Near { .. } => None,
             Place::Far(far) => Some(far.text().to_owned()).filter(|text| text.parse::<Address>().is_ok()),
@@ -309,13 +310,18 @@ impl From<Far> for Proxy {
     }
 }
 
-/// How an agent of the running container is called from outside.
-pub(crate) fn own_address(agent: AgentId) -> Address {
+/// Where an agent of the running container is, as others find it.
+fn announced_address(agent: AgentId) -> Address {
     match Outside::here() {
         Some(outside) if outside.numbers() => outside.announced().agent(&agent.ordinal().to_string()),
         Some(outside) => outside.announced().agent(&local::path(agent)),
-        None => Endpoint::Local { name: local::container() }.agent(&local::path(agent)),
+        None => own_address(agent),
     }
+}
+
+/// What an agent is called within its container.
+fn own_address(agent: AgentId) -> Address {
+    Endpoint::Local { name: local::container() }.agent(&local::path(agent))
 }
 
 impl Serialize for Proxy {
