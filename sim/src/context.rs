@@ -250,7 +250,7 @@ pub struct Random {
 impl Draw for Random {
     fn next_u64(&mut self) -> u64 {
         current::with(|core| {
-            let identity = core.agents.borrow().meta.get(self.agent.index()).map_or(0, |meta| meta.identity);
+            let identity = core.agents.borrow().identity(self.agent).unwrap_or(0);
             let mut draws = core.draws.borrow_mut();
             let n = draws.entry((self.agent, self.purpose)).or_default();
             *n += 1;

@@ -29,6 +29,7 @@ use crate::core::Core;
 use crate::current;
 use crate::fingerprint::{Tag, payload_hash};
 use crate::observe::What;
+use crate::pending::EXTERNAL;
 use crate::supervise::panic_text;
 use crate::time::Time;
 
@@ -137,6 +138,7 @@ impl Core {
         let operation = Operation { agent, name: name.clone(), waiter, outcome: None, delivered: false };
         externals.open.insert(id, operation);
         externals.started.push(Started { id, name, agent, make });
+        self.pending.raise(EXTERNAL);
         id
     }
 

@@ -38,6 +38,7 @@ use crate::fingerprint::Tag;
 use crate::instant::Turning;
 use crate::mailbox::{Actor, Ref};
 use crate::observe::Observer;
+use crate::pending::INJECTED;
 use crate::request::{self, Asked};
 use crate::supervise::{Policy, Report};
 use crate::time::Time;
@@ -118,7 +119,7 @@ impl Kernel {
 
     /// Who created the agent; [`AgentId::OUTSIDE`] for the set-up, and for an agent that is not here.
     pub fn creator(&self, agent: AgentId) -> AgentId {
-        self.core.agents.borrow().meta.get(agent.index()).map_or(AgentId::OUTSIDE, |meta| meta.creator)
+        self.core.agents.borrow().creator(agent)
     }
 
     /// Everything that happens is shown to this observer from now on.
@@ -243,6 +244,7 @@ impl Kernel {
         }
         let number = self.core.next_injection();
         self.core.injections.borrow_mut().insert((at, number), Box::new(move |_| enter()));
+        self.core.pending.raise(INJECTED);
         Ok(())
     }
 

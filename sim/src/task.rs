@@ -11,7 +11,7 @@
 //! | ended    | none     | yes: its entry in the run queue is still there | no |
 //! | free     | none     | no       | no |
 //!
-//! Contract: a slot's generation grows when its task ends, so a stale key names nobody. A run queue holds a slot once if
+//! Contract: a slot's key changes when its task ends, so a stale key names nobody. A run queue holds a slot once if
 //! and only if it is `queued`, and the slot of a task that ends in there is not reused before it comes up: the entry
 //! would run a stranger in the wrong round. Futures are polled and dropped
 //! by the kernel while no borrow of the slab is held.
@@ -102,16 +102,17 @@ const TOGETHER: usize = 16;
 
 pub(crate) struct Slot {
     pub(crate) future: Option<TaskFuture>,
+    /// of this task, or of the next one here
+    pub(crate) key: TaskKey,
     pub(crate) agent: AgentId,
-    pub(crate) generation: u32,
     /// index into the labels
     label: u16,
     pub(crate) queued: bool,
     pub(crate) alive: bool,
 }
 
-#[derive(Default)]
 pub(crate) struct Tasks {
+    kernel: u16,
     pub(crate) slots: Vec<Slot>,
     /// the call each task answers; apart from the slots, since nobody looks at it while all is well
     serves: Vec<CallRef>,
@@ -121,16 +122,28 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    pub(crate) fn new(kernel: u16) -> Self {
+        Tasks {
+            kernel,
+            slots: Vec::new(),
+            serves: Vec::new(),
+            labels: Vec::new(),
+            free: Vec::new(),
+            alive: 0,
+        }
+    }
+
     /// A new slot, alive and without a future; `None` when 2^28 tasks are alive.
     pub(crate) fn add(&mut self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
         let label = self.number(label);
         let task = match self.free.pop() {
             Some(task) => task,
             None if self.slots.len() < crate::waker::MAX_TASKS => {
-                let fresh = Slot { future: None, agent, generation: 0, label, queued: false, alive: false };
-                self.slots.push(fresh);
+                let task = self.slots.len() as u32;
+                let key = TaskKey::new(self.kernel, 0, task);
+                self.slots.push(Slot { future: None, key, agent, label, queued: false, alive: false });
                 self.serves.push(CallRef::NONE);
-                self.slots.len() as u32 - 1
+                task
             }
             None => return None,
         };
@@ -166,7 +179,7 @@ impl Tasks {
             return None;
         }
         slot.alive = false;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.key = slot.key.next();
         self.serves[task as usize] = CallRef::NONE;
         if !slot.queued {
             self.free.push(task);
@@ -217,9 +230,9 @@ impl Core {
         let slot = &mut tasks.slots[task as usize];
         slot.future = Some(future);
         slot.queued = true;
-        let key = TaskKey::new(self.id, slot.generation, task);
+        let key = slot.key;
         drop(tasks);
-        self.ready.push(task);
+        self.enqueue(task);
         Some(key)
     }
 
@@ -236,7 +249,7 @@ impl Core {
 
     /// Polls a new task at once, in place of the handler that made it; it stays as a task if it has to wait.
     pub(crate) fn first_poll(&self, task: u32, mut future: TaskFuture) {
-        let key = TaskKey::new(self.id, self.tasks.borrow().slots[task as usize].generation, task);
+        let key = self.tasks.borrow().slots[task as usize].key;
         let outer = self.task.replace(task);
         let waker = waker::waker(key);
         let polled =
@@ -249,7 +262,7 @@ impl Core {
     pub(crate) fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
         if matches!(polled, Ok(Poll::Pending)) {
             let slot = &mut self.tasks.borrow_mut().slots[key.task() as usize];
-            if slot.alive && key.is_generation(slot.generation) {
+            if slot.alive && key == slot.key {
                 slot.future = Some(future);
                 return;
             }
@@ -264,7 +277,7 @@ impl Core {
         let running = {
             let tasks = self.tasks.borrow();
             let slot = &tasks.slots[task as usize];
-            let alive = slot.alive && key.is_generation(slot.generation);
+            let alive = slot.alive && key == slot.key;
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
             let agent = slot.agent;
             alive.then(|| (agent, tasks.label(task)))
@@ -305,12 +318,12 @@ impl Core {
 
     /// Ends a task of somebody's choice, if it is still that one.
     pub(crate) fn cancel_task(&self, key: TaskKey) {
-        let ours = self.tasks.borrow().slots.get(key.task() as usize).is_some_and(|slot| {
-            slot.alive
-                && key.kernel() == self.id
-                && key.is_generation(slot.generation)
-                && slot.future.is_some()
-        });
+        let ours = self
+            .tasks
+            .borrow()
+            .slots
+            .get(key.task() as usize)
+            .is_some_and(|slot| slot.alive && key == slot.key && slot.future.is_some());
         if ours {
             self.end_task(key.task());
         }
@@ -320,15 +333,12 @@ impl Core {
     #[inline]
     pub(crate) fn fetch_near(&self) {
         let mut timers = self.timers.borrow_mut();
-        if timers.near().is_empty() {
-            return;
-        }
+        let Some(near) = timers.near() else { return };
         let tasks = self.tasks.borrow();
-        let slots = || timers.near().iter().filter_map(|waiter| tasks.slots.get(*waiter as usize));
-        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.generation));
+        let slots = || near.clone().filter_map(|waiter| tasks.slots.get(waiter as usize));
+        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.key.task()));
         let futures = slots().filter_map(|slot| slot.future.as_ref());
         std::hint::black_box(futures.fold(sum, |sum, future| sum.wrapping_add(future.touch())));
-        timers.forget_near();
     }
 
     /// Polls the tasks of a round, in this order. A future that is out of the cache takes longer to come than to run, so
@@ -361,7 +371,7 @@ impl Core {
                 return;
             }
             let Some(future) = slot.future.take() else { return };
-            (future, TaskKey::new(self.id, slot.generation, task), slot.agent)
+            (future, slot.key, slot.agent)
         };
         let mut future = future;
         self.begin(agent, task, "");
