@@ -77,7 +77,9 @@ fn main() -> ExitCode {
                 world.shared::<Params>().map_or((0, 0.0), |params| (params.sensors, params.risk));
             let station = world.add("station", Station::default())?;
             for n in 0..sensors {
-                world.build(&format!("sensor_{n}"), move |_| Ok::<_, CallError>(Sensor { station, risk }))?;
+                let station = station.clone();
+                let sensor = move |_: &Ctx| Ok::<_, CallError>(Sensor { station: station.clone(), risk });
+                world.build(&format!("sensor_{n}"), sensor)?;
             }
             Ok(())
         })

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let world = Container::new(Config::new("ring"))?;
     let nodes = (0..NODES).map(|_| world.add_unnamed(Node::default())).collect::<Result<Vec<_>, _>>()?;
     for (at, node) in nodes.iter().enumerate() {
-        let next = nodes[(at + 1) % NODES];
+        let next = nodes[(at + 1) % NODES].clone();
         world.with(node.agent(), |me| me.next = Some(next));
     }
     world.enter(|| nodes[0].pass(HOPS).send());

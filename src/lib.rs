@@ -34,8 +34,10 @@
 //! | module | what |
 //! |--------|------|
 //! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
+//! | [`container`] | containers on the network, calls from and to agents elsewhere |
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
+//! | [`journal`] | the flight recorder's file |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -47,13 +49,15 @@ pub mod app;
 pub mod channel;
 pub mod clock;
 pub mod codec;
+pub mod container;
 pub mod coupling;
+pub mod journal;
 pub mod rpc;
 
-// lets the code that `#[agent]` generates name this crate from inside it
+// lets the code that our attributes generate name this crate from inside it
 extern crate self as isochrone;
 
-pub use isochrone_macros::agent;
+pub use isochrone_macros::{agent, service};
 /// The discrete-event kernel below the agents.
 pub use isochrone_sim as sim;
 #[doc(hidden)]
@@ -108,7 +112,7 @@ pub mod prelude {
     };
 
     pub use crate::agent;
-    pub use crate::agent::{Agent, Call, Container, Inputs, OwnProxy, Proxy};
+    pub use crate::agent::{Agent, Call, Connect, Container, Externals, Inputs, OwnProxy, Proxy};
     #[cfg(feature = "app")]
     pub use crate::app::{App, Built};
     pub use crate::rpc::{Args, CallError};

@@ -35,6 +35,7 @@ fn help_teaches_the_ways_to_run_and_their_flags() {
         ("sim", "--until --seed --start --shuffle --log --policy --param --pace --strict"),
         ("live", "--until --seed --start --max-lag --policy --param"),
         ("mosaik", "--listen --keep --mode --type --api HOST:PORT"),
+        ("serve", "--listen --insecure-bind --codec --keep --on-owner-loss --mode --seed HOST:PORT"),
     ] {
         let (code, stdout, _) = run("supervision", &format!("{mode} --help"));
         assert_eq!(code, Some(0));
@@ -61,6 +62,11 @@ fn a_wrong_command_line_exits_with_2_and_says_what_is_wrong() {
         ("mosaik 127.0.0.1:5 --listen 127.0.0.1:5", "cannot be used with"),
         ("mosaik 127.0.0.1:5 --mode sideways", "exact, window=15min or ahead"),
         ("mosaik --keep 127.0.0.1:5", "--keep"),
+        ("serve --on-owner-loss cry", "stop or wait"),
+        ("serve --codec morse", "json, msgpack or blosc"),
+        ("serve --listen nowhere", "nowhere"),
+        ("serve --mode sideways", "exact, window=15min or ahead"),
+        ("serve --param sensor=3", r#"there is no parameter "sensor""#),
         ("sim --param sensors", "name=value"),
         ("sim --param sensor=3", r#"there is no parameter "sensor": it takes sensors, risk"#),
         ("sim --param sensors=many", "sensors"),
@@ -228,11 +234,14 @@ mod ctrl_c {
     }
 
     #[test]
-    fn ctrl_c_ends_a_paced_run_that_sleeps_and_a_simulator_that_waits_for_mosaik() {
+    fn ctrl_c_ends_a_paced_run_that_sleeps_and_programs_that_wait_for_a_simulator() {
         let (code, _, stderr) = interrupt(start("first_agent", "sim --pace 1"), A_WHILE);
         assert_eq!(code, Some(130), "{stderr}");
         fingerprint(&stderr);
         let (code, _, stderr) = interrupt(start("mosaik_reference", "mosaik --listen 127.0.0.1:0"), A_WHILE);
         assert_eq!(code, Some(130), "{stderr}");
+        let (code, stdout, stderr) = interrupt(start("mosaik_reference", "serve --keep"), A_WHILE);
+        assert_eq!(code, Some(130), "{stderr}");
+        assert!(stdout.starts_with("listening at tcp://127.0.0.1:"), "{stdout}");
     }
 }

@@ -180,12 +180,13 @@ fn live_inputs_from_other_threads_arrive_at_the_start_of_a_turn_in_their_order()
     let interrupt = Interrupt::default();
     let (mut wall, live) = Wall::new(interrupt.clone());
     let started = Instant::now();
+    let to = ear.clone();
     let talker = thread::spawn(move || {
-        for word in 0..10 {
-            thread::sleep(millis(3));
-            assert!(live.inject(move || ear.hear(word).send()));
-        }
-        for word in 10..20 {
+        for word in 0..20 {
+            if word < 10 {
+                thread::sleep(millis(3));
+            }
+            let ear = to.clone();
             assert!(live.inject(move || ear.hear(word).send()));
         }
         thread::sleep(millis(20));

@@ -40,7 +40,7 @@ impl Guest {
     #[every(millis = 20)]
     async fn talk(this: This<Self>) -> Result<(), CallError> {
         let mut random = this.random("talking");
-        let Some(other) = this.with(|me| random.choose(&me.others).copied()) else { return Ok(()) };
+        let Some(other) = this.with(|me| random.choose(&me.others).cloned()) else { return Ok(()) };
         other.listen(random.normal(0.0, 1.0), this.path()).send();
         this.sleep(micros(random.below(5_000))).await;
         if random.chance(0.5) {
@@ -57,7 +57,7 @@ fn party(config: Config) -> Container {
         .map(|_| world.add_unnamed(Guest { others: Vec::new(), heard: 0.0, asked: 0 }).unwrap())
         .collect();
     for guest in &guests {
-        let others = guests.iter().filter(|other| other.agent() != guest.agent()).copied().collect();
+        let others = guests.iter().filter(|other| other.agent() != guest.agent()).cloned().collect();
         world.with(guest.agent(), |me| me.others = others).unwrap();
     }
     world
@@ -318,7 +318,7 @@ fn race(shuffle: Option<u64>) -> (Vec<(String, u32)>, u64) {
     let world = Container::new(config).unwrap();
     let inbox = world.add("inbox", Inbox { got: Vec::new() }).unwrap();
     for name in ["a", "b", "c"] {
-        world.add(name, Sender { inbox, number: 0 }).unwrap();
+        world.add(name, Sender { inbox: inbox.clone(), number: 0 }).unwrap();
     }
     let check = OrderCheck::new(shuffle.is_some());
     world.kernel().set_observer(Some(Box::new(check.clone())));
@@ -364,7 +364,7 @@ fn a_program_that_leaves_no_order_open_is_the_same_under_every_shuffle() {
         let inboxes: Vec<_> = (0..10)
             .map(|n| {
                 let inbox = world.add(&format!("inbox_{n}"), Inbox { got: Vec::new() }).unwrap();
-                world.add(&format!("sender_{n}"), Sender { inbox, number: 0 }).unwrap();
+                world.add(&format!("sender_{n}"), Sender { inbox: inbox.clone(), number: 0 }).unwrap();
                 inbox
             })
             .collect();

@@ -233,7 +233,7 @@ fn a_receiver_never_sees_the_senders_later_mutation() {
 
     let world = Container::new(config()).unwrap();
     let server = world.add("server", Server::default()).unwrap();
-    let mutator = world.add("mutator", Mutator { server, values: vec![1.0, 2.0] }).unwrap();
+    let mutator = world.add("mutator", Mutator { server: server.clone(), values: vec![1.0, 2.0] }).unwrap();
     world.run_until(Time::ZERO + secs(1)).unwrap();
     assert_eq!(world.with(server.agent(), |me| me.kept.clone()), Some(vec![vec![1.0, 2.0], vec![99.0, 2.0]]));
     // nor the other way round: what comes back is a copy of its own
@@ -249,7 +249,7 @@ fn a_message_to_a_stopped_agent_is_a_counted_dead_letter_and_a_call_to_it_an_err
         server.leave().send();
         this.sleep(secs(1)).await;
         server.keep(vec![1.0]).send();
-        Proxy::from(server).call("keep").arg(vec![2.0]).send();
+        server.untyped().call("keep").arg(vec![2.0]).send();
         log.note(this.now(), told(server.keep(vec![3.0]).await));
     });
     assert_eq!(log.words(), ["Stopped: agent server is stopped"]);
@@ -264,12 +264,12 @@ fn a_message_to_an_unknown_agent_is_a_counted_dead_letter_and_a_call_to_it_an_er
     let (world, log) = run(config(), move |this, server, log| async move {
         stranger.keep(vec![1.0]).send();
         log.note(this.now(), told(stranger.kept().await));
-        Proxy::from(stranger).call("keep").arg(vec![1.0]).send();
-        log.note(this.now(), told(Proxy::from(stranger).call("kept").await));
+        stranger.untyped().call("keep").arg(vec![1.0]).send();
+        log.note(this.now(), told(stranger.untyped().call("kept").await));
         // an address of nobody cannot even be read
         log.note(this.now(), told("local://calls/nobody".parse::<Proxy>()));
-        Proxy::from(server).call("dance").send();
-        log.note(this.now(), told(Proxy::from(server).call("dance").await));
+        server.untyped().call("dance").send();
+        log.note(this.now(), told(server.untyped().call("dance").await));
     });
     let expected = [
         "LookupError: no agent 0 of another container is here",

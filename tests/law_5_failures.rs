@@ -273,7 +273,7 @@ fn a_restart_ends_the_open_calls_of_the_agent_and_those_to_it() {
     impl Asker {
         #[start]
         async fn begin(this: This<Self>) {
-            let (log, fragile) = this.with(|me| (me.log.clone(), me.fragile));
+            let (log, fragile) = this.with(|me| (me.log.clone(), me.fragile.clone()));
             let error = fragile.burst().await.unwrap_err();
             log.note(this.now(), error.to_string());
             // its mail waits for the restart, the answer comes when it is back

@@ -32,7 +32,7 @@ impl Player {
     #[expose]
     fn hit(&mut self) {
         self.hits += 1;
-        if let Some(other) = self.other {
+        if let Some(other) = &self.other {
             other.hit().send();
         }
     }
@@ -41,7 +41,7 @@ impl Player {
 fn ping_pong(livelock: u32) -> (Container, PlayerProxy) {
     let world = world(|config| config.livelock = livelock);
     let ping = world.add("ping", Player::default()).unwrap();
-    let pong = world.add("pong", Player { other: Some(ping), hits: 0 }).unwrap();
+    let pong = world.add("pong", Player { other: Some(ping.clone()), hits: 0 }).unwrap();
     world.with(ping.agent(), |me| me.other = Some(pong));
     (world, ping)
 }
@@ -75,7 +75,7 @@ fn a_livelock_ends_a_run_under_every_driver_with_the_default_limit_too() {
             }
         });
         let ping = world.add("ping", Player::default()).unwrap();
-        let pong = world.add("pong", Player { other: Some(ping), hits: 0 }).unwrap();
+        let pong = world.add("pong", Player { other: Some(ping.clone()), hits: 0 }).unwrap();
         world.with(ping.agent(), |me| me.other = Some(pong));
         world.enter(|| ping.hit().send());
         world
@@ -169,7 +169,7 @@ fn circle(names: &[&str], closed: bool) -> (Container, Log) {
     let all: Vec<_> =
         names.iter().map(|name| world.add(name, Hoarder { next: None, log: log.clone() }).unwrap()).collect();
     for (at, agent) in all.iter().enumerate() {
-        let next = if closed || at + 1 < all.len() { Some(all[(at + 1) % all.len()]) } else { None };
+        let next = if closed || at + 1 < all.len() { Some(all[(at + 1) % all.len()].clone()) } else { None };
         world.with(agent.agent(), |me| me.next = next);
     }
     (world, log)

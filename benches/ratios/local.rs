@@ -35,7 +35,7 @@ pub(crate) fn ring(hops: u64, tokens: u64) -> Option<f64> {
     let ring: Vec<HopperProxy> =
         (0..RING).map(|_| world.add_unnamed(Hopper::default()).expect("room")).collect();
     for (at, proxy) in ring.iter().enumerate() {
-        let next = ring[(at + 1) % ring.len()];
+        let next = ring[(at + 1) % ring.len()].clone();
         world.with(proxy.agent(), |me: &mut Hopper| me.next = Some(next)).expect("it is there");
     }
     world.run_until(Time::ZERO).expect("no failure");
@@ -109,7 +109,7 @@ struct Asker {
 impl Asker {
     #[expose]
     async fn ask(this: This<Self>) -> Result<(), CallError> {
-        let (adder, times) = this.with(|me| (me.adder, me.times));
+        let (adder, times) = this.with(|me| (me.adder.clone(), me.times));
         let mut sum = 0;
         for n in 0..times {
             sum += adder.add(n, 1).await?;

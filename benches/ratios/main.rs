@@ -17,11 +17,13 @@
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
+//! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
 //! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers, ms of wall time |
 //!
 //! A line a row, `name ours base ratio target ok|MISS`; the exit status is 1 if there is a miss.
 
+mod journal;
 mod local;
 mod memory;
 mod mosaik;
@@ -105,6 +107,7 @@ const ROWS: &[Row] = &[
         base: || mosaik::day(900).unwrap_or(f64::NAN),
         target: 1.5,
     },
+    Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
 ];
 
 const RUNS: usize = 5;

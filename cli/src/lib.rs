@@ -2,3 +2,4 @@
 
 pub mod cert;
 pub mod demo;
+pub mod journal;

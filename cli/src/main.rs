@@ -9,6 +9,7 @@ use isochrone::clock::Interrupt;
 use isochrone_cli::cert::Cert;
 use isochrone_cli::demo::agents;
 use isochrone_cli::demo::command::Demo;
+use isochrone_cli::journal::Journal;
 
 /// Multi-agent systems whose agents do not know which clock they run on
 #[derive(Debug, Parser)]
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Demo(Demo),
     Cert(Cert),
+    Journal(Journal),
     /// The demo's agents as a program of their own: `isochrone agents mosaik HOST:PORT` under mosaik
     #[command(disable_help_flag = true)]
     Agents {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Command::Journal(journal) => journal.run(),
         Command::Agents { args } => {
             agents::app().run(std::iter::once(OsString::from("isochrone agents")).chain(args))
         }

@@ -1,4 +1,4 @@
-//! The `#[agent]` attribute.
+//! The attributes `#[agent]` and `#[service]`.
 //!
 //! Why a macro: dispatch by name, typed proxies, ports and the constructor's arguments are all the same list of methods,
 //! said four times. Here it is said once, in the user's own impl block.
@@ -22,6 +22,9 @@ mod valid;
 use proc_macro::TokenStream;
 use quote::quote;
 use syn::{ItemImpl, parse_macro_input};
+
+use attr::Options;
+use model::Kind;
 
 /// Rejections, all told at once.
 #[derive(Default)]
@@ -73,9 +76,42 @@ pub fn agent(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut item = parse_macro_input!(item as ItemImpl);
     let mut errors = Errors::default();
     let options = attr::options(options.into(), &mut errors);
-    let agent = model::read(&mut item, options, &mut errors);
+    generate(&mut item, Kind::Agent, options, errors)
+}
+
+/// Makes a type callable by peers that is no agent: on its impl block, `#[service] impl Calc { .. }`.
+///
+/// It yields calls by name and the typed proxy `CalcProxy`, which is made of an `rpc::Remote`. Methods with `#[expose]`
+/// can be called; arguments and results are as those of agents, `#[default(1.0)]` included. After `&self` a method may
+/// take `peer: &Peer`, the connection that calls.
+///
+/// * `fn(&self, ..)` and `fn(&mut self, ..)` are answered in place;
+/// * `async fn(&self, ..)` runs beside other calls;
+/// * `async fn(&mut self, ..)`: other calls of the same object wait until it has ended.
+///
+/// ```ignore
+/// #[isochrone::service]
+/// impl Calc {
+///     #[expose]
+///     fn add(&self, a: i64, #[default(0)] b: i64) -> i64 {
+///         a + b
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn service(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut item = parse_macro_input!(item as ItemImpl);
+    let mut errors = Errors::default();
+    if !options.is_empty() {
+        errors.add(proc_macro2::TokenStream::from(options), "`#[service]` stands alone");
+    }
+    generate(&mut item, Kind::Service, Options::default(), errors)
+}
+
+fn generate(item: &mut ItemImpl, kind: Kind, options: Options, mut errors: Errors) -> TokenStream {
+    let agent = model::read(item, kind, options, &mut errors);
     let agent = agent.map(|agent| valid::keep_valid(agent, &mut errors));
-    let generated = agent.as_ref().map(expand::agent);
+    let generated = agent.as_ref().map(expand::expand);
     let errors = errors.0.as_ref().map(syn::Error::to_compile_error);
     quote!(#item #errors #generated).into()
 }

@@ -12,8 +12,41 @@ use syn::{
 use crate::Errors;
 use crate::attr::{self, Key, Options, Role};
 
-/// An impl block with `#[agent]`.
+/// Which of our attributes stands on an impl block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Agent,
+    Service,
+}
+
+impl Kind {
+    /// The attribute, as its users write it.
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Kind::Agent => "#[agent]",
+            Kind::Service => "#[service]",
+        }
+    }
+
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Kind::Agent => "an agent",
+            Kind::Service => "a service",
+        }
+    }
+
+    /// The type of the handle that a method may take first.
+    fn handle(self) -> &'static str {
+        match self {
+            Kind::Agent => "Ctx",
+            Kind::Service => "Peer",
+        }
+    }
+}
+
+/// An impl block with one of our attributes.
 pub(crate) struct Agent {
+    pub(crate) kind: Kind,
     /// last part of the type's path
     pub(crate) ident: Ident,
     pub(crate) ty: Type,
@@ -62,7 +95,7 @@ pub(crate) struct Method {
     pub(crate) name: String,
     pub(crate) roles: Vec<Role>,
     pub(crate) form: Form,
-    /// whether it takes `cx: &Ctx`
+    /// whether it takes `cx: &Ctx`, or `peer: &Peer` in a service
     pub(crate) cx: bool,
     /// the others
     pub(crate) args: Vec<Arg>,
@@ -148,17 +181,18 @@ fn outside(ty: &Type, me: &Type) -> Type {
     syn::parse2(without_self(ty.to_token_stream(), me)).unwrap_or_else(|_| ty.clone())
 }
 
-fn is_ctx(ty: &Type) -> bool {
-    matches!(ty, Type::Reference(reference) if last(&reference.elem).is_some_and(|segment| segment.ident == "Ctx"))
+fn is_handle(ty: &Type, kind: Kind) -> bool {
+    matches!(ty, Type::Reference(reference) if last(&reference.elem).is_some_and(|segment| segment.ident == kind.handle()))
 }
 
 /// Reads an impl block, and takes our attributes out of it. `None` when it cannot be that of an agent.
-pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -> Option<Agent> {
+pub(crate) fn read(item: &mut ItemImpl, kind: Kind, options: Options, errors: &mut Errors) -> Option<Agent> {
+    let attribute = kind.attribute();
     let mut methods = Vec::new();
     for item_in in &mut item.items {
         match item_in {
             ImplItem::Fn(function) => {
-                let method = read_method(function, &item.self_ty, errors);
+                let method = read_method(function, &item.self_ty, kind, errors);
                 methods.extend((!method.roles.is_empty()).then_some(method));
             }
             ImplItem::Const(constant) => refuse_roles(&mut constant.attrs, errors),
@@ -167,12 +201,12 @@ pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -
         }
     }
     if let Some((_, of, _)) = &item.trait_ {
-        errors.add(of, "`#[agent]` goes on the type's own impl, not on that of a trait");
+        errors.add(of, format_args!("`{attribute}` goes on the type's own impl, not on that of a trait"));
         return None;
     }
     let segment = last(&item.self_ty).cloned();
     let Some(segment) = segment else {
-        errors.add(&item.self_ty, "`#[agent]` goes on the impl of a struct or enum");
+        errors.add(&item.self_ty, format_args!("`{attribute}` goes on the impl of a struct or enum"));
         return None;
     };
     let generics = &item.generics;
@@ -182,9 +216,12 @@ pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -
         generics.where_clause.as_ref().map(ToTokens::to_token_stream),
     ];
     if let Some(generic) = generic.into_iter().flatten().next() {
+        let noun = kind.noun();
         errors.add(
             generic,
-            "an agent's type has no generics, for it is found by its name; wrap the concrete type you need",
+            format_args!(
+                "{noun}'s type has no generics, for it is found by its name; wrap the concrete type you need"
+            ),
         );
         return None;
     }
@@ -200,7 +237,7 @@ pub(crate) fn read(item: &mut ItemImpl, options: Options, errors: &mut Errors) -
     let name = name.unwrap_or(unraw);
     let eid = eid.unwrap_or_else(|| format!("{name}_{{n}}"));
     let doc = attr::doc(&item.attrs);
-    Some(Agent { ident, ty: (*item.self_ty).clone(), name, eid, doc, methods })
+    Some(Agent { kind, ident, ty: (*item.self_ty).clone(), name, eid, doc, methods })
 }
 
 fn checked(
@@ -223,7 +260,7 @@ fn refuse_roles(attrs: &mut Vec<Attribute>, errors: &mut Errors) {
     }
 }
 
-fn read_method(function: &mut ImplItemFn, me: &Type, errors: &mut Errors) -> Method {
+fn read_method(function: &mut ImplItemFn, me: &Type, kind: Kind, errors: &mut Errors) -> Method {
     let roles = attr::take_roles(&mut function.attrs, errors);
     let sig = &mut function.sig;
     let asynchronous = sig.asyncness.is_some();
@@ -245,7 +282,7 @@ fn read_method(function: &mut ImplItemFn, me: &Type, errors: &mut Errors) -> Met
                 let first = args.is_empty() && !cx;
                 if first && form == Form::Free && is_this {
                     form = if asynchronous { Form::Later } else { Form::NotAsync };
-                } else if first && form != Form::Later && is_ctx(&typed.ty) {
+                } else if first && form != Form::Later && is_handle(&typed.ty, kind) {
                     cx = true;
                 } else {
                     let ident = match &*typed.pat {

@@ -6,10 +6,15 @@ use syn::{Expr, Pat, ReturnType, Type};
 
 use crate::Errors;
 use crate::attr::{Key, Role};
-use crate::model::{Agent, Arg, Form, Method, Output, first_type, last};
+use crate::model::{Agent, Arg, Form, Kind, Method, Output, first_type, last};
 
 /// Names that every proxy's own methods have.
-const TAKEN: &[&str] = &["agent", "untyped"];
+fn taken(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Agent => &["agent", "untyped"],
+        Kind::Service => &["remote"],
+    }
+}
 
 /// Refuses what must be refused, and keeps the rest.
 pub(crate) fn keep_valid(mut agent: Agent, errors: &mut Errors) -> Agent {
@@ -22,8 +27,9 @@ pub(crate) fn keep_valid(mut agent: Agent, errors: &mut Errors) -> Agent {
         let mut seen = false;
         agent.methods.retain(|method| !method.is(key) || !std::mem::replace(&mut seen, true));
     }
+    let kind = agent.kind;
     agent.methods.retain(|method| {
-        let mut verdict = Verdict { errors, fine: true };
+        let mut verdict = Verdict { kind, errors, fine: true };
         verdict.method(method);
         verdict.fine
     });
@@ -31,6 +37,7 @@ pub(crate) fn keep_valid(mut agent: Agent, errors: &mut Errors) -> Agent {
 }
 
 struct Verdict<'a> {
+    kind: Kind,
     errors: &'a mut Errors,
     fine: bool,
 }
@@ -43,7 +50,10 @@ impl Verdict<'_> {
 
     fn method(&mut self, method: &Method) {
         self.signature(method);
-        self.together(method);
+        match self.kind {
+            Kind::Agent => self.together(method),
+            Kind::Service => self.service(method),
+        }
         if self.fine {
             for role in &method.roles {
                 self.form(method, role);
@@ -71,7 +81,8 @@ impl Verdict<'_> {
             self.refuse(
                 attr,
                 format_args!(
-                    "`{name}` is part of what the agent looks like from outside: put `cfg` on the whole impl"
+                    "`{name}` is part of what {} looks like from outside: put `cfg` on the whole impl",
+                    self.kind.noun().replacen("an ", "the ", 1).replacen("a ", "the ", 1)
                 ),
             );
         }
@@ -79,7 +90,12 @@ impl Verdict<'_> {
             Form::ByValue => {
                 self.refuse(
                     sig.receiver(),
-                    "an agent stays where it is: take `&mut self`, or `this: This<Self>` in an `async fn`",
+                    match self.kind {
+                        Kind::Agent => {
+                            "an agent stays where it is: take `&mut self`, or `this: This<Self>` in an `async fn`"
+                        }
+                        Kind::Service => "a service stays where it is: take `&self` or `&mut self`",
+                    },
                 );
             }
             Form::NotAsync => {
@@ -91,6 +107,23 @@ impl Verdict<'_> {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// What a method of a service cannot be.
+    fn service(&mut self, method: &Method) {
+        let name = &method.name;
+        for role in method.roles.iter().filter(|role| role.key != Key::Expose) {
+            self.refuse(
+                &role.name,
+                format_args!("a service only answers calls: `#[{}]` is for agents", role.name),
+            );
+        }
+        if method.form == Form::Later {
+            let message = format!("a service has no `This`: write `async fn {name}(&self)`");
+            self.refuse(&method.sig.inputs[0], message);
+        } else if method.form == Form::Free {
+            self.refuse(&method.sig.ident, format_args!("`{name}` needs `&self` or `&mut self`"));
         }
     }
 
@@ -155,7 +188,7 @@ impl Verdict<'_> {
         let name = &method.name;
         match role.key {
             Key::Expose | Key::Constructor => {
-                if role.key == Key::Expose && TAKEN.contains(&name.as_str()) {
+                if role.key == Key::Expose && taken(self.kind).contains(&name.as_str()) {
                     self.refuse(
                         &method.sig.ident,
                         format_args!("every proxy has a method `{name}` already: choose another name"),

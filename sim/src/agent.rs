@@ -9,6 +9,7 @@
 //! | `Running` | at once    | yes           | yes |
 //! | `Locked`  | queues     | only the exclusive one | inside the exclusive task |
 //! | `Down`    | queues     | has none      | no, a restart is due |
+//! | `Tripped` | fails to handle one | yes  | yes |
 //! | `Stopped` | refuses    | has none      | no |
 //!
 //! Contract: numbers count from 0 in order of creation and are never reused; a restart keeps number, identity,
@@ -58,6 +59,8 @@ pub enum Status {
     Locked,
     /// It failed and waits for its restart; mail queues.
     Down,
+    /// An injected fault will meet the next message it is handed.
+    Tripped,
     /// It failed for good, or was stopped or removed; calls end with an error, messages are dead letters.
     Stopped,
 }

@@ -30,6 +30,11 @@ impl CallRef {
     pub(crate) fn is_none(self) -> bool {
         self.index == u32::MAX
     }
+
+    /// Tells it from the other open calls; 0 for none.
+    pub(crate) fn number(self) -> u32 {
+        self.index.wrapping_add(1)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

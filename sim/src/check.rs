@@ -186,7 +186,7 @@ impl State {
             {
                 self.wrong(event, "messages or replies of this instant are on their way");
             }
-            What::Stop | What::Failure(_) => self.loose.push(event.agent),
+            What::Stop | What::Failure(_) | What::Fault { .. } => self.loose.push(event.agent),
             What::Created { by } if *by == AgentId::OUTSIDE => self.loose.push(event.agent),
             What::Start => self.loose.retain(|agent| *agent != event.agent),
             _ => {}
@@ -320,7 +320,14 @@ mod tests {
     }
 
     fn event(nanos: i64, round: u32, agent: u32, what: What) -> Event {
-        Event { time: Time::from_nanos(nanos), round, agent: AgentId::new(agent), key: key(agent), what }
+        Event {
+            time: Time::from_nanos(nanos),
+            round,
+            agent: AgentId::new(agent),
+            key: key(agent),
+            what,
+            value: None,
+        }
     }
 
     const OUT: u32 = u32::MAX;
@@ -330,7 +337,7 @@ mod tests {
     }
 
     fn receive(from: u32, sequence: u64) -> What {
-        What::Receive { from: AgentId::new(from), key: key(from), sequence, label: "m", hash: 0 }
+        What::Receive { from: AgentId::new(from), key: key(from), sequence, label: "m", hash: 0, call: 0 }
     }
 
     fn held(from: u32, sequence: u64) -> What {
@@ -338,7 +345,7 @@ mod tests {
     }
 
     fn reply(to: u32, sequence: u64) -> What {
-        What::Reply { to: AgentId::new(to), sequence, hash: 0 }
+        What::Reply { to: AgentId::new(to), sequence, hash: 0, call: 0 }
     }
 
     fn answer(from: u32, sequence: u64) -> What {

@@ -24,8 +24,10 @@ use pin_project::pin_project;
 use crate::agent::{AgentId, NameError, Status};
 use crate::core::Core;
 use crate::current;
+use crate::external::Form;
 use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
+use crate::observe::What;
 use crate::random::{self, Draw};
 use crate::supervise::panic_text;
 use crate::task::{Label, body, small_body};
@@ -193,14 +195,20 @@ impl Ctx {
     /// In simulated time the clock waits for a result that is late; on the wall clock the agent resumes when it is there.
     /// Results due at one instant resume in the order (task, call number), never in order of arrival.
     ///
-    /// The output is recorded and compared, therefore the bounds. A panic of the future is a panic here.
-    pub fn external<T, M, F>(&self, name: &str, latency: Duration, make: M) -> crate::external::External<T>
+    /// The output is recorded in its `form` and compared by its hash. A panic of the future is a panic here.
+    pub fn external_as<T, M, F>(
+        &self,
+        name: &str,
+        latency: Duration,
+        form: Form<T>,
+        make: M,
+    ) -> crate::external::External<T>
     where
-        T: serde::Serialize + serde::de::DeserializeOwned + 'static,
+        T: serde::Serialize + 'static,
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        crate::external::External::new(name, self.agent, latency, make)
+        crate::external::External::new(name, self.agent, latency, form, make)
     }
 }
 
@@ -254,7 +262,10 @@ impl Draw for Random {
             let mut draws = core.draws.borrow_mut();
             let n = draws.entry((self.agent, self.purpose)).or_default();
             *n += 1;
-            random::draw(core.config.seed, identity, self.purpose, *n - 1)
+            let n = *n - 1;
+            drop(draws);
+            core.observe_value(self.agent, || What::Draw { purpose: self.purpose, n });
+            random::draw(core.seed.get(), identity, self.purpose, n)
         })
     }
 }

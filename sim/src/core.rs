@@ -106,6 +106,12 @@ pub(crate) struct Core {
     pub(crate) touched: RefCell<Vec<AgentId>>,
     pub(crate) observer: RefCell<Option<Box<dyn Observer>>>,
     pub(crate) observed: Cell<bool>,
+    /// whether the observer wants values
+    pub(crate) valued: Cell<bool>,
+    /// tasks that were woken from outside in a live run
+    pub(crate) foreign: RefCell<Vec<(AgentId, Label)>>,
+    pub(crate) seed: Cell<u64>,
+    pub(crate) shuffled: Cell<Option<u64>>,
     pub(crate) letters: RefCell<Vec<String>>,
     pub(crate) messages: Cell<u64>,
     pub(crate) activations: Cell<u64>,
@@ -191,6 +197,8 @@ impl Core {
             id,
             injector,
             place: crate::random::identity_of(&config.name),
+            seed: Cell::new(config.seed),
+            shuffled: Cell::new(config.shuffle),
             config,
             now: Cell::new(start),
             round: Cell::new(0),
@@ -235,6 +243,8 @@ impl Core {
             touched: RefCell::default(),
             observer: RefCell::default(),
             observed: Cell::new(false),
+            valued: Cell::new(false),
+            foreign: RefCell::default(),
             letters: RefCell::default(),
             messages: Cell::new(0),
             activations: Cell::new(0),
@@ -285,7 +295,7 @@ impl Core {
     }
 
     pub(crate) fn shuffle(&self) -> Option<Shuffle> {
-        self.config.shuffle.map(|seed| Shuffle::new(seed, self.now.get(), self.round.get()))
+        self.shuffled.get().map(|seed| Shuffle::new(seed, self.now.get(), self.round.get()))
     }
 
     #[inline]
@@ -385,10 +395,25 @@ impl Core {
         }
     }
 
+    /// As [`observe`](Core::observe), for what only an observer that wants values is told.
+    #[inline]
+    pub(crate) fn observe_value(&self, agent: AgentId, what: impl FnOnce() -> What) {
+        if self.valued.get() {
+            self.tell(agent, what());
+        }
+    }
+
     #[cold]
     pub(crate) fn tell(&self, agent: AgentId, what: What) {
-        let event =
-            Event { time: self.now.get(), round: self.round.get(), agent, key: self.key(agent), what };
+        self.tell_with(agent, what, || None);
+    }
+
+    /// As [`tell`](Core::tell), with the value of what is sent, for an observer that wants it.
+    #[cold]
+    pub(crate) fn tell_with(&self, agent: AgentId, what: What, value: impl FnOnce() -> Option<Rc<dyn Any>>) {
+        let value = if self.valued.get() { value() } else { None };
+        let (time, round) = (self.now.get(), self.round.get());
+        let event = Event { time, round, agent, key: self.key(agent), what, value };
         // taken out meanwhile: an observer is user code
         let observer = self.observer.borrow_mut().take();
         if let Some(mut observer) = observer {

@@ -21,6 +21,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,11 +42,67 @@ pub struct ExternalId {
     number: u64,
 }
 
+/// How the output of an operation is written down and read again; layers above know the type of what is written.
+pub struct Form<T> {
+    /// Writes it down, or says why that cannot be.
+    pub encode: fn(&T) -> Result<Rc<dyn Any>, String>,
+    /// Reads it again.
+    pub decode: fn(&dyn Any) -> Result<T, String>,
+}
+
+impl<T> Clone for Form<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Form<T> {}
+
+impl<T> fmt::Debug for Form<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Form")
+    }
+}
+
+impl<T> Form<T> {
+    /// No form: a run with such an operation cannot be recorded.
+    pub const fn none() -> Self {
+        Form {
+            encode: |_| Err("the operation has no form in which it could be recorded".into()),
+            decode: |_| Err("the operation has no form from which it could be read".into()),
+        }
+    }
+}
+
 /// What came out: the value and its hash, or what the future panicked with.
 #[derive(Debug)]
 pub struct Outcome {
-    value: Result<Box<dyn Any>, String>,
+    value: Result<Box<dyn Held>, String>,
     hash: u64,
+}
+
+/// A value that can be written down.
+trait Held: fmt::Debug {
+    fn encode(&self) -> Result<Rc<dyn Any>, String>;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+struct Output<T>(T, Form<T>);
+
+impl<T> fmt::Debug for Output<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Output")
+    }
+}
+
+impl<T: 'static> Held for Output<T> {
+    fn encode(&self) -> Result<Rc<dyn Any>, String> {
+        (self.1.encode)(&self.0)
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.0)
+    }
 }
 
 impl Outcome {
@@ -53,9 +110,38 @@ impl Outcome {
     pub fn failed(message: String) -> Self {
         Outcome { value: Err(message), hash: 0 }
     }
+
+    fn of<T: serde::Serialize + 'static>(value: T, form: Form<T>) -> Self {
+        let hash = payload_hash(&value);
+        Outcome { value: Ok(Box::new(Output(value, form))), hash }
+    }
+
+    /// What the operation failed with, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.value.as_ref().err().map(String::as_str)
+    }
+
+    /// The output as its [`Form`] writes it down.
+    ///
+    /// # Errors
+    /// Why it cannot be written down, or what the operation failed with.
+    pub fn encode(&self) -> Result<Rc<dyn Any>, String> {
+        self.value.as_ref().map_err(Clone::clone)?.encode()
+    }
 }
 
 type Make = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Outcome>>>>;
+type Recall = fn(&dyn Any, &dyn Any) -> Outcome;
+
+fn recall<T: serde::Serialize + 'static>(written: &dyn Any, form: &dyn Any) -> Outcome {
+    let Some(form) = form.downcast_ref::<Form<T>>() else {
+        return Outcome::failed("the form is of another type".into());
+    };
+    match (form.decode)(written) {
+        Ok(value) => Outcome::of(value, *form),
+        Err(error) => Outcome::failed(format!("what was recorded is something else: {error}")),
+    }
+}
 
 /// An operation to be run by the driver.
 pub struct Started {
@@ -66,6 +152,8 @@ pub struct Started {
     /// Path of the agent.
     pub agent: AgentId,
     make: Make,
+    form: Box<dyn Any>,
+    recall: Recall,
 }
 
 impl fmt::Debug for Started {
@@ -75,6 +163,15 @@ impl fmt::Debug for Started {
 }
 
 impl Started {
+    /// The outcome of an earlier run; the agent's closure is not called.
+    pub fn recall(self, recorded: Result<&dyn Any, String>) -> (ExternalId, Outcome) {
+        let outcome = match recorded {
+            Ok(written) => (self.recall)(written, &*self.form),
+            Err(message) => Outcome::failed(message),
+        };
+        (self.id, outcome)
+    }
+
     /// Calls the agent's closure and runs its future; panics become an outcome.
     pub async fn run(self) -> (ExternalId, Outcome) {
         let mut future = match catch_unwind(AssertUnwindSafe(self.make)) {
@@ -131,13 +228,20 @@ impl Externals {
 }
 
 impl Core {
-    fn begin_external(&self, name: String, agent: AgentId, due: Time, waiter: u32, make: Make) -> ExternalId {
+    fn begin_external(
+        &self,
+        (name, agent): (String, AgentId),
+        due: Time,
+        waiter: u32,
+        ask: Ask,
+    ) -> ExternalId {
         let mut externals = self.externals.borrow_mut();
         let id = ExternalId { due, task: self.running_task(), number: externals.count };
         externals.count += 1;
         let operation = Operation { agent, name: name.clone(), waiter, outcome: None, delivered: false };
         externals.open.insert(id, operation);
-        externals.started.push(Started { id, name, agent, make });
+        let Ask { make, form, recall } = ask;
+        externals.started.push(Started { id, name, agent, make, form, recall });
         self.pending.raise(EXTERNAL);
         id
     }
@@ -197,8 +301,15 @@ impl Core {
     }
 }
 
+/// What an operation is made of.
+struct Ask {
+    make: Make,
+    form: Box<dyn Any>,
+    recall: Recall,
+}
+
 enum Asking<T> {
-    New(Option<Make>),
+    New(Option<Ask>),
     Asked(ExternalId),
     Done(std::marker::PhantomData<fn() -> T>),
 }
@@ -221,7 +332,7 @@ impl<T> fmt::Debug for External<T> {
 impl<T> Unpin for External<T> {}
 
 impl<T: serde::Serialize + 'static> External<T> {
-    pub(crate) fn new<M, F>(name: &str, agent: AgentId, latency: Duration, make: M) -> Self
+    pub(crate) fn new<M, F>(name: &str, agent: AgentId, latency: Duration, form: Form<T>, make: M) -> Self
     where
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
@@ -230,11 +341,11 @@ impl<T: serde::Serialize + 'static> External<T> {
             let future = make();
             Box::pin(async move {
                 let value = future.await;
-                let hash = payload_hash(&value);
-                Outcome { value: Ok(Box::new(value)), hash }
+                Outcome::of(value, form)
             })
         });
-        External { name: name.into(), agent, latency, state: Asking::New(Some(make)) }
+        let ask = Ask { make, form: Box::new(form), recall: recall::<T> };
+        External { name: name.into(), agent, latency, state: Asking::New(Some(ask)) }
     }
 }
 
@@ -244,12 +355,12 @@ impl<T: 'static> Future for External<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let me = &mut *self;
         match &mut me.state {
-            Asking::New(make) => {
-                if let Some(make) = make.take() {
+            Asking::New(ask) => {
+                if let Some(ask) = ask.take() {
                     let id = current::with(|core| {
                         let due = core.now().saturating_add(me.latency);
                         let waiter = core.waiter(cx.waker());
-                        core.begin_external(me.name.clone(), me.agent, due, waiter, make)
+                        core.begin_external((me.name.clone(), me.agent), due, waiter, ask)
                     });
                     me.state = Asking::Asked(id);
                 }
@@ -274,7 +385,7 @@ impl<T: 'static> Future for External<T> {
                 });
                 let Some(outcome) = outcome else { return Poll::Pending };
                 me.state = Asking::Done(std::marker::PhantomData);
-                match outcome.value.map(|value| value.downcast::<T>()) {
+                match outcome.value.map(|value| value.into_any().downcast::<T>()) {
                     Ok(Ok(value)) => Poll::Ready(*value),
                     Ok(Err(_)) => panic!("external operation {:?}: the outcome is of another type", me.name),
                     Err(message) => panic!("external operation {:?}: {message}", me.name),

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::config::Progress;
-use crate::core::{Core, wheel_key, wheel_time};
+use crate::core::{Core, Injection, wheel_key, wheel_time};
 use crate::error::{Involved, SimError};
 use crate::fingerprint::{Tag, fold, instant, next_round};
 use crate::mailbox::Class;
@@ -252,7 +252,14 @@ impl Core {
                 .and_then(|slot| (slot.alive && key == slot.key).then_some(slot.agent));
             let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
-                Some(_) if self.config.realtime => self.wake_from_code(key),
+                Some(who) if self.config.realtime => {
+                    let mut foreign = self.foreign.borrow_mut();
+                    if foreign.len() < 100 && !foreign.contains(&who) {
+                        foreign.push(who);
+                    }
+                    drop(foreign);
+                    self.wake_from_code(key);
+                }
                 Some((agent, label)) => self.foreign_wake(agent, label, "from outside the kernel".into()),
                 None => {}
             }
@@ -359,6 +366,12 @@ impl Core {
             self.wake_waiter(waiter);
         }
         true
+    }
+
+    /// Runs an input when time reaches `at`.
+    pub(crate) fn enter_at(&self, at: Time, number: u64, input: Injection) {
+        self.injections.borrow_mut().insert((at, number), input);
+        self.pending.raise(INJECTED);
     }
 
     /// Inputs that are due at the present time.

@@ -38,7 +38,6 @@ use crate::fingerprint::Tag;
 use crate::instant::Turning;
 use crate::mailbox::{Actor, Ref};
 use crate::observe::Observer;
-use crate::pending::INJECTED;
 use crate::request::{self, Asked};
 use crate::supervise::{Policy, Report};
 use crate::time::Time;
@@ -125,6 +124,7 @@ impl Kernel {
     /// Everything that happens is shown to this observer from now on.
     pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
         self.core.observed.set(observer.is_some());
+        self.core.valued.set(observer.as_ref().is_some_and(|observer| observer.wants_values()));
         let old = std::mem::replace(&mut *self.core.observer.borrow_mut(), observer);
         drop(old);
     }
@@ -243,8 +243,7 @@ impl Kernel {
             return Err(SimError::Past { now: self.core.now(), asked: at });
         }
         let number = self.core.next_injection();
-        self.core.injections.borrow_mut().insert((at, number), Box::new(move |_| enter()));
-        self.core.pending.raise(INJECTED);
+        self.core.enter_at(at, number, Box::new(move |_| enter()));
         Ok(())
     }
 
@@ -297,6 +296,22 @@ impl Kernel {
     /// Stops an agent on purpose: [`Actor::stopping`] runs, its tasks end, its mail is refused.
     pub fn stop(&self, agent: AgentId) {
         self.enter(|| self.core.stop_agent(agent));
+    }
+
+    /// Does something to an agent that did nothing wrong, now; false if the agent is not in a state for it.
+    pub fn inject_fault(&self, agent: AgentId, fault: crate::faults::Injected) -> bool {
+        self.enter(|| self.core.inject_fault(agent, fault))
+    }
+
+    /// From now on random numbers, and the order if it is shuffled, are those of another seed: what would have happened?
+    pub fn reseed(&self, seed: u64) {
+        self.core.seed.set(seed);
+        self.core.shuffled.set(self.core.shuffled.get().map(|_| seed));
+    }
+
+    /// Tasks that were woken from outside since the last call, as a live run allows: a repetition cannot know when.
+    pub fn take_foreign(&self) -> Vec<(AgentId, crate::task::Label)> {
+        std::mem::take(&mut *self.core.foreign.borrow_mut())
     }
 
     /// Mixes something that crossed the boundary (a port's value) into an agent's fingerprint.

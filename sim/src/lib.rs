@@ -52,6 +52,7 @@
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
 //! | `external` | calls that leave the simulated world |
 //! | `random`, `fingerprint` | streams by counter; the running hash of a run |
+//! | `faults` | what a search for bugs does to agents |
 //! | `observe`, `check` | what happens, as it happens; the order rules, verified on the fly |
 
 mod agent;
@@ -64,6 +65,7 @@ mod core;
 mod current;
 mod error;
 mod external;
+mod faults;
 pub mod fingerprint;
 mod instant;
 mod kernel;
@@ -92,7 +94,8 @@ pub use config::{Config, Counts, Progress};
 pub use context::{Ctx, Random, Task, TaskResult, This};
 pub use core::homeless_messages;
 pub use error::{Involved, SimError};
-pub use external::{External, ExternalId, Outcome as ExternalOutcome, Started};
+pub use external::{External, ExternalId, Form, Outcome as ExternalOutcome, Started};
+pub use faults::Injected;
 pub use kernel::{CreateError, Kernel};
 pub use mailbox::{Actor, Ref, ReplyTo};
 pub use observe::{Event, Observer, What};

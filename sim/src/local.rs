@@ -6,6 +6,7 @@ use std::any::{Any, TypeId};
 use std::rc::Rc;
 
 use crate::agent::AgentId;
+use crate::context::Ctx;
 use crate::current;
 use crate::mailbox::{Actor, Ref};
 
@@ -44,6 +45,16 @@ pub fn facet(agent: AgentId) -> Option<&'static dyn Any> {
 pub fn shared<T: 'static>() -> Option<Rc<T>> {
     let value = current::try_with(|core| core.shared.borrow().get(&TypeId::of::<T>()).cloned()).flatten()?;
     value.downcast().ok()
+}
+
+/// Whether the kernel runs on the wall clock; false where no kernel runs.
+pub fn realtime() -> bool {
+    current::try_with(|core| core.config.realtime).unwrap_or_default()
+}
+
+/// The handle of the agent whose code is running; `None` in code that is no agent's.
+pub fn ctx() -> Option<Ctx> {
+    current::try_with(|core| core.running()).filter(|agent| *agent != AgentId::OUTSIDE).map(Ctx::new)
 }
 
 /// Counts a message to nobody.

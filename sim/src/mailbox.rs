@@ -74,6 +74,18 @@ pub trait Actor: Sized + 'static {
     /// The same of a reply.
     fn reply_hash(reply: &Self::Reply) -> u64;
 
+    /// The message as layers above write it down; they know its type again.
+    fn message_value(message: &Self::Msg) -> Option<Rc<dyn Any>> {
+        let _ = message;
+        None
+    }
+
+    /// The same of a reply.
+    fn reply_value(reply: &Self::Reply) -> Option<Rc<dyn Any>> {
+        let _ = reply;
+        None
+    }
+
     /// Whatever layers above want to know of the type, found again by [`local::facet`](crate::local::facet).
     fn facet() -> Option<&'static dyn Any> {
         None
@@ -118,6 +130,11 @@ impl<A> Ref<A> {
 
     pub(crate) fn new(kernel: u16, class: u16, agent: AgentId) -> Self {
         Ref { kernel, class, agent, kind: PhantomData }
+    }
+
+    /// An agent that is in no kernel: messages to it are dead letters.
+    pub const fn nowhere() -> Self {
+        Ref { kernel: 0, class: 0, agent: AgentId::OUTSIDE, kind: PhantomData }
     }
 
     /// The number of its kernel in this process.
@@ -234,6 +251,8 @@ pub(crate) trait Class: Any {
     fn deliver_now(&self, core: &Core);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
+    /// A reply as layers above write it down.
+    fn show(&self, value: u32) -> Option<Rc<dyn Any>>;
     /// Runs the agent's own code for being stopped on purpose.
     fn stopping(&self, core: &Core, index: u32);
     /// Drops the state of an agent.
@@ -370,6 +389,14 @@ impl<A: Actor> Inbox<A> {
                 drop(agents);
                 self.hold(core, index, mail);
             }
+            Status::Tripped => {
+                meta.queued -= 1;
+                meta.status = Status::Running;
+                drop(agents);
+                let (agent, method) = (core.path(mail.to), A::label(&mail.message).into());
+                let why = "a fault was injected".into();
+                self.refuse(core, mail, Box::new(Fault::Abandoned { agent, method, why }));
+            }
             Status::Stopped => {
                 meta.queued -= 1;
                 drop(agents);
@@ -400,7 +427,8 @@ impl<A: Actor> Inbox<A> {
     fn handle(&self, core: &Core, this: &This<A>, mail: Mail<A>) {
         let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
-        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash });
+        let number = call.number();
+        core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash, call: number });
         core.count_message();
         let (kernel, class) = (core.id(), self.number);
         let reply = ReplyTo { kernel, class, call, caller: from, callee: to, kind: PhantomData };
@@ -492,6 +520,14 @@ impl<A: Actor> Class for Inbox<A> {
                 self.deliver(core);
             }
         }
+    }
+
+    fn show(&self, value: u32) -> Option<Rc<dyn Any>> {
+        // taken out meanwhile: it is shown by user code
+        let reply = self.values.borrow_mut().slots.get_mut(value as usize)?.take()?;
+        let shown = reply.as_ref().ok().and_then(A::reply_value);
+        self.values.borrow_mut().slots[value as usize] = Some(reply);
+        shown
     }
 
     fn discard(&self, value: u32) {

@@ -53,7 +53,15 @@ impl Core {
             note.hash = content(note.hash, note.sequence);
             me.fingerprint.mix_at(self.instant.get(), Tag::Reply, peer, note.hash);
         }
-        self.observe(from, || What::Reply { to: note.to, sequence: note.sequence, hash: note.hash });
+        if self.is_observed() {
+            let what = What::Reply {
+                to: note.to,
+                sequence: note.sequence,
+                hash: note.hash,
+                call: note.call.number(),
+            };
+            self.tell_with(from, what, || self.class(note.class)?.show(note.value));
+        }
         self.replies.push(note);
         self.pending.raise(REPLIES);
     }

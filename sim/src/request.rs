@@ -173,7 +173,8 @@ pub(crate) fn post<A: Actor>(
     let hash = content(payload, sequence);
     if core.is_observed() {
         let label = A::label(&message);
-        core.observe(from, || What::Send { to: to.agent, sequence, label, hash });
+        let what = What::Send { to: to.agent, sequence, label, hash };
+        core.tell_with(from, what, || A::message_value(&message));
     }
     let call = match waiter {
         None => CallRef::NONE,

@@ -172,7 +172,7 @@ impl Core {
     }
 
     /// Takes an agent's tasks and state away; its queued mail is refused, or waits for the restart.
-    fn dismantle(&self, agent: AgentId, status: Status, on_purpose: bool) {
+    pub(crate) fn dismantle(&self, agent: AgentId, status: Status, on_purpose: bool) {
         let Some((class, index)) = self.class_of(agent) else { return };
         if on_purpose {
             class.stopping(self, index);

@@ -394,11 +394,10 @@ impl Wheel {
     /// Instant and payload of every timer, in no particular order: for diagnostics.
     pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
         let filed = self.slots.iter().flat_map(|slot| &slot.entries);
-        let live = self.run[self.head..].iter().chain(filed).filter_map(|entry| {
+        self.run[self.head..].iter().chain(filed).filter_map(|entry| {
             let timer = self.table[entry.id as usize];
             (timer.generation == entry.generation).then_some((entry.when, timer.payload))
-        });
-        live
+        })
     }
 
     /// The slot in which a timer for `when`, beyond the end, is filed.

@@ -1,7 +1,8 @@
 //! Requests: typed and untyped, awaited, one-way, with a deadline.
 //!
 //! Contract: a call is a named, `'static` future that does nothing until it is polled or [sent](Call::send). Dropping it
-//! later abandons it: the handler runs on, and its reply is counted as late.
+//! later abandons it: the handler runs on, and its reply is counted as late. A caller cannot see whether its callee is in
+//! its container or elsewhere.
 
 use std::fmt;
 use std::future::Future;
@@ -15,6 +16,7 @@ use pin_project::pin_project;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::far::{Far, FarCall};
 use super::{Agent, Proxy};
 use crate::codec::{Value, from_value};
 use crate::rpc::{Args, CallError};
@@ -25,33 +27,58 @@ pub type Take<R, A> = fn(<A as isochrone_sim::Actor>::Reply) -> Result<R, CallEr
 /// A request to an agent of type `A` that ends with an `R`, or with a [`CallError`].
 #[must_use = "a call does nothing until it is awaited: add `.await`, or `.send()` for one-way"]
 pub struct Call<R, A: Agent> {
-    call: isochrone_sim::Call<A>,
+    way: Way<A>,
     take: Take<R, A>,
+}
+
+enum Way<A: Agent> {
+    Near(isochrone_sim::Call<A>),
+    /// boxed, so that calls to neighbours stay small
+    Far(Box<FarCall>),
 }
 
 impl<R, A: Agent> fmt::Debug for Call<R, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.call.fmt(f)
+        match &self.way {
+            Way::Near(call) => call.fmt(f),
+            Way::Far(call) => call.fmt(f),
+        }
     }
 }
 
 impl<R, A: Agent> Call<R, A> {
-    /// What `#[agent]` makes of a proxy's method.
-    #[doc(hidden)]
     #[inline]
-    pub fn new(call: isochrone_sim::Call<A>, take: Take<R, A>) -> Self {
-        Call { call, take }
+    pub(crate) fn near(call: isochrone_sim::Call<A>, take: Take<R, A>) -> Self {
+        Call { way: Way::Near(call), take }
+    }
+
+    #[cold]
+    pub(crate) fn far(far: &Far, message: A::Msg, take: Take<R, A>) -> Self {
+        let (method, args) = A::request(message);
+        Call { way: Way::Far(Box::new(FarCall::new(far, method, args))), take }
     }
 
     /// Sends it one-way: nobody waits, and whatever the handler returns is dropped.
     #[inline]
     pub fn send(self) {
-        self.call.send();
+        match self.way {
+            Way::Near(call) => call.send(),
+            Way::Far(call) => call.send(),
+        }
     }
 
     /// Waits at most `span` from now on. A reply of the very instant of the deadline still counts.
     pub fn timeout(self, span: Duration) -> Deadline<Self> {
         Deadline::new(self, span)
+    }
+
+    /// Resumes `latency` later than now if the callee is outside of the simulated world, and lets time go on meanwhile; else
+    /// the clock stands until the answer is there. It changes nothing about calls within the world.
+    pub fn detached(mut self, latency: Duration) -> Self {
+        if let Way::Far(call) = &mut self.way {
+            call.detach(latency);
+        }
+        self
     }
 }
 
@@ -60,10 +87,17 @@ impl<R, A: Agent> Future for Call<R, A> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match Pin::new(&mut self.call).poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(reply)) => Poll::Ready((self.take)(reply)),
-            Poll::Ready(Err(fault)) => Poll::Ready(Err(from_fault(&fault))),
+        let me = &mut *self;
+        match &mut me.way {
+            Way::Near(call) => match Pin::new(call).poll(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(reply)) => Poll::Ready((me.take)(reply)),
+                Poll::Ready(Err(fault)) => Poll::Ready(Err(from_fault(&fault))),
+            },
+            Way::Far(call) => match Pin::new(&mut **call).poll(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(answer) => Poll::Ready((me.take)(A::respond(call.method(), answer))),
+            },
         }
     }
 }
@@ -111,6 +145,7 @@ pub struct Invocation<R = Value> {
     to: Proxy,
     method: String,
     args: Args,
+    latency: Duration,
     running: Option<Running>,
     result: PhantomData<fn() -> R>,
 }
@@ -125,7 +160,8 @@ impl<R> fmt::Debug for Invocation<R> {
 
 impl Invocation {
     pub(crate) fn new(to: Proxy, method: &str) -> Self {
-        Invocation { to, method: method.into(), args: Args::default(), running: None, result: PhantomData }
+        let (method, args, latency) = (method.into(), Args::default(), Duration::ZERO);
+        Invocation { to, method, args, latency, running: None, result: PhantomData }
     }
 }
 
@@ -144,8 +180,14 @@ impl<R> Invocation<R> {
 
     /// Expects a result of this type.
     pub fn returning<T: DeserializeOwned>(self) -> Invocation<T> {
-        let Invocation { to, method, args, running, .. } = self;
-        Invocation { to, method, args, running, result: PhantomData }
+        let Invocation { to, method, args, latency, running, .. } = self;
+        Invocation { to, method, args, latency, running, result: PhantomData }
+    }
+
+    /// As [`Call::detached`].
+    pub fn detached(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
     }
 
     /// Sends it one-way.
@@ -169,7 +211,7 @@ impl<R: DeserializeOwned> Future for Invocation<R> {
         let me = &mut *self;
         let running = match &mut me.running {
             Some(running) => running,
-            None => me.running.insert(me.to.ask(&me.method, std::mem::take(&mut me.args))),
+            None => me.running.insert(me.to.ask(&me.method, std::mem::take(&mut me.args), me.latency)),
         };
         running.as_mut().poll(cx).map(|result| {
             let value = result?;

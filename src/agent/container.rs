@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use isochrone_sim::{
     AgentId, Config, CreateError, Ctx, Kernel, NameError, Policy, Progress, Ref, SimError, Time,
@@ -110,6 +111,17 @@ impl Container {
         let late =
             || Err(CallError::new("Timeout", format!("{agent} did not answer `{method}` at {}", self.now())));
         answer.take(&self.kernel).unwrap_or_else(late)
+    }
+
+    /// Connects to an agent elsewhere, as [`Connect::connect`](super::Connect::connect), for set-up code and programs
+    /// without agents of their own. The container must be bound to an address before.
+    ///
+    /// # Errors
+    /// A `ValueError` for what is no address of an agent, `Disconnected` when nobody is there, a `LookupError` when the
+    /// agent is not.
+    pub async fn connect<P: super::Connect>(&self, url: &str, patience: Duration) -> Result<P, CallError> {
+        let proxy = self.enter(|| super::proxy::connecting(url, patience))?.await?;
+        self.enter(|| super::proxy::met(proxy))
     }
 
     pub(crate) fn ask(&self, agent: &str, method: &str, args: Args) -> Result<Box<dyn Answer>, CallError> {

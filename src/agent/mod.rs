@@ -6,9 +6,12 @@
 mod call;
 mod container;
 mod every;
+mod external;
+pub(crate) mod far;
 mod inputs;
 mod model;
 mod proxy;
+mod shown;
 mod vtable;
 
 use isochrone_sim::{Actor, Ctx, Ref};
@@ -17,21 +20,26 @@ use serde::de::DeserializeOwned;
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
 
+pub use crate::rpc::Method;
 pub use every::{Body, every};
+pub use external::Externals;
+pub use far::Far;
 pub use inputs::{BadInput, Inputs, Written};
 pub use isochrone_sim::local;
-pub use model::{Input, Method, Model, Output, OutputKind};
-pub use proxy::{OwnProxy, Proxy, deserialize, serialize};
+pub use model::{Input, Model, Output, OutputKind};
+pub use proxy::{Connect, Connecting, OwnProxy, Proxy, Target};
+pub(crate) use proxy::{find, find_in};
+pub use shown::{show, show_result, value};
 pub use vtable::Vtable;
 pub(crate) use vtable::{Answer, Write};
 
-use crate::codec::Value;
-use crate::rpc::{Args, Bound, CallError};
+use crate::codec::{Value, from_value};
+use crate::rpc::{Args, CallError};
 
 /// A type of agents. `#[agent]` implements it; there is no reason to do so by hand.
 pub trait Agent: Actor {
     /// Its typed proxy.
-    type Proxy: From<Ref<Self>> + Clone + 'static;
+    type Proxy: From<Ref<Self>> + From<Far> + Clone + 'static;
 
     /// What it looks like from outside.
     const MODEL: &'static Model;
@@ -54,6 +62,12 @@ pub trait Agent: Actor {
     /// The error the method returned, or one that says why its result cannot be a value.
     fn encode(reply: Self::Reply) -> Result<Value, CallError>;
 
+    /// A message as a call by name, for an agent elsewhere. Only messages of exposed methods are sent there.
+    fn request(message: Self::Msg) -> (&'static str, Args);
+
+    /// The reply that the result of a call by name stands for.
+    fn respond(method: &str, result: Result<Value, CallError>) -> Self::Reply;
+
     /// The message that writes to an input port.
     ///
     /// # Errors
@@ -73,8 +87,9 @@ pub trait Agent: Actor {
     fn output_hash(&mut self, port: usize) -> u64;
 }
 
-/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
+/// The result of a method that was called elsewhere, as its type here.
 #[doc(hidden)]
-pub fn required<T: DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
-    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
+pub fn returned<T: DeserializeOwned>(method: &str, result: Result<Value, CallError>) -> Result<T, CallError> {
+    from_value(result?)
+        .map_err(|error| CallError::type_error(format!("{method}() returned something else: {error}")))
 }

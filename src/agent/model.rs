@@ -3,7 +3,7 @@
 //! Why: the command line, the co-simulators and remote callers learn from this one description what can be created,
 //! called, written and read. `#[agent]` makes it; nothing in it depends on an agent's state.
 
-use crate::rpc::Signature;
+use crate::rpc::{Method, Signature};
 
 /// A type of agents, as the outside sees it.
 #[derive(Debug)]
@@ -24,17 +24,6 @@ pub struct Model {
     pub outputs: &'static [Output],
     /// Whether it has a method that runs once per step, after the inputs.
     pub step: bool,
-}
-
-/// A method that can be called.
-#[derive(Debug)]
-pub struct Method {
-    /// Name and parameters.
-    pub signature: Signature,
-    /// The result's type, as written.
-    pub result: &'static str,
-    /// Its doc comment.
-    pub doc: &'static str,
 }
 
 /// A port that takes values from a simulator.

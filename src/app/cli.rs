@@ -10,6 +10,8 @@ use super::App;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
+#[cfg(feature = "serve")]
+use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
 #[derive(Debug, Parser)]
 pub(super) struct Cli {
@@ -26,6 +28,9 @@ pub(super) enum Command {
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
+    /// Runs under any simulator that can make an RPC: it connects and steps the agents
+    #[cfg(feature = "serve")]
+    Serve(Serve),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +111,33 @@ pub(super) struct Mosaik {
     pub(super) api: Option<Api>,
 }
 
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Where the simulator connects to; port 0 takes a free one. The first line on stdout, `listening at tcp://127.0.0.1:40123`,
+    /// tells the real address
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
+    pub(super) listen: Endpoint,
+    /// Lets it listen beyond this machine: whoever can connect can step the agents
+    #[arg(long)]
+    pub(super) insecure_bind: bool,
+    /// How requests are written: json, msgpack or blosc
+    #[arg(long, default_value_t)]
+    pub(super) codec: Codec,
+    /// Serves run after run
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// When the simulator that steps the agents is gone without `stop`: stop (the program fails), or wait for the next one,
+    /// which goes on from there
+    #[arg(long, value_name = "stop|wait", default_value = "stop")]
+    pub(super) on_owner_loss: OwnerLoss,
+    /// How far agents run in a step: exact, window=15min, or ahead
+    #[arg(long)]
+    pub(super) mode: Option<Mode>,
+}
+
 pub(super) fn parse(
     app: &App,
     args: impl IntoIterator<Item: Into<OsString> + Clone>,
@@ -118,6 +150,12 @@ pub(super) fn parse(
 
 fn time(text: &str) -> Result<Time, String> {
     text.parse::<Time>().map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "serve")]
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let text = if text.contains("://") { text.to_string() } else { format!("tcp://{text}") };
+    text.parse::<Endpoint>().map_err(|error| error.to_string())
 }
 
 fn span(text: &str) -> Result<Duration, String> {

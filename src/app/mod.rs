@@ -15,6 +15,8 @@ mod cli;
 mod params;
 mod progress;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod summary;
 
 use std::error::Error;

@@ -24,6 +24,8 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
         Command::Live(live) => &live.common,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(mosaik) => &mosaik.common,
+        #[cfg(feature = "serve")]
+        Command::Serve(serve) => &serve.common,
     };
     if let Err(message) = start_log(&common.log) {
         eprintln!("error: {message}");
@@ -46,6 +48,8 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
             Command::Live(live) => go_live(&app, config, &live, interrupt).await,
             #[cfg(feature = "mosaik")]
             Command::Mosaik(args) => serve_mosaik(app, config, args, interrupt).await,
+            #[cfg(feature = "serve")]
+            Command::Serve(args) => super::serve::serve(app, config, args, interrupt).await,
         }
     });
     match result {
@@ -62,7 +66,7 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
     }
 }
 
-enum Ended {
+pub(super) enum Ended {
     Failed(String),
     Usage(String),
     Interrupted,
@@ -101,8 +105,8 @@ fn configure(mut config: Config, common: &Common) -> Config {
     config
 }
 
-#[cfg(feature = "mosaik")]
-fn interrupted() -> Ended {
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub(super) fn interrupted() -> Ended {
     eprintln!("interrupted");
     Ended::Interrupted
 }
@@ -134,7 +138,7 @@ fn build(app: &App, config: Config, params: &Value) -> Result<Container, Ended> 
     Ok(world)
 }
 
-fn set_up(app: &App, world: &Container) -> Result<(), String> {
+pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
     for policy in &app.policies {
         policy(world);
     }

@@ -2,66 +2,28 @@
 //!
 //! Contract
 //! * [`receive`](Channel::receive) takes bytes as they come, [`next`](Channel::next) is then called until it yields
-//!   nothing. [`outgoing`](Channel::outgoing) is drained by whoever writes.
+//!   nothing. [`outgoing`](Channel::outgoing) is drained by whoever writes, who says how it goes by
+//!   [`unread`](Channel::unread).
+//! * Time is what the owner says it is. [`deadline`](Channel::deadline) says when [`expire`](Channel::expire) is due.
 //! * Every request ends exactly once: with [`Event::Answer`], or because [`forget`](Channel::forget) said that nobody waits
-//!   any more. After a fatal error or [`close`](Channel::close) the requests in flight end, oldest first, with
-//!   [`Failure::Closed`].
+//!   any more. After a fatal error, [`end`](Channel::end) or [`close`](Channel::close) the requests in flight end, oldest
+//!   first, with [`Failure::Closed`].
 //! * Every [`Event::Request`] is answered once, by [`reply`](Channel::reply) or [`fail`](Channel::fail), in any order. With
 //!   [`Config::serving`] of them unanswered no further one is taken and the owner should stop reading.
 //!
 //! Failure modes: what cannot be encoded fails that one call and leaves `outgoing` untouched. A frame that is no message
 //! is fatal: `next` reports it once, then ends what is in flight, then yields nothing for ever. An answer to nothing
-//! is counted and reported as [`Event::Stray`], not fatal (aiomas and mosaik die of it).
+//! is counted and reported as [`Event::Stray`], fatal only when there are many (aiomas and mosaik die of one).
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::ChannelError;
 use super::frame::{self, FrameBuffer};
 use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
-use crate::codec::{Codec, Limits, Types, Value};
-
-/// Codec and limits of a channel.
-///
-/// ```
-/// use isochrone::channel::Config;
-/// let mut config = Config::default();
-/// config.max_frame = 1 << 20;
-/// assert_eq!(config.serving, 1024);
-/// ```
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Config {
-    /// How payloads are written; must be that of the peer (JSON).
-    pub codec: Codec,
-    /// The custom types, in the peer's order (none).
-    pub types: Types,
-    /// Bytes of a payload, either way (16 MiB).
-    pub max_frame: usize,
-    /// Bytes of a payload from a peer that has not yet sent a valid message, and to which we have not sent a request
-    /// (64 KiB).
-    pub max_first_frame: usize,
-    /// Depth and number of values of a frame.
-    pub limits: Limits,
-    /// Requests of the peer that may be unanswered at once (1,024); then no further one is taken.
-    pub serving: usize,
-    /// Bytes that may wait for a peer that does not read (64 MiB); enforced by [`Connection`](super::Connection).
-    pub max_unread: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            codec: Codec::Json,
-            types: Types::none(),
-            max_frame: 16 << 20,
-            max_first_frame: 64 << 10,
-            limits: Limits::default(),
-            serving: 1024,
-            max_unread: 64 << 20,
-        }
-    }
-}
+use super::replies::Replies;
+use super::{ChannelError, Config, Counters};
+use crate::codec::Value;
 
 /// What happened on a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,39 +60,23 @@ pub enum Failure {
     Closed(Arc<str>),
 }
 
-/// What a channel has counted since it was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Bytes that arrived.
-    pub bytes_in: u64,
-    /// Bytes encoded, headers included.
-    pub bytes_out: u64,
-    /// Messages that arrived.
-    pub messages_in: u64,
-    /// Messages encoded.
-    pub messages_out: u64,
-    /// Answers to requests that had been given up or answered before.
-    pub late: u64,
-    /// Answers to requests that never were.
-    pub stray: u64,
-}
-
 /// One end of a connection, without the connection: bytes in and events out, requests and replies in and bytes out.
 ///
 /// After every [`receive`](Channel::receive), call [`next`](Channel::next) until it yields nothing. Answer every
 /// [`Event::Request`] once. Every own request ends exactly once, with an [`Event::Answer`], unless it is forgotten.
 ///
 /// ```
+/// use std::time::Instant;
 /// use isochrone::channel::{Channel, Config, Event};
 /// use isochrone::codec::Value;
 ///
+/// let now = Instant::now();
 /// let (mut client, mut server) = (Channel::new(Config::default()), Channel::new(Config::default()));
 /// let asked = client.request(&Value::from("how much?"))?;
-/// server.receive(&std::mem::take(client.outgoing()));
+/// server.receive(now, &std::mem::take(client.outgoing()));
 /// let Some(Event::Request { id, .. }) = server.next()? else { panic!() };
 /// server.reply(&id, &Value::from(1.5))?;
-/// client.receive(&std::mem::take(server.outgoing()));
+/// client.receive(now, &std::mem::take(server.outgoing()));
 /// assert_eq!(client.next()?, Some(Event::Answer { request: asked, result: Ok(Value::from(1.5)) }));
 /// # Ok::<(), isochrone::channel::ChannelError>(())
 /// ```
@@ -142,10 +88,28 @@ pub struct Channel {
     pending: Pending,
     /// Requests of the peer that were handed out and not yet answered.
     serving: usize,
+    /// Whether the place of an answered request stays taken until it is released.
+    holding: bool,
     /// Whether the peer may send long frames.
     trusted: bool,
+    /// Why the peer will send nothing more.
+    ended: Option<Arc<str>>,
     closed: Option<Arc<str>>,
     counters: Counters,
+    /// When bytes arrived last.
+    received: Option<Instant>,
+    /// When the first byte of the frame that is incomplete arrived.
+    frame_since: Option<Instant>,
+    /// Since when the peer has read nothing though there is something to read.
+    unread_since: Option<Instant>,
+    strays: Strays,
+}
+
+/// Answers to nothing, by the minute.
+#[derive(Debug, Default)]
+struct Strays {
+    since: Option<Instant>,
+    count: u32,
 }
 
 impl Channel {
@@ -157,17 +121,25 @@ impl Channel {
             outgoing: Vec::new(),
             pending: Pending::default(),
             serving: 0,
+            holding: false,
             trusted: false,
+            ended: None,
             closed: None,
             counters: Counters::default(),
+            received: None,
+            frame_since: None,
+            unread_since: None,
+            strays: Strays::default(),
         }
     }
 
     /// Takes bytes that arrived, cut anyhow. A closed channel ignores them.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        if self.closed.is_none() {
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        if self.end_reason().is_none() {
             self.counters.bytes_in += bytes.len() as u64;
             self.incoming.push(bytes);
+            self.received = Some(now);
+            self.frame_since = self.frame_since.or(self.received);
         }
     }
 
@@ -178,8 +150,9 @@ impl Channel {
     /// What arrived is no message. The error is reported once and closes the channel.
     #[expect(clippy::should_implement_trait, reason = "an iterator would not be asked again after None")]
     pub fn next(&mut self) -> Result<Option<Event>, ChannelError> {
-        if let Some(reason) = &self.closed {
-            let end = |request| Event::Answer { request, result: Err(Failure::Closed(reason.clone())) };
+        if let Some(reason) = self.end_reason() {
+            let reason = reason.clone();
+            let end = |request| Event::Answer { request, result: Err(Failure::Closed(reason)) };
             return Ok(self.pending.pop().map(end));
         }
         if self.saturated() {
@@ -198,41 +171,82 @@ impl Channel {
             .map_err(ChannelError::Payload)?;
         let message = Message::from_value(value)?;
         self.trusted = true;
+        self.frame_since = self.received.filter(|_| self.incoming.len() > 0);
         self.counters.messages_in += 1;
         Ok(Some(match message {
             Message::Request { id, content } => {
                 self.serving += 1;
+                self.counters.requests += 1;
                 Event::Request { id, content }
             }
-            Message::Reply { id, content } => self.answered(id, Ok(content)),
-            Message::Failure { id, content } => self.answered(id, Err(Failure::Remote(content))),
+            Message::Reply { id, content } => self.answered(id, Ok(content))?,
+            Message::Failure { id, content } => self.answered(id, Err(Failure::Remote(content)))?,
         }))
     }
 
-    fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Event {
-        match self.pending.answer(&id) {
-            Known::Open(request) => return Event::Answer { request, result },
-            Known::Ended => self.counters.late += 1,
-            Known::Never => self.counters.stray += 1,
+    fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Result<Event, ChannelError> {
+        match self.pending.answer(id.as_u64()) {
+            Known::Open(request) => {
+                if !self.holding {
+                    self.pending.release(request);
+                }
+                return Ok(Event::Answer { request, result });
+            }
+            Known::Forgotten => self.counters.late += 1,
+            Known::Never => self.stray()?,
         }
-        Event::Stray { id }
+        Ok(Event::Stray { id })
+    }
+
+    /// Counts an answer to nothing.
+    fn stray(&mut self) -> Result<(), ChannelError> {
+        const MINUTE: Duration = Duration::from_secs(60);
+        self.counters.stray += 1;
+        let now = self.received;
+        let fresh = (self.strays.since.zip(now))
+            .is_some_and(|(since, now)| now.saturating_duration_since(since) < MINUTE);
+        if !fresh {
+            self.strays = Strays { since: now, count: 0 };
+        }
+        self.strays.count += 1;
+        let limit = self.config.strays;
+        if self.strays.count > limit { Err(ChannelError::Strays { limit }) } else { Ok(()) }
     }
 
     /// Sends a request; its answer comes as [`Event::Answer`].
     ///
     /// # Errors
-    /// The content cannot be sent, or the channel is closed. Nothing was sent, and no id was used.
+    /// The content cannot be sent, too many requests are in flight, or the channel is closed. Nothing was sent, and no id
+    /// was used.
     pub fn request(&mut self, content: &Value) -> Result<RequestId, ChannelError> {
-        let id = self.pending.next_id();
-        self.send(Type::Request, &id.to_wire(), content)?;
+        if let Some(reason) = self.end_reason() {
+            return Err(ChannelError::Closed { reason: reason.to_string() });
+        }
+        let limit = self.config.pending;
+        let Some(id) = self.pending.next_id(limit) else {
+            return Err(ChannelError::TooManyRequests { limit, forgotten: self.pending.forgotten() });
+        };
+        self.send(Type::Request, &Value::from(id.number()), content)?;
         self.trusted = true;
-        Ok(self.pending.insert())
+        self.pending.insert(id);
+        Ok(id)
     }
 
     /// Says that nobody waits for this request any more. Its answer, should it come, is counted as late. False if it has
     /// ended already.
     pub fn forget(&mut self, request: RequestId) -> bool {
-        self.pending.remove(request)
+        self.pending.forget(request)
+    }
+
+    /// Keeps the place of every answered request from now on until it is [released](Channel::release): the owner stores
+    /// answers by [`RequestId::index`].
+    pub(super) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    /// The answer of this request was taken.
+    pub(super) fn release(&mut self, request: RequestId) {
+        self.pending.release(request);
     }
 
     /// Answers a request of the peer with a result.
@@ -253,15 +267,31 @@ impl Channel {
     }
 
     fn answer(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        self.send(kind, id, content)?;
-        self.serving = self.serving.saturating_sub(1);
-        Ok(())
-    }
-
-    fn send(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
         if let Some(reason) = &self.closed {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }
+        self.send(kind, id, content)?;
+        self.serving = self.serving.saturating_sub(1);
+        self.counters.answers += 1;
+        Ok(())
+    }
+
+    /// Sends answers that were encoded elsewhere.
+    pub(super) fn answers(&mut self, replies: &mut Replies) {
+        let Replies { bytes, count, .. } = replies;
+        let count = std::mem::take(count);
+        self.serving = self.serving.saturating_sub(count);
+        self.counters.answers += count as u64;
+        self.counters.messages_out += count as u64;
+        self.counters.bytes_out += bytes.len() as u64;
+        if self.outgoing.is_empty() {
+            std::mem::swap(&mut self.outgoing, bytes);
+        } else {
+            self.outgoing.append(bytes);
+        }
+    }
+
+    fn send(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
         let Config { codec, types, .. } = &self.config;
         let before = self.outgoing.len();
         frame::write_frame(&mut self.outgoing, self.config.max_frame, |out| {
@@ -272,17 +302,18 @@ impl Channel {
         Ok(())
     }
 
-    /// Says that the peer will send nothing more, and closes the channel.
+    /// Says that the peer will send nothing more: own requests end. Requests of the peer can still be answered, for it may
+    /// have closed only its own direction.
     ///
     /// # Errors
-    /// The stream ended in the middle of a frame.
+    /// The stream ended in the middle of a frame; the channel is closed.
     pub fn end(&mut self) -> Result<(), ChannelError> {
-        if self.closed.is_some() {
+        if self.end_reason().is_some() {
             return Ok(());
         }
         let end = self.incoming.end();
         match &end {
-            Ok(()) => self.close("the peer closed the connection"),
+            Ok(()) => self.ended = Some("the peer closed the connection".into()),
             Err(e) => self.close(&e.to_string()),
         }
         end
@@ -292,14 +323,67 @@ impl Channel {
     /// were encoded stay in [`outgoing`](Channel::outgoing). A second reason is ignored.
     pub fn close(&mut self, reason: &str) {
         if self.closed.is_none() {
-            self.closed = Some(reason.into());
+            self.closed = Some(self.ended.clone().unwrap_or_else(|| reason.into()));
             self.incoming.clear();
+            self.frame_since = None;
         }
     }
 
     /// Why the channel is closed, if it is.
     pub fn closed(&self) -> Option<&str> {
         self.closed.as_deref()
+    }
+
+    /// Why no answer can come any more.
+    fn end_reason(&self) -> Option<&Arc<str>> {
+        self.closed.as_ref().or(self.ended.as_ref())
+    }
+
+    /// When something must have happened: a frame be complete, the peer have read something.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        // A saturated channel takes nothing, so that what has arrived may be whole.
+        let frame =
+            self.frame_since.filter(|_| !self.saturated()).map(|since| since + self.config.frame_time);
+        let unread = self.unread_since.map(|since| since + self.config.unread_time);
+        frame.into_iter().chain(unread).min()
+    }
+
+    /// Closes the channel if its deadline has passed.
+    ///
+    /// # Errors
+    /// What has not happened in time.
+    pub fn expire(&mut self, now: Instant) -> Result<(), ChannelError> {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Ok(());
+        }
+        let late = self.unread_since.is_some_and(|since| since + self.config.unread_time <= now);
+        let error = if late {
+            ChannelError::Unread { time: self.config.unread_time }
+        } else {
+            ChannelError::SlowFrame { have: self.incoming.len(), time: self.config.frame_time }
+        };
+        self.close(&error.to_string());
+        Err(error)
+    }
+
+    /// How writing goes: `bytes` wait because the peer does not take them, and whether it took something since it was
+    /// said last.
+    ///
+    /// # Errors
+    /// The peer leaves too much unread; the channel is closed.
+    pub fn unread(&mut self, now: Instant, bytes: usize, progress: bool) -> Result<(), ChannelError> {
+        let since = if progress { None } else { self.unread_since };
+        self.unread_since = (bytes > 0).then(|| since.unwrap_or(now));
+        let limit = self.config.max_unread;
+        if bytes > limit && self.closed.is_none() {
+            let error = ChannelError::SlowConsumer { len: bytes, limit };
+            self.close(&error.to_string());
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// The encoded bytes that wait to be written. Whoever writes removes them from the front.
@@ -312,6 +396,11 @@ impl Channel {
         self.pending.len()
     }
 
+    /// Own requests that were given up and are not answered yet.
+    pub fn forgotten(&self) -> usize {
+        self.pending.forgotten()
+    }
+
     /// Requests of the peer that are not answered yet.
     pub fn serving(&self) -> usize {
         self.serving
@@ -319,7 +408,7 @@ impl Channel {
 
     /// Whether so many requests of the peer are unanswered that no further frame is taken.
     pub fn saturated(&self) -> bool {
-        self.closed.is_none() && self.serving >= self.config.serving
+        self.end_reason().is_none() && self.serving >= self.config.serving
     }
 
     /// What was counted so far.

@@ -1,4 +1,4 @@
-//! The one driver that moves a channel's bytes over a stream.
+//! A channel over a stream, moved by whoever asks for its events.
 //!
 //! Why one future for both directions: if each side first writes all and then reads, two full socket buffers wait for
 //! each other for ever. So whenever this driver waits, it waits to read *and* to write:
@@ -15,54 +15,31 @@
 //!   nothing more is there to handle. The owner must come back to `event` (or [`flush`](Connection::flush)) after
 //!   encoding.
 //! * While the channel is saturated nothing is read; the peer feels it as a full buffer.
+//! * The channel's deadlines are kept while somebody waits for an event.
 //!
 //! Failure modes: a failed write is reported only when nothing more can be read, so what the peer said last (a
 //! reply, mosaik's `stop`) still arrives. After an error or the end, what was in flight ends, then `event` yields `None`.
 
 use std::future::poll_fn;
-use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::pipe::{Alarm, Pipe, now};
 use super::{Channel, ChannelError, Config, Event};
-
-/// Bytes read at once; they lie on the stack, so that an idle connection owns no buffer.
-const READ: usize = 32 * 1024;
-
-/// Memory the write buffer of an idle connection may keep.
-const KEEP: usize = 64 * 1024;
 
 /// A channel over a stream.
 #[derive(Debug)]
 pub struct Connection<S> {
-    stream: S,
+    pipe: Pipe<S>,
     channel: Channel,
-    /// Bytes on their way; taken from the channel in one piece, so that partial writes move nothing.
-    writing: Vec<u8>,
-    /// How many of them are written.
-    written: usize,
-    unflushed: bool,
-    /// Whether the peer will send nothing more.
-    ended: bool,
-    /// Why writing stopped.
-    broken: Option<io::Error>,
+    alarm: Alarm,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection over this stream with a fresh channel.
     pub fn new(stream: S, config: Config) -> Self {
-        Connection {
-            stream,
-            channel: Channel::new(config),
-            writing: Vec::new(),
-            written: 0,
-            unflushed: false,
-            ended: false,
-            broken: None,
-        }
+        Connection { pipe: Pipe::new(stream), channel: Channel::new(config), alarm: Alarm::default() }
     }
 
     /// The channel, to send requests and replies.
@@ -86,24 +63,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.channel.closed().is_some() {
                 return Poll::Ready(Ok(None));
             }
-            if self.ended {
+            if self.pipe.ended {
                 self.channel.end()?;
+                self.channel.close("the peer closed the connection");
                 continue;
             }
             // Pending or not: what matters is that the task is woken when writing can go on.
-            let _ = self.poll_write_or_note(cx);
-            let limit = self.channel.config().max_unread;
-            let len = self.unwritten();
-            if len > limit {
-                return Poll::Ready(Err(self.fatal(ChannelError::SlowConsumer { len, limit })));
+            let _ = self.poll_write(cx);
+            let (unwritten, progress) = (self.unwritten(), self.pipe.progress());
+            if unwritten > 0 || progress {
+                self.channel.unread(now(), unwritten, progress)?;
             }
             let read = if self.channel.saturated() { Poll::Pending } else { self.poll_read(cx) };
-            match (read, self.broken.take()) {
-                (Poll::Ready(Ok(())), broken) => self.broken = broken,
+            match (read, self.pipe.broken.take()) {
+                (Poll::Ready(Ok(())), broken) => self.pipe.broken = broken,
                 (Poll::Ready(Err(error)), _) | (Poll::Pending, Some(error)) => {
                     return Poll::Ready(Err(self.fatal(error.into())));
                 }
-                (Poll::Pending, None) => return Poll::Pending,
+                (Poll::Pending, None) => {
+                    ready!(self.alarm.poll(cx, self.channel.deadline()));
+                    self.channel.expire(now())?;
+                }
             }
         }
     }
@@ -118,15 +98,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
         loop {
-            let written = self.poll_write_or_note(cx);
-            if let Some(error) = self.broken.take() {
+            let written = self.poll_write(cx);
+            if let Some(error) = self.pipe.broken.take() {
                 return Poll::Ready(Err(self.fatal(error.into())));
             }
             if written.is_ready() {
                 return Poll::Ready(Ok(()));
             }
             // A peer that is itself blocked writing must be read from, but not without bound.
-            if self.ended || self.channel.buffered() > self.channel.config().max_frame {
+            if self.pipe.ended || self.channel.buffered() > self.channel.config().max_frame {
                 return Poll::Pending;
             }
             if let Err(error) = ready!(self.poll_read(cx)) {
@@ -144,14 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn shutdown(&mut self) -> Result<(), ChannelError> {
         let flushed = self.flush().await;
         self.channel.close("the connection was closed on this side");
-        let closed = poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
+        let closed = poll_fn(|cx| self.pipe.poll_shutdown(cx)).await;
         flushed?;
         closed.map_err(ChannelError::from)
     }
 
     /// Bytes that the peer has not taken yet.
     pub fn unwritten(&mut self) -> usize {
-        self.writing.len() - self.written + self.channel.outgoing().len()
+        self.pipe.unwritten() + self.channel.outgoing().len()
     }
 
     fn fatal(&mut self, error: ChannelError) -> ChannelError {
@@ -159,51 +139,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         error
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut scratch = [const { MaybeUninit::uninit() }; READ];
-        let mut buffer = ReadBuf::uninit(&mut scratch);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        match buffer.filled() {
-            [] => self.ended = true,
-            bytes => self.channel.receive(bytes),
-        }
-        Poll::Ready(Ok(()))
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.pipe.poll_read(cx, |bytes| self.channel.receive(now(), bytes))
     }
 
-    /// Writes as much as goes; a failure is noted and ends the writing.
-    fn poll_write_or_note(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.broken.is_some() {
-            return Poll::Ready(());
-        }
-        if let Err(error) = ready!(self.poll_write(cx)) {
-            self.writing = Vec::new();
-            self.written = 0;
-            self.broken = Some(error);
-        }
-        Poll::Ready(())
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            if self.written == self.writing.len() {
-                self.writing.clear();
-                self.writing.shrink_to(KEEP);
-                self.written = 0;
-                if self.channel.outgoing().is_empty() {
-                    break;
-                }
-                std::mem::swap(&mut self.writing, self.channel.outgoing());
-            }
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.writing[self.written..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.written += n,
-            }
-            self.unflushed = true;
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.pipe.poll_write(cx, |writing| std::mem::swap(writing, self.channel.outgoing()))
     }
 }

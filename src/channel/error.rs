@@ -4,6 +4,7 @@
 //! flight then ends with it.
 
 use std::io;
+use std::time::Duration;
 
 use crate::codec::CodecError;
 
@@ -52,6 +53,34 @@ pub enum ChannelError {
         /// Allowed bytes.
         limit: usize,
     },
+    /// The peer has read nothing for too long, though there is something to read.
+    #[error("the peer has read nothing for {time:?}")]
+    Unread {
+        /// Allowed time.
+        time: Duration,
+    },
+    /// A frame was begun and not completed in time.
+    #[error("the peer has sent {have} bytes of a frame and not the rest within {time:?}")]
+    SlowFrame {
+        /// Bytes that had arrived of the frame, its header included.
+        have: usize,
+        /// Allowed time.
+        time: Duration,
+    },
+    /// The peer answers what was never asked.
+    #[error("the peer sent more than {limit} answers to nothing within a minute")]
+    Strays {
+        /// Allowed number.
+        limit: u32,
+    },
+    /// Too many own requests are in flight. Nothing was sent.
+    #[error("cannot be sent: {limit} requests are in flight, {forgotten} of them given up by their callers")]
+    TooManyRequests {
+        /// Allowed number.
+        limit: usize,
+        /// How many of them nobody waits for.
+        forgotten: usize,
+    },
     /// The transport failed.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
@@ -79,7 +108,10 @@ impl ChannelError {
     pub fn is_fatal(&self) -> bool {
         !matches!(
             self,
-            ChannelError::Unsendable(_) | ChannelError::UnsendableLength { .. } | ChannelError::Closed { .. }
+            ChannelError::Unsendable(_)
+                | ChannelError::UnsendableLength { .. }
+                | ChannelError::TooManyRequests { .. }
+                | ChannelError::Closed { .. }
         )
     }
 }

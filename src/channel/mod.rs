@@ -14,19 +14,29 @@
 mod address;
 #[expect(clippy::module_inception, reason = "the mechanism has no better name than its module")]
 mod channel;
+mod config;
 mod connection;
+mod driver;
 mod error;
 mod frame;
+mod link;
 mod message;
 mod pending;
+mod pipe;
+mod replies;
 pub mod transport;
 
 pub use address::{Address, AddressError, Endpoint};
-pub use channel::{Channel, Config, Counters, Event, Failure};
+pub use channel::{Channel, Event, Failure};
+pub use config::{Config, Counters};
 pub use connection::Connection;
+pub(crate) use driver::{Driver, Serve};
 pub use error::ChannelError;
+pub(crate) use link::Core;
+pub use link::{Link, Waiting};
 pub use message::Message;
 pub use pending::RequestId;
+pub(crate) use replies::Replies;
 
 #[cfg(test)]
 mod tests {

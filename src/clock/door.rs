@@ -29,7 +29,7 @@ use isochrone_sim::{Kernel, SimError, Time, local};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::agent::Vtable;
+use crate::agent::{Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -46,6 +46,24 @@ pub enum Input {
     Notice(Notice),
     /// Code that runs inside the kernel, where it may send to agents.
     Enter(Enter),
+    /// A question about the kernel whose answer changes nothing in it: no recording needs it.
+    Look(Look),
+}
+
+/// Code that looks at a kernel, outside of it, and leaves it as it is.
+pub struct Look(Box<dyn FnOnce(&Kernel) + Send>);
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Look(..)")
+    }
+}
+
+impl Look {
+    /// A question that `look` answers.
+    pub fn new(look: impl FnOnce(&Kernel) + Send + 'static) -> Self {
+        Look(Box::new(look))
+    }
 }
 
 /// Code that enters; see [`Live::inject`].
@@ -62,7 +80,7 @@ impl fmt::Debug for Enter {
 pub struct Request {
     /// The peer, as journals and reports name it.
     pub from: Arc<str>,
-    /// Path of the agent below its container.
+    /// Path of the agent below its container, or its number, as aiomas counts.
     pub agent: String,
     /// The method.
     pub method: String,
@@ -216,6 +234,10 @@ impl Door {
     pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), SimError> {
         match input {
             Input::Enter(Enter(enter)) => kernel.inject_with(at, enter),
+            Input::Look(Look(look)) => {
+                look(kernel);
+                Ok(())
+            }
             Input::Notice(notice) => kernel.inject_with(at, move || {
                 if let Some(notices) = local::shared::<Notices>() {
                     (notices.0)(&notice);
@@ -252,11 +274,10 @@ fn poll(open: &mut FuturesUnordered<Open>) -> Poll<Option<Answered>> {
 /// Makes a call, inside the kernel.
 fn call(request: Request, open: &RefCell<FuturesUnordered<Open>>) {
     let Request { agent, method, args, reply, .. } = request;
-    let found = local::find(&agent)
-        .and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?)))
-        .ok_or_else(|| {
-            CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container()))
-        });
+    let found =
+        find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
+            || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
+        );
     if reply.0.is_none() {
         if let Err(error) = found.and_then(|(id, vtable)| (vtable.post)(id, &method, args)) {
             local::dead_letter(|| format!("`{method}` to {agent}: {error}"));

@@ -19,7 +19,7 @@ mod paced;
 mod wall;
 
 pub use coupled::Coupled;
-pub use door::{Enter, Input, Live, Notice, Notices, Reply, Request};
+pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request};
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;
 pub use interrupt::Interrupt;

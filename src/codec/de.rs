@@ -13,7 +13,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{CodecError, TypeName, Value, date, marks};
+use super::{CodecError, TypeName, Value, date, keys, marks};
 
 /// Turns a value into a Rust type.
 ///
@@ -30,15 +30,20 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, CodecError> {
     T::deserialize(FromValue { value, key: false })
 }
 
-struct FromValue {
+pub(super) struct FromValue {
     value: Value,
     /// Whether it is the key of a dict: JSON has only text there.
     key: bool,
 }
 
 impl FromValue {
-    fn new(value: Value) -> Self {
+    pub(super) fn new(value: Value) -> Self {
         FromValue { value, key: false }
+    }
+
+    /// The key of a dict that is text, where it may stand for a number.
+    pub(super) fn key(text: String) -> Self {
+        FromValue { value: Value::Str(text), key: true }
     }
 
     /// The value of a key that may stand for a number.
@@ -386,7 +391,7 @@ struct FromKey<'a>(&'a str);
 
 impl FromKey<'_> {
     fn by_value(&self) -> FromValue {
-        FromValue { value: Value::from(self.0), key: true }
+        FromValue::key(self.0.to_owned())
     }
 }
 
@@ -502,6 +507,7 @@ impl<'de> Visitor<'de> for AnyValue {
         while let Some(entry) = access.next_entry()? {
             entries.push(entry);
         }
+        keys::merge_equal(&mut entries);
         Ok(Value::Map(entries))
     }
 

@@ -49,6 +49,14 @@ pub enum CodecErrorKind {
         /// Where it was exceeded.
         offset: usize,
     },
+    /// A packed payload would unpack to more bytes than allowed.
+    #[error("a payload that would unpack to {len} bytes, the limit is {limit}")]
+    Unpacked {
+        /// Announced bytes.
+        len: usize,
+        /// [`Limits::unpacked`](super::Limits::unpacked), or 1,024 times the length of the payload.
+        limit: usize,
+    },
     /// The codec has no form for a value.
     #[error("{what}")]
     Unsupported {

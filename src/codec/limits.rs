@@ -22,10 +22,12 @@ pub struct Limits {
     pub depth: usize,
     /// How many values a frame may hold, keys of dicts included (262,144).
     pub nodes: usize,
+    /// How many bytes a packed payload may unpack to (16 MiB); never more than 1,024 times its length.
+    pub unpacked: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { depth: 128, nodes: 262_144 }
+        Limits { depth: 128, nodes: 262_144, unpacked: 16 << 20 }
     }
 }

@@ -55,7 +55,7 @@ pub struct Object {
 }
 
 /// Which custom type.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TypeName {
     /// A type that was registered under this name.
     Known(Arc<str>),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable};
+use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
@@ -30,12 +30,24 @@ pub struct Entity {
 #[derive(Debug, Default)]
 struct Port {
     connected: bool,
-    events: Vec<Value>,
+    /// when they were collected, and what they are
+    events: Vec<(Time, Value)>,
     last: Option<Value>,
     /// of the state, when it was last looked at
     seen: u64,
     /// of the value that was last read
     read: Option<u64>,
+}
+
+/// What one source, or several, write to one port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortInput {
+    /// The entity's id.
+    pub eid: String,
+    /// The port's name.
+    pub port: String,
+    /// Source and value.
+    pub values: Written,
 }
 
 /// What the ports that were asked for say.
@@ -45,6 +57,19 @@ pub struct Readings {
     pub values: Vec<(String, String, Value)>,
     /// When the simulator is to see them, if that is not the time of the step.
     pub stamp: Option<Time>,
+}
+
+/// An event, and when it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emitted {
+    /// The instant at which the agents' run was looked at; of a stamped event, its stamp.
+    pub time: Time,
+    /// The entity.
+    pub eid: String,
+    /// Its port.
+    pub port: &'static str,
+    /// What it says.
+    pub value: Value,
 }
 
 impl Entity {
@@ -99,6 +124,29 @@ impl Entity {
         Ok(news)
     }
 
+    /// Whether one of its connected outputs emits events.
+    pub(crate) fn emits(&self) -> bool {
+        let event = |port: usize| matches!(self.kind(port), OutputKind::Event | OutputKind::Stamped);
+        (0..self.ports.len()).any(|port| self.ports[port].connected && event(port))
+    }
+
+    /// Takes the events of an output.
+    pub(crate) fn take_events(
+        &mut self,
+        kernel: &Kernel,
+        port: usize,
+        events: &mut Vec<Emitted>,
+    ) -> Result<(), CallError> {
+        self.collect(kernel, port)?;
+        let (name, stamped) = (self.vtable.model.outputs[port].name, self.kind(port) == OutputKind::Stamped);
+        for (time, value) in std::mem::take(&mut self.ports[port].events) {
+            let (time, value) = if stamped { stamp_of(value)? } else { (time, value) };
+            kernel.mix(self.agent, port as u64, payload_hash(&value));
+            events.push(Emitted { time, eid: self.eid.clone(), port: name, value });
+        }
+        Ok(())
+    }
+
     /// Whether it has emitted events nobody has read yet.
     pub(crate) fn has_events(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
         let mut some = false;
@@ -127,7 +175,8 @@ impl Entity {
             && let Value::List(events) = value?
             && self.ports[port].connected
         {
-            self.ports[port].events.extend(events);
+            let now = kernel.now();
+            self.ports[port].events.extend(events.into_iter().map(|event| (now, event)));
         }
         Ok(!self.ports[port].events.is_empty())
     }
@@ -178,6 +227,7 @@ impl Entity {
             OutputKind::Event => {
                 self.collect(kernel, port)?;
                 let events = std::mem::take(&mut self.ports[port].events);
+                let events: Vec<Value> = events.into_iter().map(|(_, event)| event).collect();
                 ((!events.is_empty()).then_some(Value::List(events)), None)
             }
             OutputKind::Stamped => {
@@ -200,10 +250,8 @@ impl Entity {
 
     fn stamped(&mut self, port: usize) -> Result<(Option<Value>, Option<Time>), CallError> {
         let mut stamps: BTreeMap<Time, Vec<Value>> = BTreeMap::new();
-        for event in std::mem::take(&mut self.ports[port].events) {
-            let (time, value): (Time, Value) = from_value(event).map_err(|error| {
-                CallError::new("TypeError", format!("a stamped event is no (Time, value): {error}"))
-            })?;
+        for (_, event) in std::mem::take(&mut self.ports[port].events) {
+            let (time, value) = stamp_of(event)?;
             stamps.entry(time).or_default().push(value);
         }
         if stamps.len() > 1 {
@@ -216,4 +264,9 @@ impl Entity {
         }
         Ok(stamps.pop_first().map_or((None, None), |(time, events)| (Some(Value::List(events)), Some(time))))
     }
+}
+
+fn stamp_of(event: Value) -> Result<(Time, Value), CallError> {
+    from_value(event)
+        .map_err(|error| CallError::type_error(format!("a stamped event is no (Time, value): {error}")))
 }

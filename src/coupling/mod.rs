@@ -25,10 +25,30 @@
 //! A decision that ripens 0.3 s after a step reaches a partner that steps every 900 s one interval late in `Exact`, and in
 //! time in `Window`. A 1 s timer makes a step a second in `Exact` and none in `Ahead` unless it changes an output.
 
+//!
+//! # Which door
+//! | the simulator | the door |
+//! |---------------|----------|
+//! | is in a mosaik scenario, or is to be | [`mosaik`]: `program mosaik`; mosaik knows the protocol, connects ports and schedules |
+//! | is any other program that can open a socket | [`rpc`]: `program serve`; the program steps the agents itself, and may end a step at the first output |
+//! | is Rust code in the same process | [`Coupling`] |
+//!
+//! A step means the same behind each of them.
+
 mod entities;
+mod error;
+mod mode;
 #[cfg(feature = "mosaik")]
 pub mod mosaik;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+mod ports;
+mod relations;
+#[cfg(feature = "serve")]
+pub mod rpc;
 mod step;
 
-pub use entities::{Entity, Readings};
-pub use step::{CoupleError, Coupling, Mode, PortInput, relate};
+pub use entities::{Emitted, Entity, PortInput, Readings};
+pub use error::CoupleError;
+pub use mode::Mode;
+pub use relations::relate;
+pub use step::Coupling;

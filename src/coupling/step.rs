@@ -1,167 +1,34 @@
 //! The step, in all its modes; see the head of [`coupling`](crate::coupling) for what it means.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
 
-use isochrone_sim::{AgentId, CreateError, Report, SimError, Time};
+use isochrone_sim::{AgentId, Time};
 
-use super::entities::{Entity, Readings};
-use crate::agent::{BadInput, Container, Proxy, Vtable, Write, Written, local};
+use super::entities::{Emitted, Entity, PortInput, Readings};
+use super::error::CoupleError;
+use super::mode::Mode;
+use super::relations::Relations;
+use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
 use crate::rpc::{Args, CallError};
 
-/// How far the agents run in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Mode {
-    /// To the time of the step.
-    #[default]
-    Exact,
-    /// On over a window of this length.
-    Window(Duration),
-    /// On until something shows.
-    Ahead,
-}
+/// Inputs that may wait for their time.
+const MAX_INJECTED: u32 = 65_536;
 
-impl std::str::FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            None if text == "exact" => Ok(Mode::Exact),
-            None if text == "ahead" => Ok(Mode::Ahead),
-            Some(("window", span)) => match isochrone_sim::parse_span(span) {
-                Ok(span) if !span.is_zero() => Ok(Mode::Window(span)),
-                Ok(_) => Err("a window must be longer than nothing".into()),
-                Err(error) => Err(error.to_string()),
-            },
-            _ => Err(format!("{text:?} is no mode: write exact, window=15min or ahead")),
-        }
-    }
-}
-
-/// What one source, or several, write to one port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PortInput {
-    /// The entity's id.
-    pub eid: String,
-    /// The port's name.
-    pub port: String,
-    /// Source and value.
-    pub values: Written,
-}
-
-/// Why a simulator's request cannot be answered.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CoupleError {
-    /// The run itself.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// There is no such model.
-    #[error("no model {model:?} is here; there are: {known}")]
-    Model {
-        /// The name asked for.
-        model: String,
-        /// The names there are.
-        known: String,
-    },
-    /// An agent could not be created.
-    #[error("{eid}: {source}")]
-    Create {
-        /// The entity that was to be.
-        eid: String,
-        /// Why not.
-        source: CreateError,
-    },
-    /// There is no such entity.
-    #[error("no entity {0:?} is here")]
-    Entity(String),
-    /// The entity's model has no such port.
-    #[error("{eid} ({model}) has no {direction} {port:?}; it has: {known}")]
-    Port {
-        /// The entity.
-        eid: String,
-        /// Its model.
-        model: &'static str,
-        /// "input" or "output".
-        direction: &'static str,
-        /// The name asked for.
-        port: String,
-        /// The names there are.
-        known: String,
-    },
-    /// A value has the wrong type.
-    #[error("{eid}.{port}: {input}")]
-    Input {
-        /// The entity.
-        eid: String,
-        /// The port.
-        port: String,
-        /// Source, and what is wrong.
-        input: BadInput,
-    },
-    /// An output could not be read.
-    #[error("{eid}.{port}: {error}")]
-    Output {
-        /// The entity.
-        eid: String,
-        /// The port.
-        port: String,
-        /// Why.
-        error: CallError,
-    },
-    /// The simulator wants to step where the agents have been already.
-    #[error(
-        "a step at {asked} is not possible: the agents have run on to {now} in {mode:?}, which the step at {last} allowed up to {allowed}"
-    )]
-    Past {
-        /// The step's time.
-        asked: Time,
-        /// Where the agents are.
-        now: Time,
-        /// The step that let them.
-        last: Time,
-        /// How far that was.
-        allowed: Time,
-        /// In which mode.
-        mode: Mode,
-    },
-}
-
-impl CoupleError {
-    /// The failure of an agent that ended the run, if that is what it was.
-    pub fn report(&self) -> Option<&Report> {
-        match self {
-            CoupleError::Run(RunError::Sim(SimError::Escalated(report))) => Some(report),
-            _ => None,
-        }
-    }
-}
-
-/// Pairs of related agents.
-#[derive(Debug, Default)]
-struct Relations(RefCell<BTreeMap<AgentId, Vec<AgentId>>>);
-
-/// Tells the simulator that an agent is related to another one (a house to its meter): mosaik shows it in its graph.
-/// Without a simulator it does nothing.
-pub fn relate(agent: impl Into<Proxy>, to: impl Into<Proxy>) {
-    if let Some(relations) = local::shared::<Relations>() {
-        let mut relations = relations.0.borrow_mut();
-        let related = relations.entry(agent.into().id()).or_default();
-        let to = to.into().id();
-        if !related.contains(&to) {
-            related.push(to);
-        }
-    }
+/// How far the agents have run.
+struct Ran {
+    /// when they have something to do next
+    next: Option<Time>,
+    /// the instant at which an output changed, if the run ended there
+    shown: Option<Time>,
 }
 
 /// Agents under an external simulator.
 #[derive(Debug)]
 pub struct Coupling {
-    container: Container,
+    container: Rc<Container>,
     driver: Coupled,
     models: BTreeMap<String, &'static Vtable>,
     entities: Vec<Entity>,
@@ -182,6 +49,10 @@ pub struct Coupling {
     reads: u64,
     /// of which before the first step
     early_reads: u64,
+    /// whether events are to have the times at which they happened
+    stamping: bool,
+    /// inputs whose time has not come yet
+    injected: Rc<Cell<u32>>,
 }
 
 impl Coupling {
@@ -196,7 +67,7 @@ impl Coupling {
         let relations = Rc::new(Relations::default());
         container.kernel().provide(relations.clone());
         Coupling {
-            container,
+            container: Rc::new(container),
             driver: Coupled::new(interrupt),
             models,
             entities: Vec::new(),
@@ -214,6 +85,8 @@ impl Coupling {
             steps: 0,
             reads: 0,
             early_reads: 0,
+            stamping: false,
+            injected: Rc::default(),
         }
     }
 
@@ -225,6 +98,23 @@ impl Coupling {
     /// The agents' container.
     pub fn container(&self) -> &Container {
         &self.container
+    }
+
+    /// The agents' container, for whoever looks at its clock while a step is under way.
+    #[cfg(feature = "serve")]
+    pub(crate) fn shared_container(&self) -> Rc<Container> {
+        self.container.clone()
+    }
+
+    /// How far the agents run in a step.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// From now on [events](Coupling::take_events) have the exact times at which they happened, for which the run is looked
+    /// at after each instant; without it, the time at which they were looked at.
+    pub fn stamp_events(&mut self) {
+        self.stamping = true;
     }
 
     /// The types of agents, by the names the simulator knows them by.
@@ -257,7 +147,15 @@ impl Coupling {
     /// # Errors
     /// See [`CoupleError`].
     pub async fn handle(&mut self, input: Input) -> Result<(), CoupleError> {
-        self.driver.handle(self.container.kernel(), input).await?;
+        let kernel = self.container.kernel();
+        kernel.track(self.stamping);
+        let handled = self.driver.handle(kernel, input).await;
+        kernel.track(false);
+        for position in self.touched() {
+            let entity = &mut self.entities[position];
+            entity.has_events(self.container.kernel()).map_err(|error| output_error(entity, error))?;
+        }
+        handled?;
         Ok(())
     }
 
@@ -297,6 +195,22 @@ impl Coupling {
         position
     }
 
+    /// Makes all agents known that are there already and whose types are models, by their names.
+    pub fn adopt_all(&mut self) {
+        for agent in (0..self.container.kernel().population()).map(AgentId::new) {
+            let known = self.by_agent.contains_key(&agent);
+            let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
+            let Some(model) = self.model_of(vtable) else { continue };
+            let eid = self.container.kernel().path(agent);
+            self.adopt(eid, agent, &model, vtable);
+        }
+    }
+
+    fn model_of(&self, vtable: &Vtable) -> Option<String> {
+        let model = self.models.iter().find(|(_, model)| model.model.name == vtable.model.name);
+        model.map(|(name, _)| name.clone())
+    }
+
     /// Makes the agents known that an entity's agent has created, as far as their types are models; the positions of
     /// their entities. Looks at agents that are newer than all it has seen: to be called after each creation, for each
     /// entity that was created, and for what it returns.
@@ -311,8 +225,7 @@ impl Coupling {
                 continue;
             }
             let Some(vtable) = self.container.vtable(agent) else { continue };
-            let model = self.models.iter().find(|(_, model)| model.model.name == vtable.model.name);
-            let Some(model) = model.map(|(name, _)| name.clone()) else { continue };
+            let Some(model) = self.model_of(vtable) else { continue };
             let eid = self.next_eid(vtable);
             let child = self.adopt(eid, agent, &model, vtable);
             families.entry(self.by_agent[&parent]).or_default().push(child);
@@ -322,11 +235,10 @@ impl Coupling {
         families
     }
 
-    /// The entities that [`relate`] has related to this one, in the order in which that was said.
+    /// The entities that [`relate`](super::relate) has related to this one, in the order in which that was said.
     pub fn related(&self, position: usize) -> Vec<usize> {
-        let agent = self.entities[position].agent;
-        let relations = self.relations.0.borrow();
-        relations.get(&agent).into_iter().flatten().filter_map(|to| self.by_agent.get(to).copied()).collect()
+        let related = self.relations.of(self.entities[position].agent);
+        related.iter().filter_map(|to| self.by_agent.get(to).copied()).collect()
     }
 
     /// The position of an agent's entity.
@@ -360,11 +272,31 @@ impl Coupling {
         inputs: Vec<PortInput>,
         limit: Option<Time>,
     ) -> Result<Option<Time>, CoupleError> {
-        let kernel = self.container.kernel();
-        if time < kernel.now() {
-            let (last, allowed) = (self.last, self.allowed);
-            return Err(CoupleError::Past { asked: time, now: kernel.now(), last, allowed, mode: self.mode });
-        }
+        self.step_with(time, inputs, limit, false).await
+    }
+
+    /// As [`step`](Coupling::step), but the step ends at the first instant that changes a connected output or emits an event.
+    /// If that lies before `time` (the container's clock says so), the inputs have not been written.
+    ///
+    /// # Errors
+    /// As [`step`](Coupling::step).
+    pub async fn step_to_output(
+        &mut self,
+        time: Time,
+        inputs: Vec<PortInput>,
+        limit: Option<Time>,
+    ) -> Result<Option<Time>, CoupleError> {
+        self.step_with(time, inputs, limit, true).await
+    }
+
+    async fn step_with(
+        &mut self,
+        time: Time,
+        inputs: Vec<PortInput>,
+        limit: Option<Time>,
+        stop: bool,
+    ) -> Result<Option<Time>, CoupleError> {
+        self.check_time(time)?;
         let inputs = self.resolve(inputs)?;
         if !self.started {
             self.start().await?;
@@ -375,10 +307,17 @@ impl Coupling {
             1 if !self.told && self.reads == self.early_reads => self.connect(&[]),
             _ => {}
         }
-        let kernel = self.container.kernel();
         self.steps += 1;
         (self.last, self.held) = (time, false);
-        self.driver.advance_before(kernel, time).await?;
+        if stop {
+            self.look()?;
+        }
+        let before = self.run(time, false, stop).await?;
+        if let Some(shown) = before.shown {
+            (self.last, self.allowed) = (shown, shown);
+            return Ok(before.next);
+        }
+        let kernel = self.container.kernel();
         // everything before `time` has happened, so inputs written now are of (time, round 0)
         kernel.jump(time);
         for write in inputs {
@@ -387,7 +326,8 @@ impl Coupling {
         for entity in self.entities.iter().filter(|entity| entity.vtable.model.step) {
             (entity.vtable.step)(kernel, entity.agent);
         }
-        let next = self.driver.advance(kernel, time).await?;
+        let mut ran = self.run(time, true, stop).await?;
+        let kernel = self.container.kernel();
         if self.told {
             for entity in &mut self.entities {
                 entity.forget_unread(kernel).map_err(|error| output_error(entity, error))?;
@@ -395,15 +335,63 @@ impl Coupling {
         }
         self.allowed = time;
         match self.mode {
-            Mode::Exact => Ok(next),
+            Mode::Exact => {}
             Mode::Window(window) => {
                 let end = time.saturating_add(window);
                 let end = limit.map_or(end, |limit| end.min(limit));
                 self.allowed = end.max(time);
-                Ok(if end > time { self.driver.advance_before(kernel, end).await? } else { next })
+                if end > time && ran.shown.is_none() {
+                    ran = self.run(end, false, stop).await?;
+                }
             }
-            Mode::Ahead => self.run_ahead(next, limit).await,
+            Mode::Ahead => return self.run_ahead(ran.next, limit).await,
         }
+        Ok(ran.next)
+    }
+
+    /// Lets everything at or before `until` happen (before it, if not `inclusive`), without inputs and in no mode; returns
+    /// when the agents have something to do next.
+    ///
+    /// # Errors
+    /// See [`CoupleError`].
+    pub async fn advance(&mut self, until: Time, inclusive: bool) -> Result<Option<Time>, CoupleError> {
+        self.check_time(until)?;
+        if !self.started {
+            self.start().await?;
+        }
+        self.held = false;
+        let ran = self.run(until, inclusive, false).await?;
+        (self.last, self.allowed) = (self.container.now(), self.container.now());
+        Ok(ran.next)
+    }
+
+    /// Writes to a port when time reaches `at`: at the start of that instant, after the inputs of a step at this time.
+    ///
+    /// # Errors
+    /// When the input is refused, or `at` is past.
+    pub fn inject(&mut self, at: Time, input: PortInput) -> Result<(), CoupleError> {
+        self.check_time(at)?;
+        for write in self.resolve(vec![input])? {
+            if self.injected.get() >= MAX_INJECTED {
+                return Err(CoupleError::Crowded(self.injected.get()));
+            }
+            let injected = self.injected.clone();
+            let enter = move || {
+                injected.set(injected.get() - 1);
+                write();
+            };
+            self.container.kernel().inject_with(at, enter).map_err(RunError::from)?;
+            self.injected.set(self.injected.get() + 1);
+        }
+        Ok(())
+    }
+
+    fn check_time(&self, asked: Time) -> Result<(), CoupleError> {
+        let now = self.container.now();
+        if asked >= now {
+            return Ok(());
+        }
+        Err(CoupleError::Past { asked, now, last: self.last, allowed: self.allowed, mode: self.mode })
     }
 
     async fn run_ahead(
@@ -420,33 +408,67 @@ impl Coupling {
             }
         }
         for entity in &mut self.entities {
-            entity
-                .hold(kernel)
-                .and_then(|()| entity.has_news(kernel))
-                .map_err(|error| output_error(entity, error))?;
+            entity.hold(kernel).map_err(|error| output_error(entity, error))?;
         }
+        self.look()?;
         self.held = true;
+        let ran = self.run(limit.unwrap_or(Time::MAX), false, true).await?;
+        self.allowed = self.container.now();
+        Ok(ran.shown.or(ran.next))
+    }
+
+    /// The entities whose agents' code has run since the last call, while it was tracked.
+    fn touched(&self) -> Vec<usize> {
+        let touched = self.container.kernel().take_touched();
+        touched.iter().filter_map(|agent| self.by_agent.get(agent).copied()).collect()
+    }
+
+    /// Remembers what all outputs are now: [`run`](Coupling::run) stops when one of them changes.
+    fn look(&mut self) -> Result<(), CoupleError> {
+        let kernel = self.container.kernel();
+        for entity in &mut self.entities {
+            entity.has_news(kernel).map_err(|error| output_error(entity, error))?;
+        }
+        Ok(())
+    }
+
+    /// Lets events up to `end` happen; with `stop`, up to the first instant that changes a connected output or emits an event.
+    async fn run(&mut self, end: Time, inclusive: bool, stop: bool) -> Result<Ran, CoupleError> {
+        let kernel = self.container.kernel();
+        let look = stop || (self.stamping && self.entities.iter().any(Entity::emits));
+        if !look {
+            let next = match inclusive {
+                true => self.driver.advance(kernel, end).await?,
+                false => self.driver.advance_before(kernel, end).await?,
+            };
+            return Ok(Ran { next, shown: None });
+        }
         kernel.track(true);
         kernel.take_touched();
-        let mut next = next;
-        let mut shown = None;
-        while let Some(event) = next.filter(|event| limit.is_none_or(|limit| *event < limit)) {
+        let ran = self.run_and_look(end, inclusive, stop).await;
+        self.container.kernel().track(false);
+        ran
+    }
+
+    async fn run_and_look(&mut self, end: Time, inclusive: bool, stop: bool) -> Result<Ran, CoupleError> {
+        let kernel = self.container.kernel();
+        let mut next = kernel.next_event();
+        while let Some(event) = next.filter(|event| *event < end || (inclusive && *event == end)) {
             next = self.driver.advance(kernel, event).await?;
-            self.allowed = event;
             let mut news = false;
-            for agent in kernel.take_touched() {
-                if let Some(position) = self.by_agent.get(&agent) {
-                    let entity = &mut self.entities[*position];
-                    news |= entity.has_news(kernel).map_err(|error| output_error(entity, error))?;
-                }
+            for position in self.touched() {
+                let entity = &mut self.entities[position];
+                let seen = if stop { entity.has_news(kernel) } else { entity.has_events(kernel) };
+                news |= seen.map_err(|error| output_error(entity, error))?;
             }
-            if news {
-                shown = Some(event);
-                break;
+            if stop && news {
+                return Ok(Ran { next, shown: Some(event) });
             }
         }
-        kernel.track(false);
-        Ok(shown.or(next))
+        if inclusive {
+            next = self.driver.advance(kernel, end).await?;
+        }
+        Ok(Ran { next, shown: None })
     }
 
     /// Checks the inputs of a step and puts them into order.
@@ -488,6 +510,22 @@ impl Coupling {
             return Err(CoupleError::Port { eid, model: model.name, direction: "output", port, known });
         };
         Ok((position, number))
+    }
+
+    /// Takes the events that these outputs, which must be connected, have emitted and nobody has read: in the order of their
+    /// times, then as asked for. What agents have emitted while they ran [ahead](Mode::Ahead) belongs to a later step.
+    ///
+    /// # Errors
+    /// When an output cannot be read.
+    pub fn take_events(&mut self, ports: &[(usize, usize)]) -> Result<Vec<Emitted>, CoupleError> {
+        let kernel = self.container.kernel();
+        let mut events = Vec::new();
+        for (position, port) in ports.iter().filter(|_| !self.held) {
+            let entity = &mut self.entities[*position];
+            entity.take_events(kernel, *port, &mut events).map_err(|error| output_error(entity, error))?;
+        }
+        events.sort_by_key(|event| event.time);
+        Ok(events)
     }
 
     /// Says which outputs the simulator reads after each step: these and no others show in [`Mode::Ahead`]. Until it is
@@ -542,6 +580,7 @@ impl Coupling {
     }
 }
 
+#[cold]
 fn output_error(entity: &Entity, error: CallError) -> CoupleError {
     CoupleError::Output { eid: entity.eid.clone(), port: "an output".into(), error }
 }

@@ -9,12 +9,36 @@
 //! Failure modes: every failed call is a [`CallError`].
 
 mod args;
+mod call;
+mod client;
+mod context;
+mod dispatch;
 mod error;
 mod failure;
+mod model;
+mod object;
+mod peer;
+mod remote;
 mod request;
 mod router;
+mod server;
+mod service;
 
 pub use args::{Args, Bound, Param, Signature};
+pub use call::{Arguments, Call, Positional, Timed};
+pub use client::{Client, ConnectError};
 pub use error::CallError;
+pub use model::Method;
+pub use object::{Exposed, Incoming, Shared};
+pub use peer::Peer;
+pub use remote::{Own, Remote};
 pub use request::Request;
 pub use router::Router;
+pub use server::Server;
+pub use service::{Entry, Handler, Later, Outcome, Service};
+
+/// Takes an argument that has no default; without it, `Args::bind` has refused the call already.
+#[doc(hidden)]
+pub fn required<T: serde::de::DeserializeOwned>(bound: &mut Bound<'_>, index: usize) -> Result<T, CallError> {
+    bound.take(index)?.ok_or_else(|| CallError::type_error(format!("argument {index} is missing")))
+}

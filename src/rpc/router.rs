@@ -3,8 +3,8 @@
 //! Why a table: aiomas walks attributes and so reaches whatever hangs on an exposed object, a container's internals
 //! included. Here only what was put in can be called.
 //!
-//! Contract: a path is names joined by `/`, looked up name by name. A node may be a handler, a group of further names, or
-//! both. Iteration is in order of names.
+//! Contract: a path is names joined by `/`, looked up name by name; the empty path is the root. A node may be a handler, a
+//! group of further names, or both. Iteration is in order of names.
 //!
 //! Failure modes: a `LookupError` in aiomas's words.
 
@@ -63,6 +63,9 @@ impl<H> Router<H> {
     }
 
     fn node(&mut self, path: &str) -> &mut Router<H> {
+        if path.is_empty() {
+            return self;
+        }
         // A lookup by the borrowed name first, so that only new names are copied.
         path.split('/').fold(self, |node, name| {
             if !node.children.contains_key(name) {
@@ -102,21 +105,47 @@ impl<H> Router<H> {
         node.handler.as_ref().ok_or_else(|| CallError::lookup_error(format!("\"{path}\" is not exposed")))
     }
 
-    /// All paths that can be called, in order of their names.
-    pub fn paths(&self) -> Vec<String> {
-        let mut paths = Vec::new();
-        self.collect("", &mut paths);
-        paths
+    /// The handler on the way along `path` that is nearest to its end, and what of the path is left for it. Without one, where
+    /// in the path the name starts that is not there; `None` if what is there is no handler.
+    pub(super) fn find<'p>(&self, path: &'p str) -> Result<(&H, &'p str), Option<usize>> {
+        let (mut node, mut rest, mut lost) = (self, path, None);
+        let mut found = self.handler.as_ref().map(|handler| (handler, rest));
+        while !rest.is_empty() || path.is_empty() {
+            let (name, below) = rest.split_once('/').unwrap_or((rest, ""));
+            let Some(child) = node.children.get(name) else {
+                lost = Some(path.len() - rest.len());
+                break;
+            };
+            (node, rest) = (child, below);
+            found = child.handler.as_ref().map(|handler| (handler, rest)).or(found);
+        }
+        found.ok_or(lost)
     }
 
-    fn collect(&self, prefix: &str, paths: &mut Vec<String>) {
+    /// Whether there is anything at `path`: a handler or further names.
+    pub fn contains(&self, path: &str) -> bool {
+        let mut names = path.split('/').filter(|_| !path.is_empty());
+        names.try_fold(self, |node, name| node.children.get(name)).is_some()
+    }
+
+    /// All handlers with their paths, in order of their names.
+    pub fn iter(&self) -> Vec<(String, &H)> {
+        let mut all = Vec::new();
+        self.walk("", &mut all);
+        all
+    }
+
+    fn walk<'a>(&'a self, prefix: &str, all: &mut Vec<(String, &'a H)>) {
+        all.extend(self.handler.as_ref().map(|handler| (prefix.to_owned(), handler)));
         for (name, child) in &self.children {
             let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") };
-            if child.handler.is_some() {
-                paths.push(path.clone());
-            }
-            child.collect(&path, paths);
+            child.walk(&path, all);
         }
+    }
+
+    /// All paths that can be called, in order of their names.
+    pub fn paths(&self) -> Vec<String> {
+        self.iter().into_iter().map(|(path, _)| path).collect()
     }
 }
 
@@ -154,6 +183,27 @@ mod tests {
         for (path, handler) in router.paths().iter().zip([3, 5, 4, 1]) {
             assert_eq!(router.lookup(path), Ok(&handler));
         }
+    }
+
+    #[test]
+    fn a_handler_gets_what_is_left_of_the_path() {
+        let mut router = Router::from_table([("agents", 1), ("agents/0/spam", 2), ("add", 3)]);
+        assert_eq!(router.find("add"), Ok((&3, "")));
+        assert_eq!(router.find("add/x"), Ok((&3, "x")));
+        assert_eq!(router.find("agents/7/spam"), Ok((&1, "7/spam")));
+        assert_eq!(router.find("agents/0/spam"), Ok((&2, "")));
+        assert_eq!(router.find("agents/0/eggs"), Ok((&1, "0/eggs")));
+        assert_eq!((router.find("x"), router.find("")), (Err(Some(0)), Err(Some(0))));
+        router.insert("", 4);
+        assert_eq!((router.find("x/y"), router.find("")), (Ok((&4, "x/y")), Ok((&4, ""))));
+        assert!(router.contains("") && router.contains("agents/0") && !router.contains("agents/1"));
+    }
+
+    #[test]
+    fn without_a_handler_it_is_said_where_the_path_was_lost() {
+        let router = Router::from_table([("a/b/c", 1)]);
+        assert_eq!((router.find("a/x/c"), router.find("a/b/x")), (Err(Some(2)), Err(Some(4))));
+        assert_eq!(router.find("a/b"), Err(None));
     }
 
     #[test]

@@ -26,6 +26,18 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             }
         }
     });
+    let message_values = received(agent).map(|method| {
+        let (ident, args) = (&method.ident, locals(method));
+        code! {
+            #message::#ident(#(ref #args),*) => ::isochrone::agent::show([#(::isochrone::agent::value(#args)),*])
+        }
+    });
+    let reply_values = agent.with(Key::Expose).map(|method| {
+        let ident = &method.ident;
+        code! {
+            #reply::#ident(ref result) => ::isochrone::agent::show_result(result)
+        }
+    });
     let reply_hashes = agent.with(Key::Expose).map(|method| {
         let (ident, hash) = (&method.ident, name_hash(&method.name));
         let failed = !hash;
@@ -70,6 +82,14 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             #[inline]
             fn reply_hash(reply: &#reply) -> u64 {
                 match *reply { #(#reply_hashes)* #reply::#done => 0 }
+            }
+
+            fn message_value(message: &#message) -> ::core::option::Option<::std::rc::Rc<dyn ::core::any::Any>> {
+                match *message { #(#message_values,)* }
+            }
+
+            fn reply_value(reply: &#reply) -> ::core::option::Option<::std::rc::Rc<dyn ::core::any::Any>> {
+                match *reply { #(#reply_values,)* #reply::#done => ::core::option::Option::None }
             }
 
             fn facet() -> ::core::option::Option<&'static dyn ::core::any::Any> {

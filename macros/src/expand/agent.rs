@@ -19,6 +19,14 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
         let ident = &method.ident;
         code!(#reply::#ident(result) => #value,)
     });
+    let request = agent.with(Key::Expose).map(|method| {
+        let (ident, name, args) = (&method.ident, &method.name, locals(method));
+        code!(#message::#ident(#(#args),*) => (#name, ::isochrone::rpc::Args::default()#(.arg(#args))*),)
+    });
+    let respond = agent.with(Key::Expose).map(|method| {
+        let (ident, name) = (&method.ident, &method.name);
+        code!(#name => #reply::#ident(::isochrone::agent::returned(method, result)),)
+    });
     let input = agent.with(Key::Input).enumerate().map(|(index, method)| {
         let ident = &method.ident;
         let values = method.args.iter().map(|arg| {
@@ -79,6 +87,23 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
                 }
             }
 
+            fn request(message: #message) -> (&'static str, ::isochrone::rpc::Args) {
+                match message {
+                    #(#request)*
+                    _ => ("", ::isochrone::rpc::Args::default()),
+                }
+            }
+
+            fn respond(
+                method: &str,
+                result: ::core::result::Result<::isochrone::codec::Value, ::isochrone::rpc::CallError>,
+            ) -> #reply {
+                match method {
+                    #(#respond)*
+                    _ => #reply::#done,
+                }
+            }
+
             fn input(
                 port: usize,
                 values: ::std::vec::Vec<(::std::string::String, ::isochrone::codec::Value)>,
@@ -125,6 +150,14 @@ fn value(method: &Method, made: &TokenStream, what: String) -> TokenStream {
     } }
 }
 
+/// What can be called, for those who ask.
+pub(super) fn methods(agent: &Agent) -> impl Iterator<Item = TokenStream> {
+    agent.with(Key::Expose).map(|method| {
+        let (signature, result, doc) = (signature(method), method.ok().map(text), &method.doc);
+        code!(::isochrone::rpc::Method { signature: #signature, result: #result, doc: #doc })
+    })
+}
+
 fn model(agent: &Agent) -> TokenStream {
     let Agent { name, eid, doc, .. } = agent;
     let constructor = match agent.with(Key::Constructor).next() {
@@ -134,10 +167,7 @@ fn model(agent: &Agent) -> TokenStream {
         }
         None => code!(::core::option::Option::None),
     };
-    let methods = agent.with(Key::Expose).map(|method| {
-        let (signature, result, doc) = (signature(method), method.ok().map(text), &method.doc);
-        code!(::isochrone::agent::Method { signature: #signature, result: #result, doc: #doc })
-    });
+    let methods = methods(agent);
     let inputs = agent.with(Key::Input).map(|method| {
         let trigger = method.role(Key::Input).is_some_and(|role| role.flag("trigger"));
         let (name, doc) = (&method.name, &method.doc);
@@ -172,7 +202,7 @@ fn model(agent: &Agent) -> TokenStream {
     }
 }
 
-fn signature(method: &Method) -> TokenStream {
+pub(super) fn signature(method: &Method) -> TokenStream {
     let name = &method.name;
     let params = method.args.iter().map(|arg| {
         let name = syn::ext::IdentExt::unraw(&arg.ident).to_string();
@@ -183,11 +213,11 @@ fn signature(method: &Method) -> TokenStream {
 }
 
 /// Takes the arguments out of `args`, in their order. A default is evaluated for each call that needs it.
-fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
+pub(super) fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
     let takes = method.args.iter().zip(locals(method)).enumerate().map(|(index, (arg, local))| {
         let ty = &arg.ty;
         match &arg.default {
-            None => code!(let #local = ::isochrone::agent::required::<#ty>(&mut bound, #index)?;),
+            None => code!(let #local = ::isochrone::rpc::required::<#ty>(&mut bound, #index)?;),
             Some(default) => code! {
                 let #local = match bound.take::<#ty>(#index)? {
                     ::core::option::Option::Some(value) => value,

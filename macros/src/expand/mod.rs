@@ -6,6 +6,7 @@
 //! | `actor` | how the kernel hands messages to the methods |
 //! | `agent` | what the outside sees: constructor, names, ports |
 //! | `proxy` | the typed address |
+//! | `service` | all of that for a service, which is no agent |
 //!
 //! Contract: locals have the macro's own hygiene, so that a user's default or constant never meets them; user's tokens
 //! keep their spans, so that the compiler's errors point at what the user wrote. Every item is hidden or documented.
@@ -13,6 +14,7 @@
 mod actor;
 mod agent;
 mod proxy;
+mod service;
 
 use std::collections::BTreeSet;
 
@@ -22,7 +24,7 @@ use syn::spanned::Spanned;
 use syn::{Ident, Type};
 
 use crate::attr::Key;
-use crate::model::{Agent, Form, Method, Output};
+use crate::model::{Agent, Form, Kind, Method, Output};
 
 /// `quote!` whose locals are ours.
 macro_rules! code {
@@ -62,7 +64,14 @@ impl Names {
     }
 }
 
-pub(crate) fn agent(agent: &Agent) -> TokenStream {
+pub(crate) fn expand(agent: &Agent) -> TokenStream {
+    match agent.kind {
+        Kind::Agent => self::agent(agent),
+        Kind::Service => service::expand(agent),
+    }
+}
+
+fn agent(agent: &Agent) -> TokenStream {
     let names = Names::of(agent);
     let (messages, assertions) = (messages(agent, &names), assertions(agent));
     let (actor, proxy) = (actor::expand(agent, &names), proxy::expand(agent, &names));

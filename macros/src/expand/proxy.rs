@@ -1,7 +1,7 @@
 //! The typed address.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use super::{Names, code, quiet};
 use crate::attr::Key;
@@ -15,26 +15,23 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
     let calls = agent.with(Key::Expose).map(|method| call(method, agent, names));
     code! {
         #[doc = #doc]
-        #[derive(
-            ::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq
-        )]
+        #[derive(::core::clone::Clone, ::core::fmt::Debug, ::core::cmp::PartialEq, ::core::cmp::Eq)]
         #quiet
-        pub struct #proxy(::isochrone::sim::Ref<#ty>);
+        pub struct #proxy(::isochrone::agent::Target<#ty>);
 
         #quiet
         impl #proxy {
-            /// The address itself.
+            /// The agent itself, for one of this container; for one elsewhere, an agent that is nowhere.
             #[must_use]
             #[inline]
             pub fn agent(&self) -> ::isochrone::sim::Ref<#ty> {
-                self.0
+                self.0.agent()
             }
 
             /// The same address, by which any method is called by its name.
             #[must_use]
-            #[inline]
             pub fn untyped(&self) -> ::isochrone::agent::Proxy {
-                ::core::convert::From::from(self.0)
+                self.0.untyped()
             }
 
             #(#calls)*
@@ -45,18 +42,28 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
         impl ::core::convert::From<::isochrone::sim::Ref<#ty>> for #proxy {
             #[inline]
             fn from(agent: ::isochrone::sim::Ref<#ty>) -> Self {
-                #proxy(agent)
+                #proxy(::isochrone::agent::Target::Near(agent))
+            }
+        }
+
+        #[automatically_derived]
+        #quiet
+        impl ::core::convert::From<::isochrone::agent::Far> for #proxy {
+            fn from(agent: ::isochrone::agent::Far) -> Self {
+                #proxy(::isochrone::agent::Target::Far(agent))
             }
         }
 
         #[automatically_derived]
         #quiet
         impl ::core::convert::From<#proxy> for ::isochrone::agent::Proxy {
-            #[inline]
             fn from(proxy: #proxy) -> Self {
                 proxy.untyped()
             }
         }
+
+        #[automatically_derived]
+        impl ::isochrone::agent::Connect for #proxy {}
 
         #[automatically_derived]
         #quiet
@@ -65,7 +72,7 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
                 &self,
                 serializer: S,
             ) -> ::core::result::Result<S::Ok, S::Error> {
-                ::isochrone::agent::serialize(self.0.kernel(), self.0.id(), serializer)
+                ::isochrone::serde::Serialize::serialize(&self.0, serializer)
             }
         }
 
@@ -75,7 +82,7 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             fn deserialize<D: ::isochrone::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
-                ::isochrone::agent::deserialize::<#ty, D>(deserializer).map(#proxy)
+                ::isochrone::serde::Deserialize::deserialize(deserializer).map(#proxy)
             }
         }
     }
@@ -85,18 +92,12 @@ fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
     let Names { message, reply, .. } = names;
     let (ty, ident, name, ok) = (&agent.ty, &method.ident, &method.name, method.ok());
     let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
-    let copied =
-        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
-    let doc = method.doc.is_empty().then(|| {
-        let doc = format!("Calls `{name}`.");
-        quote!(#[doc = #doc])
-    });
+    let doc = doc(method);
     code! {
         #doc
-        #(#copied)*
         #[inline]
         pub fn #ident(&self, #(#args: #types),*) -> ::isochrone::agent::Call<#ok, #ty> {
-            ::isochrone::agent::Call::new(self.0.call(#message::#ident(#(#args),*)), |reply| match reply {
+            self.0.call(#message::#ident(#(#args),*), |reply| match reply {
                 #reply::#ident(result) => result,
                 _ => ::core::result::Result::Err(::isochrone::rpc::CallError::new(
                     "Internal",
@@ -105,4 +106,16 @@ fn call(method: &Method, agent: &Agent, names: &Names) -> TokenStream {
             })
         }
     }
+}
+
+/// The doc comment of a proxy's method.
+pub(super) fn doc(method: &Method) -> TokenStream {
+    let copied =
+        method.attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"));
+    let copied: TokenStream = copied.map(ToTokens::to_token_stream).collect();
+    let own = method.doc.is_empty().then(|| {
+        let own = format!("Calls `{}`.", method.name);
+        quote!(#[doc = #own])
+    });
+    quote!(#own #copied)
 }

@@ -12,11 +12,32 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use isochrone_sim::{
-    Actor, AgentId, Call, Config, Ctx, Event, Kernel, Observer, OrderCheck, Policy, Progress, Ref, ReplyTo,
-    SimError, This, Time, What,
+    Actor, AgentId, Call, Config, Ctx, Event, Form, Kernel, Observer, OrderCheck, Policy, Progress, Ref,
+    ReplyTo, SimError, This, Time, What,
 };
+
+/// Operations that no journal holds.
+pub trait External {
+    fn external<T, M, F>(&self, name: &str, latency: Duration, make: M) -> isochrone_sim::External<T>
+    where
+        T: serde::Serialize + 'static,
+        M: FnOnce() -> F + 'static,
+        F: Future<Output = T> + 'static;
+}
+
+impl External for Ctx {
+    fn external<T, M, F>(&self, name: &str, latency: Duration, make: M) -> isochrone_sim::External<T>
+    where
+        T: serde::Serialize + 'static,
+        M: FnOnce() -> F + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        self.external_as(name, latency, Form::none(), make)
+    }
+}
 
 pub type Later<T> = Pin<Box<dyn Future<Output = T>>>;
 pub type Log = Rc<RefCell<Vec<(i64, String)>>>;

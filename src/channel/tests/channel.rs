@@ -1,5 +1,7 @@
 //! The state machine without any stream.
 
+use std::time::Instant;
+
 use crate::channel::{Channel, ChannelError, Config, Event, Failure, Message};
 use crate::codec::Value;
 
@@ -62,13 +64,13 @@ fn contents(events: Vec<Event>) -> Vec<String> {
 fn mosaiks_frames_are_read_however_they_are_cut() {
     let stream = mosaik_stream();
     let mut whole = channel();
-    whole.receive(&stream);
+    whole.receive(Instant::now(), &stream);
     assert_eq!(contents(events(&mut whole)), mosaik_contents());
     for cut in 0..=stream.len() {
         let mut channel = channel();
-        channel.receive(&stream[..cut]);
+        channel.receive(Instant::now(), &stream[..cut]);
         let mut all = events(&mut channel);
-        channel.receive(&stream[cut..]);
+        channel.receive(Instant::now(), &stream[cut..]);
         all.extend(events(&mut channel));
         assert_eq!(contents(all), mosaik_contents(), "cut at {cut}");
         channel.end().unwrap();
@@ -76,7 +78,7 @@ fn mosaiks_frames_are_read_however_they_are_cut() {
     let mut bytewise = channel();
     let mut all = Vec::new();
     for byte in stream {
-        bytewise.receive(&[byte]);
+        bytewise.receive(Instant::now(), &[byte]);
         all.extend(events(&mut bytewise));
     }
     assert_eq!(contents(all), mosaik_contents());
@@ -85,7 +87,7 @@ fn mosaiks_frames_are_read_however_they_are_cut() {
 #[test]
 fn requests_and_replies_look_as_mosaik_expects_them() {
     let mut channel = channel();
-    channel.receive(&frame("[0, 3, [\"setup_done\", [], {}]]"));
+    channel.receive(Instant::now(), &frame("[0, 3, [\"setup_done\", [], {}]]"));
     assert_eq!(events(&mut channel).len(), 1);
     channel.reply(&Value::Int(3), &Value::Null).unwrap();
     assert_eq!(sent(&mut channel), b"\0\0\0\x0a[1,3,null]");
@@ -93,7 +95,8 @@ fn requests_and_replies_look_as_mosaik_expects_them() {
     assert_eq!(sent(&mut channel), frame(r#"[2,8,["ValueError","boom"]]"#));
     let id = channel.request(&Value::list([Value::from("get_progress")])).unwrap();
     assert_eq!((id.number(), sent(&mut channel)), (0, frame(r#"[0,0,["get_progress"]]"#)));
-    assert_eq!(channel.request(&Value::Null).unwrap().number(), 1);
+    // the second place, for the first is taken
+    assert_eq!(channel.request(&Value::Null).unwrap().number(), 256);
 }
 
 #[test]
@@ -101,14 +104,14 @@ fn both_directions_have_their_own_ids() {
     let (mut a, mut b) = (channel(), channel());
     let from_a = a.request(&Value::from("from a")).unwrap();
     let from_b = b.request(&Value::from("from b")).unwrap();
-    a.receive(&sent(&mut b));
-    b.receive(&sent(&mut a));
+    a.receive(Instant::now(), &sent(&mut b));
+    b.receive(Instant::now(), &sent(&mut a));
     assert_eq!(events(&mut a), [request(0, "from b")]);
     assert_eq!(events(&mut b), [request(0, "from a")]);
     a.reply(&Value::Int(0), &Value::from("by a")).unwrap();
     b.fail(&Value::Int(0), &Value::from("by b")).unwrap();
-    a.receive(&sent(&mut b));
-    b.receive(&sent(&mut a));
+    a.receive(Instant::now(), &sent(&mut b));
+    b.receive(Instant::now(), &sent(&mut a));
     assert_eq!(
         events(&mut a),
         [Event::Answer { request: from_a, result: Err(Failure::Remote(Value::from("by b"))) }]
@@ -122,7 +125,7 @@ fn answers_may_come_in_any_order() {
     let mut channel = channel();
     let ids: Vec<_> = (0..4).map(|n| channel.request(&Value::Int(n)).unwrap()).collect();
     for n in [2, 0, 3, 1] {
-        channel.receive(&frame(format!("[1, {n}, {n}]")));
+        channel.receive(Instant::now(), &frame(format!("[1, {}, {n}]", n * 256)));
         let [Event::Answer { request, result: Ok(Value::Int(m)) }] = events(&mut channel)[..] else {
             panic!()
         };
@@ -135,7 +138,7 @@ fn answers_may_come_in_any_order() {
 fn the_id_of_a_request_is_echoed_whatever_it_is() {
     for id in ["\"a\"", "null", "-1.5", "[1]", "18446744073709551616"] {
         let mut channel = channel();
-        channel.receive(&frame(format!("[0, {id}, 7]")));
+        channel.receive(Instant::now(), &frame(format!("[0, {id}, 7]")));
         let [Event::Request { id: got, .. }] = &events(&mut channel)[..] else { panic!() };
         channel.reply(got, &Value::Null).unwrap();
         assert_eq!(sent(&mut channel), frame(format!("[1,{id},null]")));
@@ -149,8 +152,8 @@ fn an_answer_to_nothing_is_counted_and_ignored() {
     let waiting = channel.request(&Value::Null).unwrap();
     assert!(channel.forget(given_up));
     assert!(!channel.forget(given_up));
-    for id in ["0", "7", "\"1\"", "null", "1"] {
-        channel.receive(&frame(format!("[1, {id}, true]")));
+    for id in ["0", "7", "\"256\"", "null", "256"] {
+        channel.receive(Instant::now(), &frame(format!("[1, {id}, true]")));
     }
     let events = events(&mut channel);
     assert_eq!(events[4], Event::Answer { request: waiting, result: Ok(Value::Bool(true)) });
@@ -161,7 +164,7 @@ fn an_answer_to_nothing_is_counted_and_ignored() {
 #[test]
 fn what_cannot_be_encoded_fails_that_one_call_and_leaves_the_buffer_untouched() {
     let mut channel = channel();
-    channel.receive(&frame("[0, 0, 1]"));
+    channel.receive(Instant::now(), &frame("[0, 0, 1]"));
     events(&mut channel);
     channel.request(&Value::from("first")).unwrap();
     let before = channel.outgoing().clone();
@@ -175,7 +178,7 @@ fn what_cannot_be_encoded_fails_that_one_call_and_leaves_the_buffer_untouched() 
     assert_eq!((&before, channel.serving(), channel.pending()), (&channel.outgoing().clone(), 1, 1));
     channel.fail(&Value::Int(0), &Value::from("no bytes")).unwrap();
     assert_eq!(channel.serving(), 0);
-    assert_eq!(channel.request(&Value::Null).unwrap().number(), 1);
+    assert_eq!(channel.request(&Value::Null).unwrap().number(), 256);
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn a_frame_that_is_no_message_is_fatal_and_says_what_arrived() {
     ] {
         let mut channel = channel();
         let open = channel.request(&Value::Null).unwrap();
-        channel.receive(&frame(payload));
+        channel.receive(Instant::now(), &frame(payload));
         let error = channel.next().unwrap_err();
         assert!(error.is_fatal() && error.to_string().contains(says), "{error}");
         let reason = error.to_string().into();
@@ -215,14 +218,14 @@ fn a_frame_that_is_no_message_is_fatal_and_says_what_arrived() {
 #[test]
 fn a_long_frame_of_nonsense_is_shortened_in_the_error() {
     let mut channel = channel();
-    channel.receive(&frame(format!("[{}1]", "1, ".repeat(10_000))));
+    channel.receive(Instant::now(), &frame(format!("[{}1]", "1, ".repeat(10_000))));
     assert!(channel.next().unwrap_err().to_string().len() < 200);
 }
 
 #[test]
 fn lengths_beyond_the_limit_are_refused_by_their_header_alone() {
     let mut fresh = channel();
-    fresh.receive(&[0xff; 4]);
+    fresh.receive(Instant::now(), &[0xff; 4]);
     let error = fresh.next().unwrap_err();
     assert!(
         matches!(error, ChannelError::FrameTooLong { len: 0xffff_ffff, limit: 65536, first: true }),
@@ -230,18 +233,18 @@ fn lengths_beyond_the_limit_are_refused_by_their_header_alone() {
     );
 
     let mut known = channel();
-    known.receive(&frame("[0, 0, 0]"));
+    known.receive(Instant::now(), &frame("[0, 0, 0]"));
     assert_eq!(events(&mut known).len(), 1);
-    known.receive(&(16u32 << 20).to_be_bytes());
+    known.receive(Instant::now(), &(16u32 << 20).to_be_bytes());
     assert!(known.next().unwrap().is_none());
 
     let mut asked_by_us = channel();
     asked_by_us.request(&Value::Null).unwrap();
-    asked_by_us.receive(&(100_000u32).to_be_bytes());
+    asked_by_us.receive(Instant::now(), &(100_000u32).to_be_bytes());
     assert!(asked_by_us.next().unwrap().is_none());
 
     let mut empty = channel();
-    empty.receive(&[0; 4]);
+    empty.receive(Instant::now(), &[0; 4]);
     assert!(matches!(empty.next().unwrap_err(), ChannelError::EmptyFrame));
 }
 
@@ -249,7 +252,7 @@ fn lengths_beyond_the_limit_are_refused_by_their_header_alone() {
 fn close_fails_all_pending_exactly_once_and_in_order() {
     let mut channel = channel();
     let ids: Vec<_> = (0..5).map(|_| channel.request(&Value::Null).unwrap()).collect();
-    channel.receive(&frame("[1, 2, 22]"));
+    channel.receive(Instant::now(), &frame("[1, 512, 22]"));
     assert_eq!(events(&mut channel).len(), 1);
     channel.forget(ids[3]);
     channel.close("the night is over");
@@ -258,7 +261,7 @@ fn close_fails_all_pending_exactly_once_and_in_order() {
     let closed =
         |request| Event::Answer { request, result: Err(Failure::Closed("the night is over".into())) };
     assert_eq!(ended, [closed(ids[0]), closed(ids[1]), closed(ids[4])]);
-    channel.receive(&frame("[1, 0, 0]"));
+    channel.receive(Instant::now(), &frame("[1, 0, 0]"));
     assert!(channel.next().unwrap().is_none());
     assert_eq!(
         channel.request(&Value::Null).unwrap_err().to_string(),
@@ -270,12 +273,12 @@ fn close_fails_all_pending_exactly_once_and_in_order() {
 fn an_end_in_the_middle_of_a_frame_is_an_error_that_says_so() {
     let mut channel = channel();
     let whole = frame("[0, 0, 0]");
-    channel.receive(&whole[..7]);
+    channel.receive(Instant::now(), &whole[..7]);
     assert!(channel.next().unwrap().is_none());
     let error = channel.end().unwrap_err();
     assert_eq!(error.to_string(), "the connection ended in the middle of a frame, after 7 bytes of 13");
     let mut channel = Channel::new(Config::default());
-    channel.receive(&whole[..2]);
+    channel.receive(Instant::now(), &whole[..2]);
     assert!(channel.end().unwrap_err().to_string().ends_with("after 2 bytes"));
 }
 
@@ -283,7 +286,7 @@ fn an_end_in_the_middle_of_a_frame_is_an_error_that_says_so() {
 fn with_too_many_requests_unanswered_no_further_one_is_taken() {
     let mut channel = Channel::new(Config { serving: 2, ..Config::default() });
     for id in 0..3 {
-        channel.receive(&frame(format!("[0, {id}, 0]")));
+        channel.receive(Instant::now(), &frame(format!("[0, {id}, 0]")));
     }
     assert_eq!(events(&mut channel), [request(0, 0), request(1, 0)]);
     assert!(channel.saturated());

@@ -60,11 +60,16 @@ impl Drop for Queue {
     }
 }
 
+/// Both ends of a connection.
+pub(super) fn pair() -> (DuplexStream, DuplexStream) {
+    tokio::io::duplex(BUFFER)
+}
+
 pub(super) fn connect(name: &str) -> io::Result<DuplexStream> {
     let refused =
         || io::Error::new(io::ErrorKind::ConnectionRefused, "no container of this process has this name");
     let sender = listening().get(name).cloned().ok_or_else(refused)?;
-    let (ours, theirs) = tokio::io::duplex(BUFFER);
+    let (ours, theirs) = pair();
     match sender.try_send(theirs) {
         Ok(()) => Ok(ours),
         Err(mpsc::error::TrySendError::Full(_)) => {

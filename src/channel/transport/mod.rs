@@ -57,6 +57,13 @@ pub struct Peer {
     pub identities: Vec<String>,
 }
 
+/// Somebody of whom nothing is known but where it is.
+impl From<&str> for Peer {
+    fn from(address: &str) -> Self {
+        Peer { address: address.to_owned(), ..Peer::default() }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)?;
@@ -90,6 +97,16 @@ impl Stream {
     /// Who is at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Both ends of a connection through memory: that of who connects to `endpoint`, and that of who is there, which knows the
+    /// other by `identity`.
+    pub fn pair(identity: &str, endpoint: &Endpoint) -> (Stream, Stream) {
+        let (near, far) = local::pair();
+        let there = Peer { address: endpoint.to_string(), ..Peer::default() };
+        let here = Peer { address: identity.into(), ip: None, identities: vec![identity.into()] };
+        let end = |io, peer| Stream { io: Io::Local(io), peer, _permit: None };
+        (end(near, there), end(far, here))
     }
 }
 

@@ -3,11 +3,11 @@
 //! Why not serde_json: Python peers, mosaik among them, send `NaN`, `Infinity` and `-Infinity` (a diverged power
 //! flow does), integers beyond 64 bits, and tell `10` from `10.0`. All of it survives here, bit by bit.
 //!
-//! Contract: [`decode`] takes exactly one value; white space may surround it. It accepts what Python accepts, with two
-//! exceptions: a lone surrogate (`"\ud800"`), which a Rust string cannot hold, is read as U+FFFD, so that one odd
-//! character does not stop a simulation; and nesting and size end at the [`Limits`](super::Limits). Of equal keys in
-//! one object the last value wins, at the place of the first, as in Python. [`encode`] writes compact UTF-8; keys that
-//! are no strings are coerced as Python does (`1` to `"1"`, `True` to `"true"`, `None` to `"null"`).
+//! Contract: [`decode`] takes exactly one value; white space may surround it. It accepts what Python accepts, except
+//! what exceeds the [`Limits`](super::Limits), and a lone surrogate (`"\ud800"`), which a Rust string cannot hold: it is
+//! refused on connections of aiomas, and read as U+FFFD where there are no custom types (mosaik), so that one odd
+//! character does not stop a simulation. [`encode`] writes compact UTF-8; keys that are no strings are coerced as Python
+//! does (`1` to `"1"`, `True` to `"true"`, `None` to `"null"`).
 //!
 //! Failure modes: bad input is an error with its byte offset, in time linear in the input (n log n for large
 //! objects). Bytes, and lists as keys, cannot be encoded; the output is then left as it was.
@@ -17,10 +17,10 @@ mod read;
 mod tests;
 mod write;
 
+pub(super) use read::Reader;
 pub use read::decode;
-pub(super) use read::decode_typed;
+pub(super) use write::Json;
 pub use write::encode;
-pub(super) use write::{encode_list, encode_typed};
 
 /// For every byte of `word` that ends a plain run in a JSON string (a quote, a backslash, a control character) the
 /// high bit of that byte; exact for the lowest such byte, which is the only one that is used.

@@ -1,13 +1,14 @@
-//! The reader: recursive descent over one slice, checked for UTF-8 once at the start.
+//! The reader: tokens of one slice, which is checked for UTF-8 once at the start.
 //!
-//! Why by hand: numbers keep their Python meaning, and it is as fast as serde_json: strings are copied in one piece up
-//! to the first escape, integers and short decimals are built while they are scanned.
+//! Why by hand: numbers keep their Python meaning, and it is as fast as serde_json: strings are borrowed in one piece
+//! up to the first escape, integers and short decimals are built while they are scanned.
 
-use std::num::IntErrorKind;
+use std::borrow::Cow;
 
-use crate::codec::{CodecError, CodecErrorKind, Limits, Types, Value};
+use crate::codec::read::{self, Budget, Open, Source, Token};
+use crate::codec::{CodecError, Limits, Types, Value};
 
-/// Reads one JSON value from exactly these bytes.
+/// Reads one JSON value from exactly these bytes; no dict is an instance of a custom type.
 ///
 /// ```
 /// use isochrone::codec::{Limits, Value, json};
@@ -19,50 +20,50 @@ use crate::codec::{CodecError, CodecErrorKind, Limits, Types, Value};
 /// The input is not JSON as Python reads it (see the [module](crate::codec::json)), something follows the value, or
 /// a limit is exceeded.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Value, CodecError> {
-    decode_typed(bytes, limits, &Types::none())
+    read::all(bytes, limits, &Types::none(), read::value::<Reader<'_>>)
 }
 
-pub(in crate::codec) fn decode_typed(
-    bytes: &[u8],
-    limits: &Limits,
-    types: &Types,
-) -> Result<Value, CodecError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| CodecError::syntax("JSON", bytes, e.valid_up_to(), "not UTF-8"))?;
-    let mut reader = Reader { text, bytes, at: 0, depth: limits.depth, nodes: limits.nodes, limits, types };
-    let value = reader.value()?;
-    match reader.peek() {
-        None => Ok(value),
-        Some(_) => Err(reader.wrong("something follows the value")),
-    }
-}
+/// A list or dict of which nothing was read yet.
+const FIRST: usize = 0;
+const LATER: usize = 1;
 
-struct Reader<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
+#[derive(Debug)]
+pub(in crate::codec) struct Reader<'de> {
+    text: &'de str,
+    bytes: &'de [u8],
     at: usize,
-    /// How many more levels may be opened.
-    depth: usize,
-    /// How many more values may follow.
-    nodes: usize,
-    limits: &'a Limits,
-    types: &'a Types,
+    budget: Budget<'de>,
+    types: &'de Types,
 }
 
-impl Reader<'_> {
-    fn value(&mut self) -> Result<Value, CodecError> {
+impl<'de> Source<'de> for Reader<'de> {
+    fn new(bytes: &'de [u8], limits: &'de Limits, types: &'de Types) -> Result<Self, CodecError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| CodecError::syntax("JSON", bytes, e.valid_up_to(), "not UTF-8"))?;
+        Ok(Reader { text, bytes, at: 0, budget: Budget::new(limits), types })
+    }
+
+    fn end(&mut self) -> Result<(), CodecError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("something follows the value")),
+        }
+    }
+
+    #[inline]
+    fn token(&mut self) -> Result<Token<'de>, CodecError> {
         let first = self.peek();
-        self.count()?;
+        self.budget.take(1, self.at)?;
         match first {
-            Some(b'"') => self.string().map(Value::Str),
+            Some(b'"') => self.string().map(Token::Str),
             Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b'{') => self.nested(Reader::map),
-            Some(b'[') => self.nested(Reader::list),
-            Some(b't') => self.word("true", Value::Bool(true)),
-            Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'n') => self.word("null", Value::Null),
-            Some(b'N') => self.word("NaN", Value::Float(f64::NAN)),
-            Some(b'I') => self.word("Infinity", Value::Float(f64::INFINITY)),
+            Some(b'{') => self.open().map(Token::Map),
+            Some(b'[') => self.open().map(Token::List),
+            Some(b't') => self.word("true", Token::Bool(true)),
+            Some(b'f') => self.word("false", Token::Bool(false)),
+            Some(b'n') => self.word("null", Token::Null),
+            Some(b'N') => self.word("NaN", Token::Float(f64::NAN)),
+            Some(b'I') => self.word("Infinity", Token::Float(f64::INFINITY)),
             Some(0xef) if self.bytes[self.at..].starts_with(b"\xef\xbb\xbf") => {
                 Err(self.wrong("a byte order mark is not allowed"))
             }
@@ -70,6 +71,98 @@ impl Reader<'_> {
         }
     }
 
+    #[inline]
+    fn item(&mut self, list: &mut Open) -> Result<bool, CodecError> {
+        match self.peek() {
+            Some(b']') => Ok(self.close()),
+            _ if list.0 == FIRST => {
+                list.0 = LATER;
+                Ok(true)
+            }
+            Some(b',') => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ => Err(self.wrong("expected ',' or ']'")),
+        }
+    }
+
+    #[inline]
+    fn entry(&mut self, map: &mut Open) -> Result<bool, CodecError> {
+        match self.peek() {
+            Some(b'}') => return Ok(self.close()),
+            _ if map.0 == FIRST => map.0 = LATER,
+            Some(b',') => self.at += 1,
+            _ => return Err(self.wrong("expected ',' or '}'")),
+        }
+        match self.peek() {
+            Some(b'"') => Ok(true),
+            _ => Err(self.wrong("expected a key in double quotes")),
+        }
+    }
+
+    #[inline]
+    fn colon(&mut self) -> Result<(), CodecError> {
+        match self.peek() {
+            Some(b':') => {
+                self.at += 1;
+                Ok(())
+            }
+            _ => Err(self.wrong("expected ':'")),
+        }
+    }
+
+    fn null(&mut self) -> Result<bool, CodecError> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.token().map(|_| true)
+    }
+
+    #[inline]
+    fn small(&mut self) -> Result<Option<i64>, CodecError> {
+        let (Some(digit @ b'1'..=b'9'), start) = (self.peek(), self.at) else { return Ok(None) };
+        let mut n = i64::from(digit - b'0');
+        let mut at = start + 1;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+            n = n.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+            at += 1;
+        }
+        if at - start > 18 || matches!(self.bytes.get(at), Some(b'.' | b'e' | b'E')) {
+            return Ok(None);
+        }
+        self.budget.take(1, start)?;
+        self.at = at;
+        Ok(Some(n))
+    }
+
+    #[inline]
+    fn at_custom(&mut self) -> bool {
+        if self.peek() != Some(b'{') || !self.types.exist() {
+            return false;
+        }
+        let space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
+        let rest = &self.bytes[self.at + 1..];
+        let key = &rest[rest.iter().take_while(|byte| space(byte)).count()..];
+        // the key itself, or one with an escape that may be it
+        matches!(key, [b'"', b'_' | b'\\', ..])
+    }
+
+    fn hint(&self, _: &Open) -> usize {
+        0
+    }
+
+    fn at(&mut self) -> usize {
+        self.peek();
+        self.at
+    }
+
+    fn types(&self) -> &'de Types {
+        self.types
+    }
+}
+
+impl<'de> Reader<'de> {
     /// The next byte that is no white space; not consumed.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
@@ -87,92 +180,37 @@ impl Reader<'_> {
     }
 
     #[inline]
-    fn count(&mut self) -> Result<(), CodecError> {
-        match self.nodes.checked_sub(1) {
-            Some(left) => {
-                self.nodes = left;
-                Ok(())
-            }
-            None => Err(CodecErrorKind::Nodes { limit: self.limits.nodes, offset: self.at }.into()),
-        }
-    }
-
-    fn nested(&mut self, read: fn(&mut Self) -> Result<Value, CodecError>) -> Result<Value, CodecError> {
-        let Some(depth) = self.depth.checked_sub(1) else {
-            return Err(CodecErrorKind::Depth { limit: self.limits.depth, offset: self.at }.into());
-        };
-        self.depth = depth;
+    fn open(&mut self) -> Result<Open, CodecError> {
+        self.budget.enter(self.at)?;
         self.at += 1;
-        let value = read(self);
-        self.depth += 1;
-        value
+        Ok(Open(FIRST))
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Result<Value, CodecError> {
+    #[inline]
+    fn close(&mut self) -> bool {
+        self.budget.leave();
+        self.at += 1;
+        false
+    }
+
+    fn word(&mut self, word: &str, token: Token<'de>) -> Result<Token<'de>, CodecError> {
         if !self.bytes[self.at..].starts_with(word.as_bytes()) {
             return Err(self.wrong("expected a value"));
         }
         self.at += word.len();
-        Ok(value)
-    }
-
-    fn list(&mut self) -> Result<Value, CodecError> {
-        let mut items = Vec::new();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(Value::List(items));
-        }
-        loop {
-            items.push(self.value()?);
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(Value::List(items));
-                }
-                _ => return Err(self.wrong("expected ',' or ']'")),
-            }
-        }
-    }
-
-    fn map(&mut self) -> Result<Value, CodecError> {
-        let mut entries = Vec::new();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(Value::Map(entries));
-        }
-        loop {
-            if self.peek() != Some(b'"') {
-                return Err(self.wrong("expected a key in double quotes"));
-            }
-            self.count()?;
-            let key = self.string()?;
-            if self.peek() != Some(b':') {
-                return Err(self.wrong("expected ':'"));
-            }
-            self.at += 1;
-            entries.push((Value::Str(key), self.value()?));
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    merge_equal_keys(&mut entries);
-                    return Ok(self.types.revive(entries));
-                }
-                _ => return Err(self.wrong("expected ',' or '}'")),
-            }
-        }
+        Ok(token)
     }
 
     /// Reads the string whose quote is next.
-    fn string(&mut self) -> Result<String, CodecError> {
+    #[inline]
+    fn string(&mut self) -> Result<Cow<'de, str>, CodecError> {
         let start = self.at + 1;
         self.at = super::plain_run(self.bytes, start);
         if self.bytes.get(self.at) == Some(&b'"') {
             self.at += 1;
-            return Ok(self.text[start..self.at - 1].to_owned());
+            return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
         }
-        self.escaped_string(start)
+        self.escaped_string(start).map(Cow::Owned)
     }
 
     /// The rest of a string that does not end with its first plain run.
@@ -210,18 +248,24 @@ impl Reader<'_> {
         Ok(plain)
     }
 
-    /// `\uXXXX`, or a surrogate pair of two such. Half a pair becomes U+FFFD.
+    /// `\uXXXX`, or a surrogate pair of two such.
     fn unicode_escape(&mut self) -> Result<char, CodecError> {
         let first = self.hex4(self.at).ok_or_else(|| self.wrong("expected \\u and four hex digits"))?;
-        self.at += 6;
+        let mut code = first;
+        let mut end = self.at + 6;
         if (0xd800..0xdc00).contains(&first)
-            && let Some(second @ 0xdc00..0xe000) = self.hex4(self.at)
+            && let Some(second @ 0xdc00..0xe000) = self.hex4(end)
         {
-            self.at += 6;
-            let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-            return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            end += 6;
+            code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
         }
-        Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
+        let char = match char::from_u32(code) {
+            Some(char) => char,
+            None if self.types.exist() => return Err(self.wrong("half a surrogate pair")),
+            None => char::REPLACEMENT_CHARACTER,
+        };
+        self.at = end;
+        Ok(char)
     }
 
     fn hex4(&self, at: usize) -> Option<u32> {
@@ -229,13 +273,13 @@ impl Reader<'_> {
         digits.iter().try_fold(0, |code, &digit| Some(code << 4 | char::from(digit).to_digit(16)?))
     }
 
-    fn number(&mut self) -> Result<Value, CodecError> {
+    fn number(&mut self) -> Result<Token<'de>, CodecError> {
         let start = self.at;
         let negative = self.bytes[start] == b'-';
         if negative {
             self.at += 1;
             if self.bytes.get(self.at) == Some(&b'I') {
-                return self.word("Infinity", Value::Float(f64::NEG_INFINITY));
+                return self.word("Infinity", Token::Float(f64::NEG_INFINITY));
             }
         }
         // All digits, the decimal point left out; `mantissa` is meaningless beyond 19 of them.
@@ -270,17 +314,17 @@ impl Reader<'_> {
             }
         } else if integer && digits <= 18 {
             let n = mantissa as i64;
-            return Ok(Value::Int(if negative { -n } else { n }));
+            return Ok(Token::Int(if negative { -n } else { n }));
         } else if !integer && digits <= 18 && mantissa <= 1 << 53 && fraction < EXACT_POWERS.len() {
             // Both operands are exact, so the one division rounds correctly (Clinger's fast path).
             let x = mantissa as f64 / EXACT_POWERS[fraction];
-            return Ok(Value::Float(if negative { -x } else { x }));
+            return Ok(Token::Float(if negative { -x } else { x }));
         }
         let text = &self.text[start..self.at];
         if integer && digits == self.at - start - usize::from(negative) {
             return Ok(big_integer(text));
         }
-        text.parse().map(Value::Float).map_err(|_| self.wrong("not a number"))
+        text.parse().map(Token::Float).map_err(|_| self.wrong("not a number"))
     }
 
     /// Skips digits and returns how many; appends them to `mantissa`, wrapping.
@@ -304,56 +348,10 @@ const EXACT_POWERS: [f64; 23] = [
 ];
 
 /// An integer of more than 18 digits.
-fn big_integer(text: &str) -> Value {
-    match text.parse::<i64>() {
-        Ok(n) => Value::Int(n),
-        Err(e) if *e.kind() == IntErrorKind::PosOverflow => {
-            text.parse().map_or_else(|_| Value::BigInt(text.to_owned()), Value::UInt)
-        }
-        Err(_) => Value::BigInt(text.to_owned()),
+fn big_integer(text: &str) -> Token<'_> {
+    match (text.parse(), text.parse()) {
+        (Ok(n), _) => Token::Int(n),
+        (_, Ok(n)) => Token::UInt(n),
+        _ => Token::BigInt(text),
     }
-}
-
-/// Makes the last of equal keys win, at the place of the first.
-///
-/// Few keys are compared in pairs. Many are hashed cheaply and the hashes sorted: if all differ, so do the keys. Only
-/// if two hashes agree are the keys themselves sorted, which is n log n for whatever a peer sends.
-fn merge_equal_keys(entries: &mut Vec<(Value, Value)>) {
-    if !may_hold_equal_keys(entries) {
-        return;
-    }
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|&i| entries[i].0.as_str());
-    let mut keep = vec![true; entries.len()];
-    // The sort is stable: equal keys follow each other in order of appearance.
-    for pair in 1..order.len() {
-        let (earlier, later) = (order[pair - 1], order[pair]);
-        if entries[earlier].0 == entries[later].0 {
-            // The first of the run stands for all of it from here on.
-            keep[later] = false;
-            order[pair] = earlier;
-            entries[earlier].1 = std::mem::take(&mut entries[later].1);
-        }
-    }
-    let mut keep = keep.into_iter();
-    entries.retain(|_| keep.next().unwrap_or(true));
-}
-
-fn may_hold_equal_keys(entries: &[(Value, Value)]) -> bool {
-    if entries.len() <= 8 {
-        return (1..entries.len()).any(|i| entries[..i].iter().any(|(key, _)| *key == entries[i].0));
-    }
-    let mut hashes: Vec<u64> = entries.iter().filter_map(|(key, _)| key.as_str()).map(cheap_hash).collect();
-    hashes.sort_unstable();
-    hashes.windows(2).any(|pair| pair[0] == pair[1])
-}
-
-fn cheap_hash(key: &str) -> u64 {
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-    let mut chunks = key.as_bytes().chunks_exact(8);
-    let hash = chunks.by_ref().fold(key.len() as u64, |hash, chunk| {
-        mix(hash, u64::from_le_bytes(chunk.try_into().expect("eight bytes")))
-    });
-    let tail = chunks.remainder().iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-    mix(hash, tail)
 }

@@ -179,7 +179,7 @@ fn strings_are_unescaped_as_python_does() {
 }
 
 #[test]
-fn half_a_surrogate_pair_becomes_a_replacement_character() {
+fn half_a_surrogate_pair_is_refused_or_becomes_a_replacement_character() {
     for (text, string) in [
         (r#""\ud800""#, "\u{fffd}"),
         (r#""\udc00x""#, "\u{fffd}x"),
@@ -188,6 +188,11 @@ fn half_a_surrogate_pair_becomes_a_replacement_character() {
         (r#""\ud800\u0041""#, "\u{fffd}A"),
     ] {
         assert_eq!(read(text), Value::from(string));
+        // where losing nothing matters more than going on
+        let types = crate::codec::Types::rpc([""; 0]);
+        let error =
+            crate::codec::Codec::Json.decode(text.as_bytes(), &Limits::default(), &types).unwrap_err();
+        assert!(error.to_string().contains("half a surrogate pair"), "{error}");
     }
 }
 

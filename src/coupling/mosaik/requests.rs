@@ -10,6 +10,7 @@ use isochrone_sim::{Ctx, local};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::agent::Externals;
 use crate::channel::Failure;
 use crate::codec::{Value, to_value};
 

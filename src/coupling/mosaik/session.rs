@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{SimError, Tick, Time};
+use isochrone_sim::{Tick, Time};
 
 use super::requests::Link;
 use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
-use crate::clock::{Input, Interrupt, RunError};
+use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
-use crate::coupling::{CoupleError, Coupling, PortInput};
+use crate::coupling::{CoupleError, Coupling, ports};
 use crate::rpc::{Args, CallError, Request};
 
 /// What mosaik is told when a request fails: the kind of the error, and its message.
@@ -40,14 +40,7 @@ fn refuse(kind: &str, message: impl Into<String>) -> Refusal {
 
 impl From<CoupleError> for Refusal {
     fn from(error: CoupleError) -> Self {
-        let kind = match &error {
-            CoupleError::Run(RunError::Sim(SimError::Escalated(_))) => "AgentFailure",
-            CoupleError::Run(_) | CoupleError::Past { .. } => "SimulationError",
-            CoupleError::Model { .. } | CoupleError::Entity(_) | CoupleError::Port { .. } => "LookupError",
-            CoupleError::Input { .. } | CoupleError::Output { .. } => "TypeError",
-            CoupleError::Create { .. } => "ValueError",
-        };
-        (kind.into(), error.to_string())
+        (error.kind().into(), error.to_string())
     }
 }
 
@@ -231,7 +224,8 @@ impl Run {
         let time = self.time_of(at)?;
         let given = positional.next().unwrap_or(Value::Map(vec![]));
         let noted = self.log.as_ref().map(|_| given.clone());
-        let inputs = inputs(given)?;
+        let wrong = || refuse("TypeError", "step() takes inputs as {entity: {attribute: {source: value}}}");
+        let inputs = ports::inputs(given).ok_or_else(wrong)?;
         // nothing from outside comes at or before max_advance: the agents may go on to just before the step after it
         let advance = positional.next().and_then(|value| value.as_i64());
         let limit = advance.map(|advance| self.tick.time_of(advance.saturating_add(1)).unwrap_or(Time::MAX));
@@ -259,30 +253,20 @@ impl Run {
     fn get_data(&mut self, args: Args) -> Result<Value, Refusal> {
         let Args { positional, .. } = args;
         let wrong = || refuse("TypeError", "get_data() takes {entity: [attribute]}");
-        let request = positional.first().and_then(Value::as_map).ok_or_else(wrong)?;
+        let wanted = positional.first().and_then(ports::wanted).ok_or_else(wrong)?;
         let mut ports: Vec<(usize, usize)> = Vec::new();
-        for (eid, attrs) in request {
-            let eid = eid.as_str().ok_or_else(wrong)?;
-            for attr in attrs.as_list().ok_or_else(wrong)? {
-                let port = self.coupling.locate(eid, attr.as_str().ok_or_else(wrong)?)?;
-                // several connections of one attribute make mosaik ask for it several times
-                if ports.last() != Some(&port) && !ports.contains(&port) {
-                    ports.push(port);
-                }
+        for (eid, attr) in wanted {
+            let port = self.coupling.locate(eid, attr)?;
+            // several connections of one attribute make mosaik ask for it several times
+            if ports.last() != Some(&port) && !ports.contains(&port) {
+                ports.push(port);
             }
         }
         if self.coupling.counts().0 > 0 && !self.coupling.is_connected() {
             self.coupling.connect(&ports);
         }
         let readings = self.coupling.read(&ports)?;
-        let mut data: Vec<(Value, Value)> = Vec::new();
-        for (eid, port, value) in readings.values {
-            let entry = (Value::Str(port), value);
-            match data.last_mut() {
-                Some((Value::Str(known), Value::Map(entries))) if *known == eid => entries.push(entry),
-                _ => data.push((Value::Str(eid), Value::Map(vec![entry]))),
-            }
-        }
+        let mut data = ports::readings(readings.values);
         if let Some(stamp) = readings.stamp {
             let step = self.tick.ceil(stamp);
             if step < self.time {
@@ -305,26 +289,4 @@ impl Run {
         }
         self.reported += reports.len();
     }
-}
-
-/// `{entity: {attribute: {source: value}}}`.
-fn inputs(value: Value) -> Result<Vec<PortInput>, Refusal> {
-    let wrong = || refuse("TypeError", "step() takes inputs as {entity: {attribute: {source: value}}}");
-    let map = |value: Value| match value {
-        Value::Map(entries) => entries
-            .into_iter()
-            .map(|(key, value)| match key {
-                Value::Str(key) => Ok((key, value)),
-                _ => Err(wrong()),
-            })
-            .collect::<Result<Vec<_>, _>>(),
-        _ => Err(wrong()),
-    };
-    let mut inputs = Vec::new();
-    for (eid, attrs) in map(value)? {
-        for (port, values) in map(attrs)? {
-            inputs.push(PortInput { eid: eid.clone(), port, values: map(values)? });
-        }
-    }
-    Ok(inputs)
 }

@@ -1,0 +1,67 @@
+//! The program as a partner of any simulator that can make an RPC.
+
+use std::io::Write;
+use std::rc::Rc;
+
+use isochrone_sim::{Config, Time};
+
+use super::cli::Serve;
+use super::run::{Ended, interrupted, set_up};
+use super::summary::Summary;
+use super::{App, params};
+use crate::agent::Container;
+use crate::channel::transport::{ListenOptions, Listener};
+use crate::clock::Interrupt;
+use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server};
+
+pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Interrupt) -> Result<(), Ended> {
+    let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let scratch = Container::new(config.clone()).map_err(|error| Ended::Failed(error.to_string()))?;
+    (app.prepare)(&scratch, &params).map_err(Ended::Usage)?;
+    drop(scratch);
+    let models = app.types.iter().map(|kind| (kind.name.clone(), (kind.vtable, kind.public))).collect();
+    let (mode, app) = (args.mode.unwrap_or(app.mode), Rc::new(app));
+    let build = Rc::new(move |world: &Container| {
+        (app.prepare)(world, &params)?;
+        set_up(&app, world)
+    });
+    let offer = Offer { models, mode, config, build };
+    let mut options = ServeOptions::default();
+    options.channel.codec = args.codec;
+    options.on_owner_loss = args.on_owner_loss;
+
+    let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
+    let listening = ListenOptions { insecure_bind: args.insecure_bind, ..ListenOptions::default() };
+    let listened = Listener::bind(&args.listen, listening).await;
+    let listener = listened.map_err(|error| failed(&error))?;
+    // one line, and at once: scripts wait for it
+    let mut stdout = std::io::stdout();
+    let told = writeln!(stdout, "listening at {}", listener.endpoint()).and_then(|()| stdout.flush());
+    told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
+    let mut server = Server::new(listener, options);
+    let ended = loop {
+        let served = server.serve(&offer, interrupt.clone()).await;
+        // a set-up that has failed would fail again
+        let keep = args.keep && served.coupling.is_some();
+        match finish(served, offer.config.start) {
+            Err(Ended::Failed(message)) if keep => tracing::warn!("{message}"),
+            Ok(()) if keep => {}
+            ended => break ended,
+        }
+    };
+    server.close().await;
+    ended
+}
+
+fn finish(served: Served, from: Time) -> Result<(), Ended> {
+    if let Some(coupling) = &served.coupling {
+        let (steps, _) = coupling.counts();
+        let summary = Summary::of(coupling.container().kernel(), from, served.wall).steps(steps);
+        eprintln!("{summary}");
+    }
+    match served.result {
+        Ok(()) => Ok(()),
+        Err(ServeError::Interrupted) => Err(interrupted()),
+        Err(error) => Err(Ended::Failed(error.to_string())),
+    }
+}

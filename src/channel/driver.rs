@@ -1,0 +1,296 @@
+//! The one task of a connection: it reads, lets requests be served, and writes.
+//!
+//! Why one task for both directions: if each side first writes all and then reads, two full socket buffers wait for
+//! each other for ever (`tests/duplex.rs`). And what one read brings is answered in one write.
+//!
+//! ```text
+//!          shutdown, unused                    all answered and written
+//!   run ------------------------> draining --------------------------------> lingering --> ended
+//!    |  the peer sends no more       ^  |                                       until the peer has closed, too
+//!    +-------------------------------+  | grace is over
+//!    |  error                           v
+//!    +-------------------------------> ended; handlers that still run are given the grace
+//! ```
+//!
+//! Contract: every request that was taken is answered, unless the connection breaks. A connection that is draining
+//! answers further requests with a failure.
+//!
+//! Failure modes: the output of the future; whoever waits for an answer gets `Failure::Closed` with the same words.
+
+use std::any::Any;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::link::{Core, Link, Order};
+use super::pipe::{Alarm, Pipe, now};
+use super::replies::Replies;
+use super::{ChannelError, Config, Event, transport};
+use crate::codec::Value;
+
+/// Time for the peer to close its side when we have closed ours.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is done with the peer's requests.
+pub(crate) trait Serve {
+    /// Takes requests out of the list, and goes on with those that run. Answers go into `replies`.
+    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Vec<(Value, Value)>, replies: &mut Replies);
+
+    /// How a request is refused when the connection is about to end.
+    fn refusal(&self) -> Value;
+
+    /// Whether requests run in here.
+    fn is_idle(&self) -> bool;
+}
+
+/// The future that moves the bytes of one connection; it must be polled, as a task or beside others.
+#[must_use = "nothing moves unless it is polled"]
+#[derive(Debug)]
+pub(crate) struct Driver<S, H> {
+    core: Arc<Core>,
+    pipe: Pipe<S>,
+    serve: H,
+    requests: Vec<(Value, Value)>,
+    replies: Replies,
+    wakers: Vec<Waker>,
+    alarm: Alarm,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Run,
+    /// Everything accepted is to be answered until then.
+    Draining(Instant),
+    /// Our side is closed.
+    Lingering(Instant),
+    /// The connection has ended so; handlers have until then.
+    Ended(Option<ChannelError>, Instant),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
+    /// A driver for this stream, and a handle to the connection. `serve` is made with the latter's core.
+    pub(crate) fn new(
+        stream: S,
+        peer: transport::Peer,
+        config: Config,
+        owner: impl Any + Send + Sync,
+        serve: impl FnOnce(&Arc<Core>) -> H,
+    ) -> (Link, Self) {
+        let core = Core::new(config.clone(), peer, Box::new(owner));
+        let driver = Driver {
+            serve: serve(&core),
+            pipe: Pipe::new(stream),
+            requests: Vec::new(),
+            replies: Replies::new(config),
+            wakers: Vec::new(),
+            alarm: Alarm::default(),
+            phase: Phase::Run,
+            core,
+        };
+        (driver.core.link(), driver)
+    }
+
+    /// Reads once and hands out what came. True if there was anything.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
+        if self.pipe.ended || self.core.lock().channel.saturated() {
+            return Ok(false);
+        }
+        match self.pipe.poll_read(cx, |bytes| self.core.lock().channel.receive(now(), bytes)) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(result) => result.map(|()| true).map_err(ChannelError::from),
+        }
+    }
+
+    /// Sorts what has arrived: answers to those who wait, requests to the handlers.
+    fn sort(&mut self, cx: &mut Context<'_>) -> Result<(), ChannelError> {
+        let core = &*self.core;
+        let mut guard = core.lock();
+        let state = &mut *guard;
+        if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+            state.driver = Some(cx.waker().clone());
+        }
+        if self.pipe.ended {
+            state.channel.end()?;
+        }
+        let result = loop {
+            match state.channel.next() {
+                Ok(Some(Event::Request { id, content })) => self.requests.push((id, content)),
+                Ok(Some(Event::Answer { request, result })) => {
+                    self.wakers.extend(state.answered(request, result));
+                }
+                Ok(Some(Event::Stray { .. })) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        drop(guard);
+        self.wakers.drain(..).for_each(Waker::wake);
+        result
+    }
+
+    /// Lets the requests be answered.
+    fn serve(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.phase, Phase::Draining(_)) {
+            for (id, _) in self.requests.drain(..) {
+                // What refuses is short and of text.
+                let _ = self.replies.fail(&id, &self.serve.refusal());
+            }
+        }
+        self.serve.serve(cx, &mut self.requests, &mut self.replies);
+    }
+
+    /// Writes as much as goes; true if all is written.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
+        let Driver { core, pipe, replies, .. } = self;
+        if !replies.is_empty() {
+            core.lock().channel.answers(replies);
+        }
+        let written = pipe.poll_write(cx, |writing| std::mem::swap(writing, core.lock().channel.outgoing()));
+        let (unwritten, progress) = (pipe.unwritten(), pipe.progress());
+        if unwritten > 0 || progress {
+            let mut state = core.lock();
+            let unwritten = unwritten + state.channel.outgoing().len();
+            state.channel.unread(now(), unwritten, progress)?;
+        }
+        Ok(written.is_ready())
+    }
+
+    /// Moves everything that can be moved. True if the connection is through.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
+        loop {
+            let read = self.read(cx)?;
+            // What came before a violation is answered, and so is what came before the end.
+            let sorted = self.sort(cx);
+            let saturated = self.core.lock().channel.saturated();
+            self.serve(cx);
+            let written = self.write(cx);
+            sorted?;
+            if self.closes(written?) {
+                return Ok(true);
+            }
+            // Having answered, a saturated channel takes what it already has.
+            let more = read || (saturated && !self.core.lock().channel.saturated());
+            if !more {
+                if let Some(error) = self.pipe.broken.take() {
+                    return Err(error.into());
+                }
+                self.core.lock().channel.expire(now())?;
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Whether the connection has nothing more to do.
+    fn closes(&mut self, written: bool) -> bool {
+        let mut state = self.core.lock();
+        if matches!(self.phase, Phase::Run) {
+            let grace = match state.order {
+                Order::Shutdown(grace) => Some(grace),
+                Order::Run if self.pipe.ended => Some(self.core.config().grace),
+                Order::Run if state.close_when_unused && self.core.is_unused() => {
+                    Some(self.core.config().grace)
+                }
+                Order::Run => None,
+            };
+            let Some(grace) = grace else { return false };
+            self.phase = Phase::Draining(now() + grace);
+        }
+        let idle = written && state.channel.outgoing().is_empty();
+        let channel = &state.channel;
+        idle && channel.serving() == 0 && channel.pending() == 0 && channel.forgotten() == 0
+    }
+
+    /// Ends the connection: nobody waits any longer.
+    fn end(&mut self, error: Option<ChannelError>) {
+        let mut guard = self.core.lock();
+        let state = &mut *guard;
+        let reason =
+            error.as_ref().map_or("the connection was closed on this side".into(), ToString::to_string);
+        state.channel.close(&reason);
+        while let Ok(Some(event)) = state.channel.next() {
+            if let Event::Answer { request, result } = event {
+                self.wakers.extend(state.answered(request, result));
+            }
+        }
+        state.ended = Some(state.channel.closed().unwrap_or(&reason).into());
+        self.wakers.append(&mut state.watchers);
+        drop(guard);
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.phase = Phase::Ended(error, now() + self.core.config().grace);
+    }
+
+    /// Reads on and drops what comes, until the peer has closed its side: else what we wrote last could be lost.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.pipe.ended {
+            match self.pipe.poll_read(cx, |_| ()) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Future for Driver<S, H> {
+    type Output = Result<(), ChannelError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let me = self.get_mut();
+        loop {
+            match &mut me.phase {
+                Phase::Run | Phase::Draining(_) => match me.turn(cx) {
+                    Err(error) => {
+                        // A last try: what was answered before may still reach the peer.
+                        let _ = me.write(cx);
+                        let _ = me.pipe.poll_shutdown(cx);
+                        me.end(Some(error));
+                    }
+                    Ok(true) => {
+                        me.end(None);
+                        me.phase = Phase::Lingering(now() + LINGER);
+                    }
+                    Ok(false) => {
+                        let drained = match me.phase {
+                            Phase::Draining(until) => Some(until),
+                            _ => None,
+                        };
+                        let deadline = me.core.lock().channel.deadline().into_iter().chain(drained).min();
+                        if me.alarm.poll(cx, deadline).is_pending() {
+                            return Poll::Pending;
+                        }
+                        if drained.is_some_and(|until| until <= now()) {
+                            let _ = me.pipe.poll_shutdown(cx);
+                            me.end(None);
+                        }
+                    }
+                },
+                Phase::Lingering(until) => {
+                    let until = *until;
+                    let closed = me.pipe.poll_shutdown(cx).is_ready();
+                    let gone = me.linger(cx).is_ready();
+                    if (closed && gone) || me.alarm.poll(cx, Some(until)).is_ready() {
+                        me.phase = Phase::Ended(None, now() + me.core.config().grace);
+                    } else {
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Ended(error, until) => {
+                    let until = *until;
+                    if !me.serve.is_idle() {
+                        me.serve.serve(cx, &mut me.requests, &mut me.replies);
+                    }
+                    if me.serve.is_idle() || me.alarm.poll(cx, Some(until)).is_ready() {
+                        return Poll::Ready(error.take().map_or(Ok(()), Err));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+mod differential;
+mod serde;
+mod typed;
+mod types;
+pub(super) mod values;

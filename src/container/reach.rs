@@ -1,0 +1,158 @@
+//! How calls of agents elsewhere get there.
+//!
+//! Contract: an agent with an address is reached by its container's [`Slot`], over whichever connection is open then, or as a
+//! [neighbour](super::neighbour); what belongs to one connection is reached over that alone, for as long as it is open.
+
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::conn::{AGENTS, Conn, VIA};
+use super::neighbour;
+use super::node::Shared;
+use super::slot::Slot;
+use crate::agent::far::{Answer, Far, Gateway, Reach, Work};
+use crate::channel::{Address, Endpoint};
+use crate::codec::Value;
+use crate::rpc::{Args, CallError};
+
+/// An agent with an address.
+struct ByAddress {
+    text: Box<str>,
+    agent: Box<str>,
+    slot: Arc<Slot>,
+    /// the table holds the slots, so they do not hold the table
+    shared: Weak<Shared>,
+}
+
+impl ByAddress {
+    fn shared(&self) -> Result<Arc<Shared>, CallError> {
+        self.shared.upgrade().ok_or_else(|| {
+            CallError::disconnected(format!("{}: this container has left the network", self.text))
+        })
+    }
+}
+
+impl Reach for ByAddress {
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+        let shared = match self.shared() {
+            Ok(shared) => shared,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        if let Some(next) = shared.neighbour(&self.slot.endpoint) {
+            return neighbour::ask(&shared, &next, &self.agent, method, args);
+        }
+        let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
+        Box::pin(async move { slot.conn(&shared).await?.call(path, args).await })
+    }
+
+    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+        let shared = match self.shared() {
+            Ok(shared) => shared,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        if let Some(next) = shared.neighbour(&self.slot.endpoint) {
+            return Box::pin(std::future::ready(neighbour::post(&shared, &next, &self.agent, method, args)));
+        }
+        let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
+        Box::pin(async move { slot.conn(&shared).await?.post(path, args).await })
+    }
+}
+
+/// What a connection's peer has at a path.
+struct ByConn {
+    text: Box<str>,
+    path: Box<str>,
+    conn: Option<Arc<Conn>>,
+}
+
+impl ByConn {
+    fn conn(&self) -> Result<Arc<Conn>, CallError> {
+        let closed = || CallError::disconnected(format!("{}: its connection is closed", self.text));
+        self.conn.clone().ok_or_else(closed)
+    }
+
+    fn method(&self, method: &str) -> String {
+        if self.path.is_empty() { method.into() } else { format!("{}/{method}", self.path) }
+    }
+}
+
+impl Reach for ByConn {
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+        let (conn, path) = (self.conn(), self.method(&method));
+        Box::pin(async move { conn?.call(path, args).await })
+    }
+
+    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+        let (conn, path) = (self.conn(), self.method(&method));
+        Box::pin(async move { conn?.post(path, args).await })
+    }
+}
+
+/// What a kernel sees of its container's connections.
+pub(super) struct Connections(pub(super) Arc<Shared>);
+
+impl Gateway for Connections {
+    fn announced(&self) -> &Endpoint {
+        &self.0.announced
+    }
+
+    fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
+    fn far(&self, text: &str) -> Result<Far, String> {
+        if let Some(rest) = text.strip_prefix(VIA) {
+            let (number, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let conn = number.parse().ok().and_then(|number| self.0.conn(number));
+            return Ok(Far(Arc::new(ByConn { text: text.into(), path: path.into(), conn })));
+        }
+        let address: Address = text.parse().map_err(|error| format!("{error}"))?;
+        let agent = address.agent().ok_or_else(|| format!("{text:?} names no agent"))?;
+        let slot = self.0.slot(address.endpoint())?;
+        let shared = Arc::downgrade(&self.0);
+        Ok(Far(Arc::new(ByAddress { text: text.into(), agent: agent.into(), slot, shared })))
+    }
+
+    fn connect(&self, address: Address, patience: Duration) -> Work<Result<String, CallError>> {
+        let shared = self.0.clone();
+        Box::pin(async move { connect(&shared, &address, patience).await.map(|()| address.to_string()) })
+    }
+}
+
+impl Connections {
+    pub(super) fn into_outside(self) -> Rc<crate::agent::far::Outside> {
+        Rc::new(crate::agent::far::Outside(Rc::new(self)))
+    }
+}
+
+/// Connects to the agent's container and asks whether it is there.
+async fn connect(shared: &Arc<Shared>, address: &Address, patience: Duration) -> Result<(), CallError> {
+    let agent = address.agent().unwrap_or_default();
+    if *address.endpoint() == shared.announced {
+        // one of our own: whoever reads its address finds it, or not
+        return Ok(());
+    }
+    let known = match shared.neighbour(address.endpoint()) {
+        Some(next) => neighbour::kind_of(&next, agent).await?,
+        None => {
+            let slot = shared.slot(address.endpoint()).map_err(CallError::disconnected)?;
+            let conn = slot.connect(shared, patience).await?;
+            conn.call("validate_aid".into(), Args::default().arg(agent)).await?
+        }
+    };
+    match known {
+        Value::Null => {
+            Err(CallError::lookup_error(format!("no agent {agent:?} is at {}", address.endpoint())))
+        }
+        _ => Ok(()),
+    }
+}

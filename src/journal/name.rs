@@ -1,0 +1,205 @@
+//! Names that come again and again: agents, methods, ports, peers.
+//!
+//! Why: a path of forty bytes in each record would be most of the journal. A segment spells each name once, in a NAME
+//! frame, and then numbers it. A [`Name`] remembers its number in the segment that is being written, so that a record
+//! costs no look-up.
+//!
+//! Contract: the numbers are in the order of first use, so equal runs give equal bytes. A segment numbers at most
+//! 131,072 names of together 8 MiB, each at most 4 KiB; further ones are spelt out where they stand.
+
+use std::borrow::Borrow;
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering as Memory};
+
+use super::pack::{self, Malformed, Unpack};
+
+const MOST_NAMES: usize = 131_072;
+const MOST_TEXT: usize = 8 << 20;
+const LONGEST: usize = 4 << 10;
+
+/// A text that is spelt once in a segment. Clones share it; equality and order are the text's.
+///
+/// ```
+/// use isochrone::journal::Name;
+/// let name = Name::new("grid/house_7");
+/// assert_eq!(name.as_str(), "grid/house_7");
+/// assert_eq!(name, Name::new("grid/house_7"));
+/// ```
+#[derive(Clone)]
+pub struct Name(Rc<Inner>);
+
+struct Inner {
+    /// the table that numbered it last, and the number there
+    known: Cell<(u64, u32)>,
+    text: Box<str>,
+}
+
+impl Name {
+    /// A name of this text. Keep it and clone it where the same name is recorded often.
+    pub fn new(text: impl Into<Box<str>>) -> Name {
+        Name(Rc::new(Inner { known: Cell::new((0, 0)), text: text.into() }))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Name {
+        Name::new(text)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        Rc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.0.text.cmp(&other.0.text)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// The names of the segment that is being written.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    /// unlike that of every other table of this process
+    token: u64,
+    by_text: BTreeMap<Name, u32>,
+    text: usize,
+    /// numbered, but not in the file yet
+    pub(super) fresh: Vec<Name>,
+}
+
+impl Numbers {
+    pub(super) fn new() -> Numbers {
+        static TOKENS: AtomicU64 = AtomicU64::new(1);
+        let token = TOKENS.fetch_add(1, Memory::Relaxed);
+        Numbers { token, by_text: BTreeMap::new(), text: 0, fresh: Vec::new() }
+    }
+
+    /// The number of a name, if it has one or may have one.
+    #[inline]
+    fn number(&mut self, name: &Name) -> Option<u32> {
+        let (token, number) = name.0.known.get();
+        if token == self.token { Some(number) } else { self.find(name) }
+    }
+
+    #[cold]
+    fn find(&mut self, name: &Name) -> Option<u32> {
+        let number = match self.by_text.get(name.as_str()) {
+            Some(number) => *number,
+            None => {
+                self.add(name)?;
+                self.fresh.push(name.clone());
+                self.by_text.len() as u32 - 1
+            }
+        };
+        name.0.known.set((self.token, number));
+        Some(number)
+    }
+
+    /// Numbers a name that is in the file already.
+    pub(super) fn add(&mut self, name: &Name) -> Option<()> {
+        let len = name.as_str().len();
+        if len > LONGEST || self.by_text.len() >= MOST_NAMES || self.text + len > MOST_TEXT {
+            return None;
+        }
+        self.text += len;
+        let number = self.by_text.len() as u32;
+        self.by_text.insert(name.clone(), number);
+        Some(())
+    }
+
+    #[inline]
+    pub(super) fn pack(&mut self, name: &Name, out: &mut Vec<u8>) {
+        match self.number(name) {
+            Some(number) => pack::uint(out, number.into()),
+            None => pack::str(out, name.as_str()),
+        }
+    }
+}
+
+/// The names of the segment that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    names: Vec<Name>,
+    text: usize,
+}
+
+impl Names {
+    pub(super) fn add(&mut self, text: &str) -> Result<(), Malformed> {
+        if text.len() > LONGEST || self.names.len() >= MOST_NAMES || self.text + text.len() > MOST_TEXT {
+            return Err("there are more names in this segment than the format allows");
+        }
+        self.text += text.len();
+        self.names.push(Name::new(text));
+        Ok(())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter()
+    }
+
+    #[inline]
+    pub(super) fn unpack(&self, from: &mut Unpack<'_>) -> Result<Name, Malformed> {
+        if let Some(number) = from.short() {
+            let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
+            return known.cloned().ok_or("a name has a number that was not given to any");
+        }
+        from.str().map(Name::new)
+    }
+}

@@ -1,0 +1,352 @@
+//! MessagePack, as far as the journal needs it.
+//!
+//! Why own primitives: records are encoded in place, field by field, into the writer's buffer; a frame costs no
+//! allocation and no second pass. Integers always take their shortest form, so equal records are equal bytes.
+//!
+//! Contract: reading never panics and never allocates by a length that the bytes merely claim.
+
+/// What is wrong with the bytes of a payload; the reader adds where.
+pub(super) type Malformed = &'static str;
+
+const NOT_INT: Malformed = "an integer is expected";
+const SHORT: Malformed = "it ends too early";
+
+pub(super) fn nil(out: &mut Vec<u8>) {
+    out.push(0xc0);
+}
+
+pub(super) fn bool(out: &mut Vec<u8>, value: bool) {
+    out.push(0xc2 | u8::from(value));
+}
+
+#[inline]
+pub(super) fn uint(out: &mut Vec<u8>, value: u64) {
+    match value {
+        0..=0x7f => out.push(value as u8),
+        0x80..=0xff => out.extend_from_slice(&[0xcc, value as u8]),
+        0x100..=0xffff => {
+            let [a, b] = (value as u16).to_be_bytes();
+            out.extend_from_slice(&[0xcd, a, b]);
+        }
+        0x1_0000..=0xffff_ffff => {
+            let [a, b, c, d] = (value as u32).to_be_bytes();
+            out.extend_from_slice(&[0xce, a, b, c, d]);
+        }
+        _ => eight(out, 0xcf, value),
+    }
+}
+
+#[inline]
+pub(super) fn int(out: &mut Vec<u8>, value: i64) {
+    match value {
+        0.. => uint(out, value as u64),
+        -32..0 => out.push(value as u8),
+        -128..-32 => out.extend_from_slice(&[0xd0, value as u8]),
+        -0x8000..-128 => {
+            let [a, b] = (value as i16).to_be_bytes();
+            out.extend_from_slice(&[0xd1, a, b]);
+        }
+        -0x8000_0000..-0x8000 => {
+            let [a, b, c, d] = (value as i32).to_be_bytes();
+            out.extend_from_slice(&[0xd2, a, b, c, d]);
+        }
+        _ => eight(out, 0xd3, value as u64),
+    }
+}
+
+pub(super) fn float(out: &mut Vec<u8>, value: f64) {
+    eight(out, 0xcb, value.to_bits());
+}
+
+/// A hash, always nine bytes: one that is shorter by chance is no reason to look.
+#[inline]
+pub(super) fn hash(out: &mut Vec<u8>, value: u64) {
+    eight(out, 0xcf, value);
+}
+
+#[inline]
+fn eight(out: &mut Vec<u8>, tag: u8, value: u64) {
+    let mut bytes = [tag; 9];
+    bytes[1..].copy_from_slice(&value.to_be_bytes());
+    out.extend_from_slice(&bytes);
+}
+
+/// The head of something of a length: the short form's tag and its limit, then the tags for 8 (0: none), 16 and 32 bits.
+fn head(out: &mut Vec<u8>, len: usize, short: u8, limit: usize, [tag8, tag16, tag32]: [u8; 3]) {
+    if len < limit {
+        out.push(short | len as u8);
+    } else if len <= 0xff && tag8 != 0 {
+        out.extend_from_slice(&[tag8, len as u8]);
+    } else if let Ok(len) = u16::try_from(len) {
+        out.push(tag16);
+        out.extend_from_slice(&len.to_be_bytes());
+    } else {
+        // longer ones do not fit a frame; the writer refuses it
+        out.push(tag32);
+        out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+    }
+}
+
+#[inline]
+pub(super) fn array(out: &mut Vec<u8>, len: usize) {
+    head(out, len, 0x90, 16, [0, 0xdc, 0xdd]);
+}
+
+pub(super) fn map(out: &mut Vec<u8>, len: usize) {
+    head(out, len, 0x80, 16, [0, 0xde, 0xdf]);
+}
+
+pub(super) fn str(out: &mut Vec<u8>, text: &str) {
+    head(out, text.len(), 0xa0, 32, [0xd9, 0xda, 0xdb]);
+    out.extend_from_slice(text.as_bytes());
+}
+
+pub(super) fn bin(out: &mut Vec<u8>, bytes: &[u8]) {
+    head(out, bytes.len(), 0, 0, [0xc4, 0xc5, 0xc6]);
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn ext(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+    head(out, bytes.len(), 0, 0, [0xc7, 0xc8, 0xc9]);
+    out.push(kind);
+    out.extend_from_slice(bytes);
+}
+
+/// One element, as it stands there: for containers only their head.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Item<'a> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    /// Above `i64::MAX`.
+    UInt(u64),
+    Float(f64),
+    Str(&'a str),
+    Bin(&'a [u8]),
+    Ext(u8, &'a [u8]),
+    Array(usize),
+    Map(usize),
+}
+
+/// Reads elements one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unpack<'a>(pub(super) &'a [u8]);
+
+impl<'a> Unpack<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(SHORT)?;
+        self.0 = rest;
+        Ok(head)
+    }
+
+    /// A big-endian number of this many bytes, at most 8.
+    #[inline]
+    fn number(&mut self, len: usize) -> Result<u64, Malformed> {
+        Ok(self.take(len)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    #[inline]
+    fn len(&mut self, width: usize) -> Result<usize, Malformed> {
+        Ok(self.number(width)? as usize)
+    }
+
+    fn text(&mut self, len: usize) -> Result<Item<'a>, Malformed> {
+        std::str::from_utf8(self.take(len)?).map(Item::Str).map_err(|_| "a text is not UTF-8")
+    }
+
+    fn extension(&mut self, len: usize) -> Result<Item<'a>, Malformed> {
+        let kind = self.number(1)? as u8;
+        Ok(Item::Ext(kind, self.take(len)?))
+    }
+
+    /// The next element.
+    pub(super) fn item(&mut self) -> Result<Item<'a>, Malformed> {
+        let tag = self.number(1)? as u8;
+        Ok(match tag {
+            0..=0x7f => Item::Int(tag.into()),
+            0x80..=0x8f => Item::Map((tag & 0xf).into()),
+            0x90..=0x9f => Item::Array((tag & 0xf).into()),
+            0xa0..=0xbf => self.text((tag & 0x1f).into())?,
+            0xc0 => Item::Nil,
+            0xc1 => return Err("it holds the byte C1, which MessagePack does not use"),
+            0xc2 | 0xc3 => Item::Bool(tag == 0xc3),
+            0xc4..=0xc6 => {
+                let len = self.len(1 << (tag - 0xc4))?;
+                Item::Bin(self.take(len)?)
+            }
+            0xc7..=0xc9 => {
+                let len = self.len(1 << (tag - 0xc7))?;
+                self.extension(len)?
+            }
+            0xca => Item::Float(f32::from_bits(self.number(4)? as u32).into()),
+            0xcb => Item::Float(f64::from_bits(self.number(8)?)),
+            0xcc..=0xcf => {
+                let value = self.number(1 << (tag - 0xcc))?;
+                i64::try_from(value).map_or(Item::UInt(value), Item::Int)
+            }
+            0xd0 => Item::Int((self.number(1)? as i8).into()),
+            0xd1 => Item::Int((self.number(2)? as i16).into()),
+            0xd2 => Item::Int((self.number(4)? as i32).into()),
+            0xd3 => Item::Int(self.number(8)? as i64),
+            0xd4..=0xd8 => self.extension(1 << (tag - 0xd4))?,
+            0xd9..=0xdb => {
+                let len = self.len(1 << (tag - 0xd9))?;
+                self.text(len)?
+            }
+            0xdc | 0xdd => Item::Array(self.len(2 << (tag - 0xdc))?),
+            0xde | 0xdf => Item::Map(self.len(2 << (tag - 0xde))?),
+            0xe0..=0xff => Item::Int((tag as i8).into()),
+        })
+    }
+
+    /// The integer that most often comes next: one that is not negative, in its shortest form.
+    #[inline]
+    pub(super) fn short(&mut self) -> Option<u64> {
+        let (value, rest) = match self.0 {
+            [a @ 0..=0x7f, rest @ ..] => (u64::from(*a), rest),
+            [0xcc, a, rest @ ..] => (u64::from(*a), rest),
+            [0xcd, a, b, rest @ ..] => (u16::from_be_bytes([*a, *b]).into(), rest),
+            [0xce, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]).into(), rest),
+            [0xcf, rest @ ..] => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*value), rest)
+            }
+            _ => return None,
+        };
+        self.0 = rest;
+        Some(value)
+    }
+
+    #[inline]
+    pub(super) fn int(&mut self) -> Result<i64, Malformed> {
+        match self.short() {
+            Some(value) => value.try_into().map_err(|_| NOT_INT),
+            None => match self.item()? {
+                Item::Int(value) => Ok(value),
+                _ => Err(NOT_INT),
+            },
+        }
+    }
+
+    #[inline]
+    pub(super) fn uint(&mut self) -> Result<u64, Malformed> {
+        match self.short() {
+            Some(value) => Ok(value),
+            None => match self.item()? {
+                Item::Int(value) => value.try_into().map_err(|_| NOT_INT),
+                _ => Err(NOT_INT),
+            },
+        }
+    }
+
+    #[inline]
+    pub(super) fn array(&mut self) -> Result<usize, Malformed> {
+        if let [head @ 0x90..=0x9f, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((head & 0xf).into());
+        }
+        match self.item()? {
+            Item::Array(len) => Ok(len),
+            _ => Err("an array is expected"),
+        }
+    }
+
+    pub(super) fn map(&mut self) -> Result<usize, Malformed> {
+        match self.item()? {
+            Item::Map(len) => Ok(len),
+            _ => Err("a map is expected"),
+        }
+    }
+
+    pub(super) fn str(&mut self) -> Result<&'a str, Malformed> {
+        match self.item()? {
+            Item::Str(text) => Ok(text),
+            _ => Err("a text is expected"),
+        }
+    }
+
+    pub(super) fn bool(&mut self) -> Result<bool, Malformed> {
+        match self.item()? {
+            Item::Bool(value) => Ok(value),
+            _ => Err("a truth value is expected"),
+        }
+    }
+
+    /// Whether the next element is nil, which is then taken.
+    #[inline]
+    pub(super) fn nil(&mut self) -> bool {
+        let nil = self.0.first() == Some(&0xc0);
+        if nil {
+            self.0 = &self.0[1..];
+        }
+        nil
+    }
+
+    /// The bytes of the next element with all that it contains.
+    pub(super) fn element(&mut self) -> Result<&'a [u8], Malformed> {
+        let start = self.0;
+        let mut open: u64 = 1;
+        while open > 0 {
+            open -= 1;
+            open = match self.item()? {
+                Item::Array(len) => open.saturating_add(len as u64),
+                Item::Map(len) => open.saturating_add(2 * len as u64),
+                _ => open,
+            };
+        }
+        Ok(&start[..start.len() - self.0.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_integer_is_read_as_it_was_written_in_its_shortest_form() {
+        for shift in 0..64 {
+            for value in [(1u64 << shift) - 1, 1 << shift, (1 << shift) + 1] {
+                let mut out = Vec::new();
+                uint(&mut out, value);
+                assert_eq!(Unpack(&out).uint(), Ok(value));
+                for signed in [value as i64, (value as i64).wrapping_neg()] {
+                    let mut out = Vec::new();
+                    int(&mut out, signed);
+                    assert_eq!(Unpack(&out).int(), Ok(signed));
+                    let width =
+                        [5, 7, 15, 31].iter().position(|bits| (-1 << bits..1 << bits).contains(&signed));
+                    assert!(out.len() <= [1, 2, 3, 5, 9][width.unwrap_or(4)], "{signed} takes {out:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_element_ends_where_its_last_part_ends() {
+        let mut out = Vec::new();
+        array(&mut out, 2);
+        map(&mut out, 1);
+        str(&mut out, "soc");
+        float(&mut out, 0.5);
+        bin(&mut out, &[7; 300]);
+        let len = out.len();
+        nil(&mut out);
+        let mut unpack = Unpack(&out);
+        assert_eq!(unpack.element().map(<[u8]>::len), Ok(len));
+        assert!(unpack.nil() && unpack.is_empty());
+        for cut in 0..len {
+            assert_eq!(Unpack(&out[..cut]).element(), Err(SHORT), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_claimed_length_allocates_nothing() {
+        assert_eq!(Unpack(&[0xdd, 0xff, 0xff, 0xff, 0xff]).element(), Err(SHORT));
+        assert_eq!(Unpack(&[0xdb, 0xff, 0xff, 0xff, 0xff]).str(), Err(SHORT));
+    }
+}

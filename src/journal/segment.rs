@@ -1,0 +1,233 @@
+//! The files of a journal: `run.jrn`, then `run-00002.jrn` and so on.
+//!
+//! Contract: one writer at a time, held by a lock on the first file, which ends with its process. The directory is synced
+//! when a segment is created, or the file could be gone after a power cut although its contents are not.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::JournalError;
+
+/// Where a writer's bytes go.
+pub(super) trait Sink: fmt::Debug {
+    /// What follows belongs to this segment, which is new.
+    fn begin(&mut self, segment: u32) -> io::Result<()>;
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the present segment to this length, after a write that failed half-way.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// For messages.
+    fn path(&self) -> PathBuf;
+}
+
+/// The file of a segment of the journal whose first is `base`.
+pub(super) fn path_of(base: &Path, segment: u32) -> PathBuf {
+    if segment <= 1 {
+        return base.to_owned();
+    }
+    let mut name = base.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{segment:05}"));
+    if let Some(extension) = base.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    base.with_file_name(name)
+}
+
+/// The first file of the journal of which this is segment number `segment`.
+pub(super) fn base_of(path: &Path, segment: u32) -> PathBuf {
+    let suffix = format!("-{segment:05}");
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.strip_suffix(&suffix));
+    match stem {
+        Some(stem) if segment > 1 => {
+            let mut name = std::ffi::OsString::from(stem);
+            if let Some(extension) = path.extension() {
+                name.push(".");
+                name.push(extension);
+            }
+            path.with_file_name(name)
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// The number of the last segment of this journal that there is, gaps not counted.
+pub(super) fn last(base: &Path) -> u32 {
+    let mut segment = 1;
+    while path_of(base, segment + 1).exists() {
+        segment += 1;
+    }
+    segment
+}
+
+/// Segments of this journal that lie beyond a gap: those between are missing.
+pub(super) fn beyond(base: &Path, last: u32) -> io::Result<Vec<PathBuf>> {
+    let directory = directory_of(base);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = base.with_file_name(entry?.file_name());
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let number = stem.and_then(|stem| stem.rsplit_once('-')).and_then(|(_, number)| number.parse().ok());
+        if number.is_some_and(|number| number > last && path_of(base, number) == path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The files, as the writer has them.
+#[derive(Debug)]
+pub(super) struct Files {
+    base: PathBuf,
+    /// the first file, whose lock says that there is a writer; the present one, if it is another
+    first: File,
+    later: Option<(u32, File)>,
+}
+
+impl Files {
+    /// Opens the first file of a new journal.
+    pub(super) fn create(base: &Path, overwrite: bool) -> Result<Files, JournalError> {
+        let error = io_error("create", base);
+        let open =
+            OpenOptions::new().write(true).create(true).truncate(false).create_new(!overwrite).open(base);
+        let first = match open {
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(JournalError::Exists { path: base.to_owned() });
+            }
+            open => open.map_err(&error)?,
+        };
+        lock(&first, base)?;
+        if overwrite {
+            for segment in (2..=last(base)).rev() {
+                fs::remove_file(path_of(base, segment)).map_err(&error)?;
+            }
+            first.set_len(0).map_err(&error)?;
+        }
+        Ok(Files { base: base.to_owned(), first, later: None })
+    }
+
+    /// Opens a journal to continue it.
+    pub(super) fn reopen(base: &Path) -> Result<Files, JournalError> {
+        let first = OpenOptions::new().write(true).open(base).map_err(io_error("open", base))?;
+        lock(&first, base)?;
+        Ok(Files { base: base.to_owned(), first, later: None })
+    }
+
+    /// Goes to the end of a segment's valid bytes, and cuts what follows.
+    pub(super) fn go_to(&mut self, segment: u32, len: u64) -> Result<(), JournalError> {
+        let path = path_of(&self.base, segment);
+        let error = io_error("cut", &path);
+        if segment > 1 {
+            self.later =
+                Some((segment, OpenOptions::new().write(true).open(&path).map_err(io_error("open", &path))?));
+        }
+        self.cut(len).map_err(error)
+    }
+
+    fn file(&mut self) -> &mut File {
+        match &mut self.later {
+            Some((_, file)) => file,
+            None => &mut self.first,
+        }
+    }
+}
+
+impl Sink for Files {
+    fn begin(&mut self, segment: u32) -> io::Result<()> {
+        if segment > 1 {
+            let path = path_of(&self.base, segment);
+            let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+            self.later = Some((segment, file));
+        }
+        sync_directory(&self.base)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file().write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file().sync_data()
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        let file = self.file();
+        file.set_len(len)?;
+        file.seek(SeekFrom::Start(len)).map(drop)
+    }
+
+    fn path(&self) -> PathBuf {
+        path_of(&self.base, self.later.as_ref().map_or(1, |(segment, _)| *segment))
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory_of(path))?.sync_all() } else { Ok(()) }
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", path)(source)),
+    }
+}
+
+/// Makes an error of the operating system one of ours.
+pub(super) fn io_error<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> JournalError + 'a {
+    move |source| JournalError::Io { what, path: path.to_owned(), source }
+}
+
+/// Bytes that go to something else than files: one endless segment.
+pub(super) struct Stream<W>(pub(super) W);
+
+impl<W> fmt::Debug for Stream<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
+}
+
+impl<W: Write> Sink for Stream<W> {
+    fn begin(&mut self, segment: u32) -> io::Result<()> {
+        if segment == 1 { Ok(()) } else { Err(io::Error::other("a stream has one segment")) }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+
+    fn cut(&mut self, _: u64) -> io::Result<()> {
+        Err(io::Error::other("a stream cannot be cut"))
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from("the stream")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_knows_its_first() {
+        let base = Path::new("night/run.v2.jrn");
+        let third = path_of(base, 3);
+        assert_eq!(third, Path::new("night/run.v2-00003.jrn"));
+        assert_eq!(base_of(&third, 3), base);
+        assert_eq!(base_of(base, 1), base);
+        // a first segment may look like a later one
+        assert_eq!(base_of(Path::new("run-00003.jrn"), 1), Path::new("run-00003.jrn"));
+    }
+}

@@ -1,0 +1,331 @@
+//! RPC over one connection, both ends ours: services, typed proxies, call-backs, failures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use isochrone::channel::Config;
+use isochrone::codec::{Types, Value};
+use isochrone::rpc::{Args, CallError, Entry, Peer, Remote, Service, Shared};
+use isochrone::service;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} kW are too much")]
+struct TooMuch(f64);
+
+#[derive(Default)]
+struct Calc {
+    calls: AtomicUsize,
+}
+
+#[service]
+impl Calc {
+    /// Adds two numbers.
+    #[expose]
+    fn add(&self, a: i64, #[default(40)] b: i64) -> i64 {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.hidden(a, b)
+    }
+
+    #[expose]
+    fn set(&self, kw: f64) -> Result<f64, TooMuch> {
+        if kw > 5.0 { Err(TooMuch(kw)) } else { Ok(kw) }
+    }
+
+    #[expose]
+    async fn slow(&self, ms: u64, value: Value) -> Value {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        value
+    }
+
+    #[expose]
+    fn whoami(&self, peer: &Peer) -> String {
+        peer.name().to_owned()
+    }
+
+    /// Calls the caller back while its call is still open.
+    #[expose]
+    async fn ask_back(&self, peer: &Peer, n: i64) -> Result<i64, CallError> {
+        peer.call("double").arg(n).returning().await
+    }
+
+    #[expose]
+    fn boom(&self) {
+        panic!("a hole in the ship")
+    }
+
+    #[expose]
+    async fn boom_later(&self) {
+        tokio::task::yield_now().await;
+        panic!("a later hole")
+    }
+
+    #[expose]
+    fn bytes(&self) -> Value {
+        Value::Bytes(vec![1])
+    }
+
+    fn hidden(&self, a: i64, b: i64) -> i64 {
+        a + b
+    }
+}
+
+#[derive(Default)]
+struct Tank {
+    litres: f64,
+}
+
+#[service]
+impl Tank {
+    #[expose]
+    fn fill(&mut self, litres: f64) -> f64 {
+        self.litres += litres;
+        self.litres
+    }
+
+    #[expose]
+    fn level(&self) -> f64 {
+        self.litres
+    }
+
+    /// Holds the tank for a while.
+    #[expose]
+    async fn fill_slowly(&mut self, litres: f64) -> f64 {
+        let before = self.litres;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        self.litres = before + litres;
+        self.litres
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::default();
+    config.types = Types::rpc([""; 0]);
+    config
+}
+
+/// Two ends of a pipe, both driven: the one that calls, and the one with `service`.
+fn pair(service: Service, own: Service) -> (Peer, Peer) {
+    let (near, far) = duplex(1 << 16);
+    let (client, driver) = Peer::over(near, "server", config(), own);
+    client.close_when_unused();
+    tokio::spawn(driver);
+    let (server, driver) = Peer::over(far, "client", config(), service);
+    tokio::spawn(driver);
+    (client, server)
+}
+
+fn client(service: Service) -> Peer {
+    pair(service, Service::new()).0
+}
+
+fn calc() -> CalcProxy {
+    client(Service::of(Calc::default())).remote().into()
+}
+
+async fn failure<T: std::fmt::Debug>(call: impl Future<Output = Result<T, CallError>>) -> String {
+    call.await.expect_err("a failure").to_string()
+}
+
+#[tokio::test]
+async fn a_typed_proxy_calls_by_position_and_an_untyped_one_as_python_does() {
+    let calc = calc();
+    assert_eq!(calc.add(1, 2).await, Ok(3));
+    assert_eq!(calc.remote().call("add").arg(2).await, Ok(Value::Int(42)));
+    assert_eq!(calc.remote().call("add").kwarg("b", 1).kwarg("a", 2).returning::<i64>().await, Ok(3));
+    assert_eq!(calc.slow(1, Value::from("x")).await, Ok(Value::from("x")));
+    assert_eq!(calc.whoami().await, Ok("client".to_owned()));
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_told_in_pythons_words() {
+    let calc = calc();
+    let add = |args: Args| isochrone::rpc::Call::<Value>::new(calc.remote(), "add", args);
+    assert_eq!(
+        failure(add(Args::default())).await,
+        "TypeError: add() missing 1 required positional argument: 'a'"
+    );
+    assert_eq!(
+        failure(add(Args::default().arg("x"))).await,
+        r#"TypeError: add() argument 'a': expected an int, got str "x""#
+    );
+    assert_eq!(
+        failure(add(Args::default().arg(1).kwarg("c", 1))).await,
+        "TypeError: add() got an unexpected keyword argument 'c'"
+    );
+    assert_eq!(failure(calc.remote().call("bytes")).await.split(':').next(), Some("TypeError"));
+}
+
+#[tokio::test]
+async fn failures_keep_their_kind_and_message_and_panics_are_failures() {
+    let calc = calc();
+    assert_eq!(failure(calc.set(9.0)).await, "TooMuch: 9 kW are too much");
+    assert_eq!(failure(calc.boom()).await, "Panicked: a hole in the ship");
+    assert_eq!(failure(calc.boom_later()).await, "Panicked: a later hole");
+    assert_eq!(calc.set(2.0).await, Ok(2.0));
+}
+
+#[tokio::test]
+async fn only_what_was_put_in_can_be_called() {
+    let calc = calc();
+    for (path, says) in [
+        ("hidden", r#"LookupError: Name "hidden" not found in """#),
+        ("add/x", r#"LookupError: Name "x" not found in "add""#),
+        ("add/", r#"LookupError: Name "" not found in "add""#),
+        ("", r#"LookupError: Name "" not found in """#),
+        ("calls", r#"LookupError: Name "calls" not found in """#),
+    ] {
+        assert_eq!(failure(calc.remote().call(path)).await, says);
+    }
+}
+
+#[tokio::test]
+async fn services_nest_and_change_at_run_time() {
+    let houses = Service::new();
+    let root = Service::new().with("houses", houses.clone()).with("calc", Calc::default());
+    let peer = client(root.clone());
+    assert_eq!(peer.call("calc/add").arg(1).await, Ok(Value::Int(41)));
+    let error = failure(peer.call("houses/7/add").arg(1)).await;
+    assert_eq!(error, r#"LookupError: Name "7" not found in "houses""#);
+    houses.insert("7", Calc::default());
+    assert_eq!(peer.proxy("houses/7").call("add").arg(2).await, Ok(Value::Int(42)));
+    assert!(houses.remove("7"));
+    assert_eq!(failure(peer.call("houses/7/add").arg(1)).await, error);
+    root.insert("late", Entry::function(|_, args| Ok(args.positional.len().into())));
+    assert_eq!(peer.call("late").arg(1).arg(2).await, Ok(Value::Int(2)));
+    assert_eq!(root.paths()[0], "calc/add");
+}
+
+#[tokio::test]
+async fn methods_that_change_the_object_have_it_alone() {
+    let tank = Shared::new(Tank::default());
+    let proxy = TankProxy::from(client(Service::of(tank.clone())).remote());
+    let calls = (proxy.fill_slowly(1.0), proxy.fill(1.0), proxy.fill_slowly(1.0), proxy.level());
+    let (first, second, third, level) = tokio::join!(calls.0, calls.1, calls.2, calls.3);
+    assert_eq!((first, second, third, level), (Ok(1.0), Ok(2.0), Ok(3.0), Ok(3.0)));
+    assert_eq!(tank.read().await.litres, 3.0);
+}
+
+#[tokio::test]
+async fn a_call_back_runs_while_the_call_is_open() {
+    let own = Service::new()
+        .with("double", Entry::function(|_, args| Ok((args.positional[0].as_i64().unwrap() * 2).into())));
+    let (client, _) = pair(Service::of(Calc::default()), own);
+    let calc = CalcProxy::from(client.remote());
+    assert_eq!(calc.ask_back(21).await, Ok(42));
+    let many = futures::future::join_all((0..500).map(|n| calc.ask_back(n))).await;
+    assert!(many.into_iter().eq((0..500).map(|n| Ok(2 * n))));
+}
+
+#[tokio::test]
+async fn calls_answer_in_the_order_of_their_ends() {
+    let calc = calc();
+    let order = std::sync::Mutex::new(Vec::new());
+    let note = async |ms: u64| {
+        calc.slow(ms, Value::Null).await.unwrap();
+        order.lock().unwrap().push(ms);
+    };
+    tokio::join!(note(30), note(1), note(15));
+    assert_eq!(*order.lock().unwrap(), [1, 15, 30]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_is_counted_when_its_reply_comes() {
+    let calc = calc();
+    let error = failure(calc.slow(20, Value::Null).timeout(Duration::from_millis(1))).await;
+    assert_eq!(error, "Timeout: no answer within 1ms");
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(calc.add(1, 1).await, Ok(2));
+    assert_eq!(calc.remote().peer().counters().late, 1);
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_answered_with_a_protocol_error() {
+    let (mut raw, far) = duplex(1 << 16);
+    let (_server, driver) = Peer::over(far, "client", config(), Service::of(Calc::default()));
+    tokio::spawn(driver);
+    for content in [r#""x""#, "null", r#"["add", null, {}]"#, "[]"] {
+        let payload = format!("[0, 5, {content}]");
+        raw.write_all(&(payload.len() as u32).to_be_bytes()).await.unwrap();
+        raw.write_all(payload.as_bytes()).await.unwrap();
+        let mut reply = vec![0; raw.read_u32().await.unwrap() as usize];
+        raw.read_exact(&mut reply).await.unwrap();
+        let reply = String::from_utf8(reply).unwrap();
+        assert!(
+            reply.starts_with(r#"[2,5,"ProtocolError: a request is [path, [args], {kwargs}]"#),
+            "{reply}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_passed_as_a_proxy_and_called_back_over_it() {
+    let own = Service::new().with("houses/7", Tank::default());
+    let callee = Service::new().with(
+        "call_back",
+        Entry::future(|_, args| async move {
+            let litres = args.positional[1].clone();
+            let tank: TankProxy = isochrone::codec::from_value(args.positional[0].clone()).unwrap();
+            tank.fill(litres.as_f64().unwrap()).await.map(Value::from)
+        }),
+    );
+    let (client, _) = pair(callee.clone(), own);
+    let tank = client.own("houses/7").unwrap();
+    assert_eq!(client.call("call_back").arg(&tank).arg(2.0).await, Ok(Value::Float(2.0)));
+    assert_eq!(client.own("houses/8").unwrap_err().to_string(), r#"LookupError: "houses/8" is not exposed"#);
+    // a service of another connection means nothing to this peer
+    let error = failure(self::client(callee).call("call_back").arg(&tank).arg(2.0)).await;
+    assert!(error.contains(r#""houses/7" is not exposed for the connection to server"#), "{error}");
+}
+
+#[tokio::test]
+async fn a_received_proxy_is_passed_on_to_nobody() {
+    let (client, _) = pair(Service::of(Calc::default()), Service::new());
+    let proxy: Remote = client.proxy("sub");
+    let error = failure(client.call("slow").arg(0).arg(&proxy)).await;
+    assert!(error.contains("cannot be passed on: pass the address"), "{error}");
+}
+
+#[tokio::test]
+async fn dropping_the_last_proxy_frees_everything() {
+    let (near, far) = duplex(1 << 16);
+    let (server, driver) = Peer::over(far, "client", config(), Service::of(Calc::default()));
+    let served = tokio::spawn(driver);
+    let marker = Arc::new(());
+    let held = marker.clone();
+    let own = Service::new().with("held", Entry::function(move |_, _| Ok(Arc::strong_count(&held).into())));
+    let (client, driver) = Peer::over(near, "server", config(), own);
+    client.close_when_unused();
+    let driven = tokio::spawn(driver);
+    let calc = CalcProxy::from(client.remote());
+    drop(client);
+    assert_eq!(calc.add(1, 1).await, Ok(2));
+    // one-way, and still answered before the end
+    calc.slow(5, Value::Null).send().unwrap();
+    drop(calc);
+    driven.await.unwrap().unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(server.counters().answers, 2);
+    assert_eq!(Arc::strong_count(&marker), 1);
+}
+
+#[tokio::test]
+async fn shutdown_answers_what_was_accepted_and_ends_with_a_hanging_handler() {
+    let (client, server) = pair(Service::of(Calc::default()), Service::new());
+    let calc = CalcProxy::from(client.remote());
+    let mut slow = Box::pin(calc.slow(20, Value::from(1)));
+    assert!(futures::poll!(&mut slow).is_pending());
+    assert_eq!(calc.add(1, 1).await, Ok(2));
+    let ended = tokio::spawn(async move { server.shutdown(Duration::from_secs(5)).await });
+    assert_eq!(slow.await, Ok(Value::Int(1)));
+    ended.await.unwrap();
+    assert_eq!(failure(calc.add(1, 1)).await.split(':').next(), Some("Disconnected"));
+
+    let (client, server) = pair(Service::of(Calc::default()), Service::new());
+    let calc = CalcProxy::from(client.remote());
+    let hanging = tokio::spawn(calc.slow(3_600_000, Value::Null));
+    assert_eq!(calc.add(1, 1).await, Ok(2));
+    server.shutdown(Duration::from_millis(20)).await;
+    assert_eq!(failure(async { hanging.await.unwrap() }).await.split(':').next(), Some("Disconnected"));
+}
