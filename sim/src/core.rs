@@ -504,16 +504,6 @@ impl Core {
         self.with_class::<A, _>(class, |_| Ref::new(self.id, class, agent))
     }
 
-    /// As [`reference`](Core::reference) and [`this`](Core::this), in one step.
-    pub(crate) fn this_of<A: Actor>(&self, agent: AgentId) -> Option<This<A>> {
-        let (class, index) = {
-            let agents = self.agents.borrow();
-            let meta = agents.meta.get(agent.index())?;
-            (meta.class, meta.index)
-        };
-        self.inbox::<A>(class)?.this(index).cloned()
-    }
-
     pub(crate) fn this<A: Actor>(&self, agent: Ref<A>) -> Option<This<A>> {
         if agent.kernel() != self.id {
             return None;

@@ -264,7 +264,12 @@ impl Kernel {
 
     /// Looks at an agent's state, by its number; `None` when it is of another type, or has no state now.
     pub fn look<A: Actor, R>(&self, agent: AgentId, f: impl FnOnce(&mut A) -> R) -> Option<R> {
-        let this = self.core.this_of::<A>(agent)?;
+        let (class, index) = {
+            let agents = self.core.agents.borrow();
+            let meta = agents.meta.get(agent.index())?;
+            (meta.class, meta.index)
+        };
+        let this = self.core.inbox::<A>(class)?.this(index)?;
         self.enter(|| this.try_with(f))
     }
 

@@ -29,6 +29,7 @@ use crate::current;
 use crate::fingerprint::Tag;
 use crate::observe::What;
 use crate::order::{Ordered, arrange};
+use crate::period::{Periods, Run};
 use crate::reply::ReplyNote;
 use crate::request::Call;
 use crate::shelf::Shelf;
@@ -196,6 +197,7 @@ pub(crate) struct Inbox<A: Actor> {
     sealed: RefCell<Early>,
     arriving: RefCell<Vec<Mail<A>>>,
     values: RefCell<Values<Result<A::Reply, Box<Fault>>>>,
+    periods: RefCell<Periods<A>>,
 }
 
 /// What comes before the mail of a round.
@@ -249,6 +251,10 @@ pub(crate) trait Class: Any {
     fn deliver(&self, core: &Core);
     /// Both, when no other class has anything.
     fn deliver_now(&self, core: &Core);
+    /// Runs a periodic method; false if it has failed.
+    fn run_period(&self, core: &Core, number: u32) -> bool;
+    /// The task of a periodic method has ended.
+    fn end_period(&self, core: &Core, number: u32);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
     /// A reply as layers above write it down.
@@ -284,6 +290,7 @@ impl<A: Actor> Inbox<A> {
             sealed: RefCell::default(),
             arriving: RefCell::default(),
             values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
+            periods: RefCell::default(),
         }
     }
 
@@ -295,6 +302,10 @@ impl<A: Actor> Inbox<A> {
         }
         core.activate(self.number);
         self.early.borrow_mut().starts.push(index);
+    }
+
+    pub(crate) fn add_period(&self, core: &Core, of: (u32, u32), period: u64, run: Run<A>) -> u32 {
+        self.periods.borrow_mut().add(core, of, period, run)
     }
 
     #[inline(always)]
@@ -502,6 +513,27 @@ impl<A: Actor> Class for Inbox<A> {
         }
         self.hand_over_all(core, &mut mail);
         *self.arriving.borrow_mut() = mail;
+    }
+
+    fn run_period(&self, core: &Core, number: u32) -> bool {
+        let found = self.periods.borrow().get(number);
+        let Some((this, run)) = found.and_then(|(index, run)| Some((self.this(index)?, run))) else {
+            return false;
+        };
+        match run(this) {
+            Some(message) => {
+                this.fail(message);
+                false
+            }
+            None => {
+                self.periods.borrow_mut().again(core, number);
+                true
+            }
+        }
+    }
+
+    fn end_period(&self, core: &Core, number: u32) {
+        self.periods.borrow_mut().remove(core, number);
     }
 
     fn deliver_now(&self, core: &Core) {

@@ -50,7 +50,7 @@ const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
 const WORDS: usize = SLOTS_PER_LEVEL / 64;
 
 /// Entries of several instants that are sorted rather than filed again.
-const SORTED: usize = 64;
+const SORTED: usize = 20;
 /// Entries that may lie behind the place where one more is put into the run.
 const MOVED: usize = 64;
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
@@ -491,7 +491,6 @@ impl Wheel {
     }
 
     /// Fills the empty run, if the earliest timers are due by the horizon; else says when they are.
-    #[inline(never)]
     fn load(&mut self, horizon: u64) -> Result<(), Option<u64>> {
         self.ready = None;
         let Some(index) = self.lowest() else { return Err(None) };
@@ -505,17 +504,16 @@ impl Wheel {
         if self.slots[index].has_dead() {
             self.sweep(index);
         }
-        self.run.clear();
-        self.head = 0;
         let entries = &self.slots[index].entries;
-        if entries.len() <= SORTED || entries.iter().all(|entry| entry.when == earliest) {
-            let mut entries = self.vacate(index);
+        let is_one = entries.iter().all(|entry| entry.when == earliest);
+        if is_one || entries.len() <= SORTED {
+            self.take_over(index);
+            if !is_one {
+                // stable: first in, first out
+                self.run.sort_by_key(|entry| entry.when);
+            }
             let shift = index / SLOTS_PER_LEVEL * DIGIT_BITS;
             self.end = earliest | ((1 << shift) - 1);
-            // stable: first in, first out
-            entries.sort_by_key(|entry| entry.when);
-            std::mem::swap(&mut self.run, &mut entries);
-            self.recycle(index, entries);
         } else {
             self.refile(index, earliest);
         }
@@ -523,14 +521,28 @@ impl Wheel {
         Ok(())
     }
 
+    /// Makes the entries of a slot the run. The vectors change places.
+    #[inline]
+    fn take_over(&mut self, index: usize) {
+        self.clear(index);
+        self.run.clear();
+        self.head = 0;
+        std::mem::swap(&mut self.run, &mut self.slots[index].entries);
+        if self.slots[index].entries.capacity() > KEPT_IN_PLACE {
+            let entries = std::mem::take(&mut self.slots[index].entries);
+            self.recycle(index, entries);
+        }
+    }
+
     /// Moves the end to an instant of the lowest slot, not after its earliest, and files its timers again.
     fn refile(&mut self, index: usize, end: u64) {
         self.run.clear();
         self.head = 0;
+        let has_dead = self.slots[index].has_dead();
         let entries = self.vacate(index);
         self.end = end;
         for &entry in &entries {
-            if self.table[entry.id as usize].generation != entry.generation {
+            if has_dead && self.table[entry.id as usize].generation != entry.generation {
                 continue;
             }
             if entry.when == end { self.run.push(entry) } else { self.file(entry) }
@@ -541,11 +553,19 @@ impl Wheel {
     /// Takes all out of a slot.
     #[inline]
     fn vacate(&mut self, index: usize) -> Vec<Entry> {
-        let level = index / SLOTS_PER_LEVEL;
+        self.clear(index);
+        std::mem::take(&mut self.slots[index].entries)
+    }
+
+    /// The slot holds nothing that counts.
+    #[inline]
+    fn clear(&mut self, index: usize) {
+        let level = index / SLOTS_PER_LEVEL % LEVELS;
         let words = &mut self.occupied[level];
         words[index / 64 % WORDS] &= !(1 << (index % 64));
         self.levels &= !(u32::from(*words == [0; WORDS]) << level);
-        std::mem::replace(&mut self.slots[index], Slot::EMPTY).entries
+        let slot = &mut self.slots[index];
+        (slot.earliest, slot.live, slot.stale) = (u64::MAX, 0, false);
     }
 
     /// Drops the dead entries of an occupied slot, and finds its earliest.
