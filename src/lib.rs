@@ -38,6 +38,8 @@
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
+//! | [`replay`] | recording a run, and running it again |
+//! | [`testing`] | tests with many seeds |
 //! | [`app`] | the command line of every program |
 //! | [`rpc`], [`channel`], [`codec`] | calls, connections, and the bytes on them |
 //! | [`sim`] | the kernel, usable without any of the above |
@@ -52,12 +54,14 @@ pub mod codec;
 pub mod container;
 pub mod coupling;
 pub mod journal;
+pub mod replay;
 pub mod rpc;
+pub mod testing;
 
 // lets the code that our attributes generate name this crate from inside it
 extern crate self as isochrone;
 
-pub use isochrone_macros::{agent, service};
+pub use isochrone_macros::{agent, service, test};
 /// The discrete-event kernel below the agents.
 pub use isochrone_sim as sim;
 #[doc(hidden)]

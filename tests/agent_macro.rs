@@ -125,6 +125,11 @@ impl House {
     }
 
     #[expose]
+    fn echo(&self, kw: f64, #[default(2.0)] scale: f64, rest: Args) -> (f64, f64, Value) {
+        (kw, scale, to_value(&rest).unwrap())
+    }
+
+    #[expose]
     async fn slowly(this: This<Self>, kw: f64) -> f64 {
         this.with(|me| me.note("slowly begins"));
         this.sleep(secs(2)).await;
@@ -257,6 +262,24 @@ fn defaults_are_expressions_of_the_type() {
 }
 
 #[test]
+fn a_last_argument_takes_what_is_left() {
+    let kernel = kernel();
+    let house = kernel.create(Some("house"), House::default()).unwrap();
+    let echo = |args| call(&kernel, house, "echo", args).unwrap().to_string();
+    assert_eq!(echo(no_args().arg(1)), "[1.0,2.0,[[],{}]]");
+    assert_eq!(echo(no_args().arg(1).arg(3).arg("x").kwarg("a", 4)), r#"[1.0,3.0,[["x"],{"a":4}]]"#);
+    assert_eq!(echo(no_args().kwarg("kw", 1).kwarg("a", 4)), r#"[1.0,2.0,[[],{"a":4}]]"#);
+    assert_eq!(
+        refused::<House>("echo", no_args().kwarg("a", 4)),
+        "TypeError: echo() missing 1 required positional argument: 'kw'"
+    );
+    // and goes to an agent elsewhere as it would have been written there
+    let message = House::decode("echo", no_args().arg(1).arg(3).arg("x").kwarg("a", 4)).unwrap();
+    let (method, args) = House::request(message);
+    assert_eq!(format!("{method}{args}"), r#"echo(1.0, 3.0, "x", a=4)"#);
+}
+
+#[test]
 fn raw_identifiers_are_called_without_their_prefix() {
     let kernel = kernel();
     let house = kernel.create(Some("house"), House::default()).unwrap();
@@ -318,6 +341,7 @@ fn the_model_says_what_can_be_called() {
     let expected = [
         "load()",
         "offer(offer: Offer = ...)",
+        "echo(kw: f64, scale: f64 = ..., *rest: Args)",
         "slowly(kw: f64)",
         "alone(seconds: u64)",
         "alone_without_clock()",
@@ -327,7 +351,7 @@ fn the_model_says_what_can_be_called() {
         "type(loop: u8)",
     ];
     assert_eq!(signatures, expected);
-    assert_eq!(model.methods[8].result, "()");
+    assert_eq!(model.methods[9].result, "()");
     assert!(model.inputs.is_empty() && model.outputs.is_empty() && !model.step);
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use isochrone::channel::Config;
-use isochrone::codec::{Types, Value};
+use isochrone::codec::{Types, Value, to_value};
 use isochrone::rpc::{Args, CallError, Entry, Peer, Remote, Service, Shared};
 use isochrone::service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -59,6 +59,11 @@ impl Calc {
     async fn boom_later(&self) {
         tokio::task::yield_now().await;
         panic!("a later hole")
+    }
+
+    #[expose]
+    fn echo(&self, first: Value, rest: Args) -> (Value, Value) {
+        (first, to_value(&rest).unwrap())
     }
 
     #[expose]
@@ -155,6 +160,17 @@ async fn wrong_arguments_are_told_in_pythons_words() {
         "TypeError: add() got an unexpected keyword argument 'c'"
     );
     assert_eq!(failure(calc.remote().call("bytes")).await.split(':').next(), Some("TypeError"));
+}
+
+#[tokio::test]
+async fn a_last_argument_takes_what_is_left() {
+    let calc = calc();
+    let rest = || Args::default().arg(2).kwarg("a", 3);
+    let expected = r#"[1,[[2],{"a":3}]]"#;
+    assert_eq!(to_value(&calc.echo(1.into(), rest()).await.unwrap()).unwrap().to_string(), expected);
+    let echoed = calc.remote().call("echo").arg(1).args(rest()).await.unwrap();
+    assert_eq!(echoed.to_string(), expected);
+    assert_eq!(calc.remote().call("echo").arg(1).await.unwrap().to_string(), "[1,[[],{}]]");
 }
 
 #[tokio::test]

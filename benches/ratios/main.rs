@@ -19,7 +19,13 @@
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
-//! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers under mosaik 3.6, ms of wall time of the whole co-simulation |
+//! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers under the real mosaik, ms of wall time of the whole co-simulation |
+//! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
+//! | `rpc_*_tarpc` | tarpc with bincode | the same |
+//! | `rpc_*_aiomas` | aiomas to aiomas | the same, to an aiomas server and from an aiomas client |
+//! | `rpc_bytes` | 28 | bytes on the wire for one call and its reply |
+//!
+//! The `rpc` rows are rates, of which more is better, and measured in wall time: two processes, each on its core.
 //!
 //! A line a row, `name ours base ratio target ok|MISS`; the exit status is 1 if there is a miss.
 
@@ -30,6 +36,7 @@ mod memory;
 mod mosaik;
 #[path = "../../tests/peers/setup.rs"]
 mod peers;
+mod rpc;
 mod wake;
 
 use cpu_time::ProcessTime;
@@ -105,6 +112,7 @@ const ROWS: &[Row] = &[
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
     Row { name: "mosaik_ahead", ours: || Some(day::run(1)), base: || day::run(900), target: 1.5 },
+    Row { name: "rpc_bytes", ours: rpc::bytes, base: || 28.0, target: 1.0 },
     Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
 ];
 
@@ -120,21 +128,31 @@ fn main() -> ExitCode {
         day::child(address);
         return ExitCode::SUCCESS;
     }
+    if let Some((rpc::CHILD, role)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        rpc::child(&role.iter().map(String::as_str).collect::<Vec<_>>());
+        return ExitCode::SUCCESS;
+    }
     let wanted =
         |row: &&Row| arguments.is_empty() || arguments.iter().any(|part| row.name.contains(part.as_str()));
     println!("{:18} {:>9} {:>9} {:>7} {:>7}", "name", "ours", "base", "ratio", "target");
-    let misses = ROWS.iter().filter(wanted).filter(|row| !row.run()).count();
+    let mut misses =
+        ROWS.iter().filter(wanted).filter(|row| !row.run(|ratio, target| ratio <= target)).count();
+    misses +=
+        rpc::RATES.iter().filter(wanted).filter(|row| !row.run(|ratio, target| ratio >= target)).count();
+    if rpc::RATES.iter().filter(wanted).any(|row| row.name == "rpc_from_aiomas") {
+        println!("{}", rpc::shares());
+    }
     if misses == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Row {
     /// Measures and prints; false is a miss.
-    fn run(&self) -> bool {
+    fn run(&self, reached: fn(f64, f64) -> bool) -> bool {
         let (mut ours, mut bases, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
         for _ in 0..runs {
             let base = (self.base)();
-            let Some(own) = (self.ours)() else {
+            let Some(own) = (self.ours)().filter(|_| !base.is_nan()) else {
                 println!("{:18} {:>9} {base:>9.1} {:>7} {:>7} n/a", self.name, "n/a", "n/a", self.target);
                 return true;
             };
@@ -143,7 +161,7 @@ impl Row {
             ratios.push(own / base);
         }
         let (ours, base, ratio) = (median(ours), median(bases), median(ratios));
-        let met = ratio <= self.target;
+        let met = reached(ratio, self.target);
         let verdict = if met { "ok" } else { "MISS" };
         println!("{:18} {ours:9.1} {base:9.1} {ratio:7.2} {:7} {verdict}", self.name, self.target);
         met

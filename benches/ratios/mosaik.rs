@@ -79,6 +79,7 @@ pub(crate) fn simulator(mode: Mode) -> Simulator {
         initial_event: false,
         config: Config::new("bench"),
         build: Rc::new(|_, _| Ok(())),
+        tape: Default::default(),
     }
 }
 

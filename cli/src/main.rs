@@ -10,6 +10,7 @@ use isochrone_cli::cert::Cert;
 use isochrone_cli::demo::agents;
 use isochrone_cli::demo::command::Demo;
 use isochrone_cli::journal::Journal;
+use isochrone_cli::visit;
 
 /// Multi-agent systems whose agents do not know which clock they run on
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ struct Cli {
 enum Command {
     Demo(Demo),
     Cert(Cert),
+    Call(visit::Call),
+    List(visit::List),
+    Ping(visit::Ping),
     Journal(Journal),
     /// The demo's agents as a program of their own: `isochrone agents mosaik HOST:PORT` under mosaik
     #[command(disable_help_flag = true)]
@@ -56,8 +60,21 @@ fn main() -> ExitCode {
             }
         },
         Command::Journal(journal) => journal.run(),
+        Command::Call(call) => block_on(call.run()),
+        Command::List(list) => block_on(list.run()),
+        Command::Ping(ping) => block_on(ping.run()),
         Command::Agents { args } => {
             agents::app().run(std::iter::once(OsString::from("isochrone agents")).chain(args))
+        }
+    }
+}
+
+fn block_on(visit: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(visit),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -17,6 +17,7 @@
 mod attr;
 mod expand;
 mod model;
+mod test;
 mod valid;
 
 use proc_macro::TokenStream;
@@ -68,6 +69,8 @@ impl Errors {
 /// * task, `async fn(this: This<Self>, ..)`: runs beside other methods and borrows the state only inside `this.with`;
 /// * exclusive, `async fn(&mut self, cx: &Ctx, ..)`: other messages queue until it has ended.
 ///
+/// A last argument of type `Args` takes what is left, by position and by keyword: `fn echo(&self, rest: Args)`.
+///
 /// Arguments and results are `Serialize + DeserializeOwned + Send + 'static`. An exposed method returns its result, or a
 /// `Result` whose error can be displayed; a `CallError` reaches the caller as it is. An error of a method that nobody calls
 /// (`every`, `start`, `stop`, `step`, `input`) is a failure of the agent.
@@ -114,4 +117,13 @@ fn generate(item: &mut ItemImpl, kind: Kind, options: Options, mut errors: Error
     let generated = agent.as_ref().map(expand::expand);
     let errors = errors.0.as_ref().map(syn::Error::to_compile_error);
     quote!(#item #errors #generated).into()
+}
+
+/// Makes a test of a function that takes a `&mut Trial`: it runs with many seeds, and a failing one comes with the line that
+/// repeats it. `#[isochrone::test(seeds = 64)]`; see `isochrone::testing`.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = parse_macro_input!(options as test::Options);
+    let function = parse_macro_input!(item as syn::ItemFn);
+    test::expand(&options, &function).into()
 }

@@ -87,6 +87,8 @@ pub(crate) struct Arg {
     pub(crate) pat: Pat,
     pub(crate) ty: Type,
     pub(crate) default: Option<Expr>,
+    /// whether it is of type `Args` and takes what is left
+    pub(crate) rest: bool,
 }
 
 pub(crate) struct Method {
@@ -133,6 +135,11 @@ impl Method {
             ReturnType::Default => self.ident.span(),
             ReturnType::Type(_, ty) => ty.span(),
         }
+    }
+
+    /// The argument that takes what is left by the others.
+    pub(crate) fn rest(&self) -> Option<&Arg> {
+        self.args.last().filter(|arg| arg.rest)
     }
 
     /// The type of its result when all is well.
@@ -290,7 +297,8 @@ fn read_method(function: &mut ImplItemFn, me: &Type, kind: Kind, errors: &mut Er
                         _ => format_ident!("argument_{}", args.len()),
                     };
                     let ty = outside(&typed.ty, me);
-                    args.push(Arg { ident, pat: (*typed.pat).clone(), ty, default });
+                    let rest = last(&ty).is_some_and(|segment| segment.ident == "Args");
+                    args.push(Arg { ident, pat: (*typed.pat).clone(), ty, default, rest });
                     continue;
                 }
                 if let Some(default) = default {

@@ -195,9 +195,11 @@ impl Verdict<'_> {
                     );
                 }
                 let mut default: Option<&Expr> = None;
-                for arg in &method.args {
+                for (index, arg) in method.args.iter().enumerate() {
                     self.argument(arg);
-                    if default.is_some() && arg.default.is_none() {
+                    if arg.rest {
+                        self.rest(arg, index + 1 == method.args.len());
+                    } else if default.is_some() && arg.default.is_none() {
                         self.refuse(
                             &arg.pat,
                             "an argument without a default cannot follow one that has a default",
@@ -237,6 +239,16 @@ impl Verdict<'_> {
     fn no_default(&mut self, arg: &Arg) {
         if let Some(default) = &arg.default {
             self.refuse(default, "an input has no default: it runs only when a source wrote something");
+        }
+    }
+
+    /// An argument that takes what is left.
+    fn rest(&mut self, arg: &Arg, last: bool) {
+        if !last {
+            self.refuse(&arg.pat, "`Args` takes what the other arguments have left, so it is the last one");
+        }
+        if let Some(default) = &arg.default {
+            self.refuse(default, "`Args` needs no default: without anything left it is empty");
         }
     }
 

@@ -104,7 +104,7 @@ pub(crate) struct Core {
     pub(crate) shared: RefCell<BTreeMap<TypeId, Rc<dyn Any>>>,
     pub(crate) tracking: Cell<bool>,
     pub(crate) touched: RefCell<Vec<AgentId>>,
-    pub(crate) observer: RefCell<Option<Box<dyn Observer>>>,
+    pub(crate) observers: RefCell<Vec<Box<dyn Observer>>>,
     pub(crate) observed: Cell<bool>,
     /// whether the observer wants values
     pub(crate) valued: Cell<bool>,
@@ -241,7 +241,7 @@ impl Core {
             shared: RefCell::default(),
             tracking: Cell::new(false),
             touched: RefCell::default(),
-            observer: RefCell::default(),
+            observers: RefCell::default(),
             observed: Cell::new(false),
             valued: Cell::new(false),
             foreign: RefCell::default(),
@@ -292,6 +292,11 @@ impl Core {
             NO_TASK => self.label.get(),
             task => self.tasks.borrow().label(task),
         }
+    }
+
+    pub(crate) fn reseed(&self, seed: u64) {
+        self.seed.set(seed);
+        self.shuffled.set(self.shuffled.get().map(|_| seed));
     }
 
     pub(crate) fn shuffle(&self) -> Option<Shuffle> {
@@ -415,11 +420,13 @@ impl Core {
         let (time, round) = (self.now.get(), self.round.get());
         let event = Event { time, round, agent, key: self.key(agent), what, value };
         // taken out meanwhile: an observer is user code
-        let observer = self.observer.borrow_mut().take();
-        if let Some(mut observer) = observer {
+        let mut observers = std::mem::take(&mut *self.observers.borrow_mut());
+        for observer in &mut observers {
             observer.observe(&event);
-            self.observer.borrow_mut().get_or_insert(observer);
         }
+        let mut place = self.observers.borrow_mut();
+        observers.append(&mut place);
+        *place = observers;
     }
 
     pub(crate) fn path(&self, agent: AgentId) -> String {
@@ -527,7 +534,7 @@ impl Core {
 
     pub(crate) fn teardown(&self) {
         self.observed.set(false);
-        let observer = self.observer.borrow_mut().take();
+        let observer = std::mem::take(&mut *self.observers.borrow_mut());
         drop(observer);
         // what is dropped may start tasks; after so many times it will not stop
         for _ in 0..1_000 {

@@ -69,6 +69,16 @@ pub enum SimError {
         /// The callers, and what they wait for.
         calls: Vec<Involved>,
     },
+    /// Calls that were open at `since` are open still.
+    #[error("at {time}, calls are open that were open at {since}: {}", list(.calls))]
+    NoProgress {
+        /// When.
+        time: Time,
+        /// Since when at least.
+        since: Time,
+        /// The callers, and what they wait for.
+        calls: Vec<Involved>,
+    },
     /// The clock was asked to go back.
     #[error("the clock stands at {now} and cannot go back to {asked}")]
     Past {

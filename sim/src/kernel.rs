@@ -123,10 +123,20 @@ impl Kernel {
 
     /// Everything that happens is shown to this observer from now on.
     pub fn set_observer(&self, observer: Option<Box<dyn Observer>>) {
-        self.core.observed.set(observer.is_some());
-        self.core.valued.set(observer.as_ref().is_some_and(|observer| observer.wants_values()));
-        let old = std::mem::replace(&mut *self.core.observer.borrow_mut(), observer);
+        let old = std::mem::take(&mut *self.core.observers.borrow_mut());
         drop(old);
+        self.core.observed.set(false);
+        self.core.valued.set(false);
+        if let Some(observer) = observer {
+            self.add_observer(observer);
+        }
+    }
+
+    /// As [`set_observer`](Kernel::set_observer), beside those that there are.
+    pub fn add_observer(&self, observer: Box<dyn Observer>) {
+        self.core.observed.set(true);
+        self.core.valued.set(self.core.valued.get() || observer.wants_values());
+        self.core.observers.borrow_mut().push(observer);
     }
 
     /// The present time.
@@ -310,8 +320,7 @@ impl Kernel {
 
     /// From now on random numbers, and the order if it is shuffled, are those of another seed: what would have happened?
     pub fn reseed(&self, seed: u64) {
-        self.core.seed.set(seed);
-        self.core.shuffled.set(self.core.shuffled.get().map(|_| seed));
+        self.core.reseed(seed);
     }
 
     /// Tasks that were woken from outside since the last call, as a live run allows: a repetition cannot know when.
@@ -388,6 +397,15 @@ impl Kernel {
             return Ok(());
         }
         Err(SimError::OpenCalls { time: self.now(), calls })
+    }
+
+    /// Liveness: an error if calls are open that were open at `since` already.
+    ///
+    /// # Errors
+    /// [`SimError::NoProgress`], which names callers and callees.
+    pub fn check_progress(&self, since: Time) -> Result<(), SimError> {
+        let calls = self.core.calls_since(since);
+        if calls.is_empty() { Ok(()) } else { Err(SimError::NoProgress { time: self.now(), since, calls }) }
     }
 
     /// Asks for `driver` to be woken when a task is woken from outside the kernel.

@@ -7,8 +7,11 @@ use std::rc::Rc;
 
 use crate::agent::AgentId;
 use crate::context::Ctx;
+use crate::core::Core;
 use crate::current;
+use crate::faults::Injected;
 use crate::mailbox::{Actor, Ref};
+use crate::time::Time;
 
 /// The number of the kernel.
 #[inline]
@@ -45,6 +48,31 @@ pub fn facet(agent: AgentId) -> Option<&'static dyn Any> {
 pub fn shared<T: 'static>() -> Option<Rc<T>> {
     let value = current::try_with(|core| core.shared.borrow().get(&TypeId::of::<T>()).cloned()).flatten()?;
     value.downcast().ok()
+}
+
+/// The present time; zero where no kernel runs.
+pub fn now() -> Time {
+    current::try_with(Core::now).unwrap_or_default()
+}
+
+/// The present time with its round.
+pub fn instant() -> (Time, u32) {
+    current::try_with(|core| (core.now(), core.round())).unwrap_or_default()
+}
+
+/// Does something to an agent that did nothing wrong, see [`Kernel::inject_fault`](crate::Kernel::inject_fault).
+pub fn inject_fault(agent: AgentId, fault: Injected) -> bool {
+    current::current().is_some_and(|core| core.inject_fault(agent, fault))
+}
+
+/// From now on random numbers and a shuffled order are another seed's, see [`Kernel::reseed`](crate::Kernel::reseed).
+pub fn reseed(seed: u64) {
+    current::try_with(|core| core.reseed(seed));
+}
+
+/// The sum of all agents' running hashes at this point.
+pub fn fingerprint() -> u64 {
+    current::try_with(|core| core.fingerprint()).unwrap_or_default()
 }
 
 /// Whether the kernel runs on the wall clock; false where no kernel runs.

@@ -20,6 +20,7 @@ use crate::agent::AgentId;
 use crate::call::CallRef;
 use crate::core::Core;
 use crate::error::Involved;
+use crate::time::Time;
 use crate::waiter::NO_TASK;
 
 impl Core {
@@ -122,8 +123,13 @@ impl Core {
 
     /// Calls without a reply: the caller, and what it waits for since when.
     pub(crate) fn open_calls(&self) -> Vec<Involved> {
+        self.calls_since(Time::MAX)
+    }
+
+    /// The calls that were open at `since` already.
+    pub(crate) fn calls_since(&self, since: Time) -> Vec<Involved> {
         let calls = self.calls.borrow();
-        let open = calls.unanswered().into_iter();
+        let open = calls.unanswered().into_iter().filter(|head| head.since <= since);
         open.map(|head| Involved {
             agent: if head.caller == AgentId::OUTSIDE {
                 "a caller outside".into()

@@ -178,6 +178,12 @@ impl<R> Invocation<R> {
         self
     }
 
+    /// Adds arguments that are values already.
+    pub fn args(mut self, more: Args) -> Self {
+        self.args = self.args.and(more);
+        self
+    }
+
     /// Expects a result of this type.
     pub fn returning<T: DeserializeOwned>(self) -> Invocation<T> {
         let Invocation { to, method, args, latency, running, .. } = self;

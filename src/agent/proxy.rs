@@ -64,6 +64,18 @@ impl Proxy {
         }
     }
 
+    /// Where it is, as others find it: what to tell a program of aiomas, which knows proxies of its own connections only.
+    /// `None` for an agent that has no address, or is in another container of this program; and outside of the kernel.
+    pub fn address(&self) -> Option<String> {
+        match &self.0 {
+            Place::Near { kernel, agent } if local::kernel() == Some(*kernel) => {
+                Some(own_address(*agent).to_string())
+            }
+            Place::Near { .. } => None,
+            Place::Far(far) => Some(far.text().to_owned()).filter(|text| text.parse::<Address>().is_ok()),
+        }
+    }
+
     /// Asks for a method by name.
     pub fn call(&self, method: &str) -> Invocation {
         Invocation::new(self.clone(), method)

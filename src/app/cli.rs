@@ -1,15 +1,20 @@
 //! The flags.
 
 use std::ffi::OsString;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use isochrone_sim::{Epoch, Policy, Time, parse_span};
 
 use super::App;
+use super::network::Network;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
+use crate::journal::{Fsync, Level};
+use crate::replay::Fault;
 #[cfg(feature = "serve")]
 use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 
@@ -17,6 +22,9 @@ use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
+    /// the command line without the program's name
+    #[arg(skip)]
+    pub(super) arguments: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +33,22 @@ pub(super) enum Command {
     Sim(Sim),
     /// Runs the scenario on the wall clock, until Ctrl-C
     Live(Live),
+    /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
+    /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
+    Replay(Replay),
+    /// Replays a run up to an event and lets it go on from there with another seed: what would have happened?
+    Fork(Fork),
+    /// Replays a run that was killed to the end of its recording, and goes on from there
+    Resume(Resume),
+    /// Compares two journals: exit code 0 the same, 3 the first difference with what is around it
+    Diff(Diff),
+    /// Runs the scenario again and again with each seed, and names the agent and the event at which a run differs from
+    /// another with the same seed: exit code 3
+    Verify(Verify),
+    /// Searches seeds and faults for a run that fails: exit code 3 and the line that repeats it
+    Explore(Explore),
+    /// Makes a failing run smaller: drops faults and agents that it does not need
+    Shrink(Shrink),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
     Mosaik(Mosaik),
@@ -33,7 +57,28 @@ pub(super) enum Command {
     Serve(Serve),
 }
 
-#[derive(Debug, Args)]
+impl Command {
+    /// What to log.
+    pub(super) fn log(&self) -> &str {
+        match self {
+            Command::Sim(args) => &args.common.log,
+            Command::Live(args) => &args.common.log,
+            #[cfg(feature = "mosaik")]
+            Command::Mosaik(args) => &args.common.log,
+            #[cfg(feature = "serve")]
+            Command::Serve(args) => &args.common.log,
+            Command::Replay(args) => &args.log,
+            Command::Fork(args) => &args.log,
+            Command::Resume(args) => &args.log,
+            Command::Diff(_) => "warn",
+            Command::Verify(args) => &args.sim.common.log,
+            Command::Explore(args) => &args.sim.common.log,
+            Command::Shrink(args) => &args.log,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 pub(super) struct Common {
     /// Seed of all random streams; default: the program's own, or 0
     #[arg(long)]
@@ -53,9 +98,46 @@ pub(super) struct Common {
     /// A parameter of the scenario, as name=value; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+    #[command(flatten)]
+    pub(super) record: Record,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Record {
+    /// Records the run into this journal: `replay` runs it again
+    #[arg(long = "record", value_name = "FILE")]
+    pub(super) path: Option<PathBuf>,
+    /// How much is recorded: inputs (enough to replay), events (the default: a difference is named where it happens),
+    /// full (with all values)
+    #[arg(long = "record-level", value_name = "LEVEL", default_value = "events", requires = "path")]
+    pub(super) level: Level,
+    /// When the journal is forced to the disk: never, step or always
+    #[arg(long, value_name = "WHEN", value_parser = fsync, requires = "path")]
+    pub(super) fsync: Option<Fsync>,
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The journal
+    pub(super) path: PathBuf,
+    /// Stops at the first event after this time, and says what it is
+    #[arg(long, value_name = "SPAN", value_parser = time)]
+    pub(super) until: Option<Time>,
+    /// Stops at this event, and says what it is
+    #[arg(long, value_name = "EVENT")]
+    pub(super) break_at: Option<u64>,
+    /// The program is another one on purpose: only what leaves the run is compared, not how agents came to it
+    #[arg(long)]
+    pub(super) against: bool,
+    /// Replays even if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(super) struct Sim {
     #[command(flatten)]
     pub(super) common: Common,
@@ -68,6 +150,107 @@ pub(super) struct Sim {
     /// With --pace: an error when the run is behind by more than this
     #[arg(long, value_name = "SPAN", requires = "pace", value_parser = span)]
     pub(super) strict: Option<Duration>,
+    /// Does something to an agent: WHEN:AGENT:crash, :err, :pause:SPAN or :restart:SPAN; can be repeated
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(super) faults: Vec<Fault>,
+    /// Leaves an agent of the set-up out; can be repeated
+    #[arg(long, value_name = "AGENT")]
+    pub(super) without: Vec<String>,
+    /// An error if whoever waits for an answer at this time still waits for it at the end
+    #[arg(long, value_name = "SPAN", value_parser = time)]
+    pub(super) progress_since: Option<Time>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Fork {
+    /// The journal
+    pub(super) path: PathBuf,
+    /// The event before which the run parts
+    #[arg(long, value_name = "EVENT")]
+    pub(super) at: u64,
+    /// Seed of what is drawn from there on, and of the order if that is shuffled
+    #[arg(long)]
+    pub(super) seed: u64,
+    /// Where the journal of the fork goes
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: PathBuf,
+    /// Also if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// The journal, which is continued
+    pub(super) path: PathBuf,
+    /// Also if the program or its configuration is another one
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub(super) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// One journal
+    pub(super) first: PathBuf,
+    /// The other
+    pub(super) second: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) sim: Sim,
+    /// Which seeds, as 0..64: of the random streams and of the order that the laws leave open
+    #[arg(long, value_name = "FROM..TO", default_value = "0..64", value_parser = seeds)]
+    pub(super) seeds: Range<u64>,
+    /// How often each seed is run
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) times: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Explore {
+    #[command(flatten)]
+    pub(super) sim: Sim,
+    /// Which seeds, as 0..10000: of the random streams and of the order that the laws leave open
+    #[arg(long, value_name = "FROM..TO", default_value = "0..1000", value_parser = seeds)]
+    pub(super) seeds: Range<u64>,
+    /// Lets faults happen to agents: which kinds, how many, when and whom is drawn for each run
+    #[arg(long)]
+    pub(super) swarm: bool,
+    /// After --until, without faults, for so long: whoever waits by then and still waits at the end makes no progress
+    #[arg(long, value_name = "SPAN", value_parser = span)]
+    pub(super) liveness: Option<Duration>,
+    /// Programs that search at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) jobs: u32,
+    /// Goes on after the first failure
+    #[arg(long)]
+    pub(super) keep_going: bool,
+    /// Where the journals of failing runs go
+    #[arg(long, value_name = "FOLDER", default_value = "target/explore")]
+    pub(super) keep: PathBuf,
+    /// Tells its findings to the program that has started it
+    #[arg(long, hide = true)]
+    pub(super) worker: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Shrink {
+    /// The journal of a simulated run that has failed
+    pub(super) path: PathBuf,
+    /// Where the journal of the smaller run goes; default: beside it, as NAME.min.jrn
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: Option<PathBuf>,
+    /// What to log to stderr
+    #[arg(long, value_name = "FILTER", default_value = "error")]
+    pub(super) log: String,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +263,8 @@ pub(super) struct Live {
     /// How far behind the wall the run may be before its clock jumps
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
     pub(super) max_lag: Duration,
+    #[command(flatten)]
+    pub(super) network: Network,
 }
 
 #[cfg(feature = "mosaik")]
@@ -145,7 +330,25 @@ pub(super) fn parse(
     // clap wants names that live as long as the program; there is one per process
     let name: &'static str = Box::leak(app.name.clone().into_boxed_str());
     let command = Cli::command().name(name).bin_name(name).about(app.about.clone()).subcommand_required(true);
-    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let arguments = args.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    Ok(Cli { arguments, ..Cli::from_arg_matches(&command.try_get_matches_from(args)?)? })
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} are no seeds: write FROM..TO, as 0..64");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
+    if from < to { Ok(from..to) } else { Err(wrong()) }
+}
+
+fn fsync(text: &str) -> Result<Fsync, String> {
+    match text {
+        "never" => Ok(Fsync::Never),
+        "step" => Ok(Fsync::Step),
+        "always" => Ok(Fsync::Always),
+        _ => Err(format!("{text:?} is no time to sync: write never, step or always")),
+    }
 }
 
 fn time(text: &str) -> Result<Time, String> {
@@ -158,7 +361,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse::<Endpoint>().map_err(|error| error.to_string())
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     parse_span(text).map_err(|error| error.to_string())
 }
 
@@ -169,6 +372,15 @@ fn epoch(text: &str) -> Result<Epoch, String> {
 fn factor(text: &str) -> Result<f64, String> {
     let factor: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     if factor.is_finite() && factor > 0.0 { Ok(factor) } else { Err("the factor must be positive".into()) }
+}
+
+/// As [`policy`] reads it.
+pub(super) fn policy_text(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Stop => "stop",
+        Policy::Restart { .. } => "restart",
+        _ => "escalate",
+    }
 }
 
 fn policy(text: &str) -> Result<Policy, String> {

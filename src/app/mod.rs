@@ -9,15 +9,26 @@
 //! | 0   | the run came to its end |
 //! | 1   | it failed: an agent escalated, a law was broken, mosaik was lost |
 //! | 2   | the command line was wrong |
+//! | 3   | a replayed run went on otherwise than it was recorded; what was searched for was found |
+//! | 4   | a journal is damaged |
+//! | 5   | a journal is of another program, or of another build or configuration of this one |
 //! | 130 | `Ctrl-C` ended a simulated run early |
 
+mod branch;
 mod cli;
+mod explore;
+mod failure;
+mod network;
 mod params;
 mod progress;
+mod record;
+mod replay;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+mod shrink;
 mod summary;
+mod verify;
 
 use std::error::Error;
 use std::fmt;
@@ -29,6 +40,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::{Agent, Container, Vtable};
 use crate::codec::Value;
+use crate::container::Binding;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;
@@ -39,6 +51,7 @@ pub type Built = Result<(), Box<dyn Error>>;
 
 type Build = Rc<dyn Fn(&Container) -> Built>;
 type Prepare = Rc<dyn Fn(&Container, &Value) -> Result<(), String>>;
+type Bind = Rc<dyn Fn(Binding<'_>) -> Binding<'_>>;
 type Policies = Vec<Rc<dyn Fn(&Container)>>;
 
 /// A program with agents.
@@ -70,6 +83,7 @@ pub struct App {
     policies: Policies,
     config: Config,
     mode: Mode,
+    network: Bind,
     #[cfg(feature = "mosaik")]
     offer: Offer,
 }
@@ -110,6 +124,7 @@ impl App {
             policies: Vec::new(),
             config: Config::new(name),
             mode: Mode::default(),
+            network: Rc::new(|binding| binding),
             #[cfg(feature = "mosaik")]
             offer: Offer::default(),
         }
@@ -161,6 +176,13 @@ impl App {
     /// Changes the kernel's configuration: limits, start of the clock.
     pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);
+        self
+    }
+
+    /// Changes how a live run is put on the network: custom types, services beside the agents, an allow-list, limits. The command
+    /// line's flags come after it.
+    pub fn network(mut self, change: impl Fn(Binding<'_>) -> Binding<'_> + 'static) -> Self {
+        self.network = Rc::new(change);
         self
     }
 

@@ -1,37 +1,31 @@
 //! The runs behind the flags.
 
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
-use isochrone_sim::{Config, Outcome, Time};
+use isochrone_sim::{Config, Epoch, Outcome, Time};
 
-use super::cli::{Cli, Command, Common, Live, Sim};
+use super::cli::{Cli, Command, Common, Live, Record, Sim};
 use super::progress::Progress;
 use super::summary::Summary;
-use super::{App, params};
+use super::{App, branch, explore, params, record, replay, shrink, verify};
 use crate::agent::Container;
 use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
 use crate::codec::Value;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;
+use crate::replay::{INTERRUPT, Properties, Tape, arrange};
 
 const FAILED: u8 = 1;
 const INTERRUPTED: u8 = 130;
 
 pub(super) fn run(app: App, cli: Cli) -> ExitCode {
-    let common = match &cli.command {
-        Command::Sim(sim) => &sim.common,
-        Command::Live(live) => &live.common,
-        #[cfg(feature = "mosaik")]
-        Command::Mosaik(mosaik) => &mosaik.common,
-        #[cfg(feature = "serve")]
-        Command::Serve(serve) => &serve.common,
-    };
-    if let Err(message) = start_log(&common.log) {
+    let Cli { command, arguments } = cli;
+    if let Err(message) = start_log(command.log()) {
         eprintln!("error: {message}");
         return ExitCode::from(2);
     }
-    let config = configure(app.config.clone(), common);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -39,30 +33,76 @@ pub(super) fn run(app: App, cli: Cli) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
+    if matches!(command, Command::Verify(_) | Command::Explore(_) | Command::Shrink(_)) {
+        // of thousands of runs many fail: their reports tell, and the search tells the first
+        std::panic::set_hook(Box::new(|_| ()));
+    }
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         let interrupt = Interrupt::default();
         watch_ctrl_c(interrupt.clone());
-        match cli.command {
-            Command::Sim(sim) => simulate(&app, config, &sim, interrupt).await,
-            Command::Live(live) => go_live(&app, config, &live, interrupt).await,
-            #[cfg(feature = "mosaik")]
-            Command::Mosaik(args) => serve_mosaik(app, config, args, interrupt).await,
-            #[cfg(feature = "serve")]
-            Command::Serve(args) => super::serve::serve(app, config, args, interrupt).await,
+        let app = Rc::new(app);
+        match command {
+            Command::Replay(args) => replay::run(&app, &args, interrupt).await,
+            Command::Fork(args) => branch::fork(&app, &args, interrupt).await,
+            Command::Resume(args) => branch::resume(&app, &args, interrupt).await,
+            Command::Diff(args) => branch::diff(&args),
+            Command::Verify(args) => verify::run(&app, &args, interrupt).await,
+            Command::Explore(args) => explore::run(&app, &args, &arguments, interrupt).await,
+            Command::Shrink(args) => shrink::run(&app, &args, interrupt).await,
+            command => start(&app, command, &Taping::AsToldBy(&arguments), interrupt).await,
         }
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
-        Err(Ended::Failed(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(FAILED)
+        Err(ended) => ExitCode::from(ended.tell()),
+    }
+}
+
+/// What a run is recorded with.
+pub(super) enum Taping<'a> {
+    /// With what the command line says, which this is.
+    AsToldBy(&'a [String]),
+    /// It is replayed, with time zero at this date.
+    Replay(Tape, Epoch),
+}
+
+impl Taping<'_> {
+    /// The tape of a run, and the date of its time zero.
+    pub(super) fn tape(
+        &self,
+        app: &App,
+        config: &mut Config,
+        clock: &str,
+        flags: &Record,
+    ) -> Result<Tape, Ended> {
+        match self {
+            Taping::AsToldBy(arguments) => {
+                record::tape(flags, || record::header(app, config, clock, arguments)).map_err(Ended::Failed)
+            }
+            Taping::Replay(tape, epoch) => {
+                config.epoch = *epoch;
+                Ok(tape.clone())
+            }
         }
-        Err(Ended::Usage(message)) => {
-            eprintln!("error: {message}");
-            ExitCode::from(2)
-        }
+    }
+}
+
+/// Runs the program in one of its ways.
+pub(super) async fn start(
+    app: &Rc<App>,
+    command: Command,
+    taping: &Taping<'_>,
+    interrupt: Interrupt,
+) -> Result<(), Ended> {
+    match command {
+        Command::Sim(args) => simulate(app, &args, taping, interrupt).await,
+        Command::Live(args) => go_live(app, &args, taping, interrupt).await,
+        #[cfg(feature = "mosaik")]
+        Command::Mosaik(args) => serve_mosaik(app, args, taping, interrupt).await,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => super::serve::serve(app, args, taping, interrupt).await,
+        _ => Err(Ended::Usage("this is no run".into())),
     }
 }
 
@@ -70,6 +110,25 @@ pub(super) enum Ended {
     Failed(String),
     Usage(String),
     Interrupted,
+    /// A replay has come to its verdict, which its tape tells.
+    Replayed,
+    /// With this exit code; everything has been said.
+    Code(u8),
+}
+
+impl Ended {
+    /// Says what there is to say, and returns the exit code.
+    fn tell(self) -> u8 {
+        let (message, code) = match self {
+            Ended::Interrupted => return INTERRUPTED,
+            Ended::Code(code) => return code,
+            Ended::Replayed => return 0,
+            Ended::Failed(message) => (message, FAILED),
+            Ended::Usage(message) => (message, 2),
+        };
+        eprintln!("error: {message}");
+        code
+    }
 }
 
 impl From<RunError> for Ended {
@@ -79,6 +138,7 @@ impl From<RunError> for Ended {
                 eprintln!("interrupted at {at}");
                 Ended::Interrupted
             }
+            RunError::Replayed => Ended::Replayed,
             error => Ended::Failed(error.to_string()),
         }
     }
@@ -97,7 +157,21 @@ fn start_log(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn configure(mut config: Config, common: &Common) -> Config {
+/// The kernel's configuration for a command.
+pub(super) fn configuration(app: &App, command: &Command) -> Config {
+    let common = match command {
+        Command::Sim(args) => &args.common,
+        Command::Live(args) => &args.common,
+        #[cfg(feature = "mosaik")]
+        Command::Mosaik(args) => &args.common,
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => &args.common,
+        _ => return app.config.clone(),
+    };
+    configure(app.config.clone(), common)
+}
+
+pub(super) fn configure(mut config: Config, common: &Common) -> Config {
     config.seed = common.seed.unwrap_or(config.seed);
     config.shuffle = common.shuffle.or(config.shuffle);
     config.epoch = common.start.unwrap_or(config.epoch);
@@ -130,8 +204,9 @@ fn watch_ctrl_c(interrupt: Interrupt) {
     });
 }
 
-fn build(app: &App, config: Config, params: &Value) -> Result<Container, Ended> {
+fn build(app: &App, config: Config, params: &Value, tape: &Tape) -> Result<Container, Ended> {
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    tape.attach(world.kernel());
     // here they come from the command line alone
     (app.prepare)(&world, params).map_err(Ended::Usage)?;
     set_up(app, &world).map_err(Ended::Failed)?;
@@ -145,21 +220,38 @@ pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
     world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))
 }
 
-async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -> Result<(), Ended> {
+/// The world of a simulated run, and how it ended.
+pub(super) struct Simulated {
+    pub(super) world: Container,
+    pub(super) properties: Rc<Properties>,
+    pub(super) result: Result<(), RunError>,
+}
+
+/// Runs the scenario in simulated time and says nothing.
+pub(super) async fn run_simulated(
+    app: &App,
+    config: Config,
+    args: &Sim,
+    tape: &Tape,
+    interrupt: Interrupt,
+    progress: impl FnMut(Time),
+) -> Result<Simulated, Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
-    let world = build(app, config, &params)?;
-    let (from, started) = (world.now(), Instant::now());
-    let progress = Progress::new(from, args.until);
-    let result = match args.pace {
+    let world = build(app, config, &params, tape)?;
+    let properties = Rc::new(Properties::new(tape.clone()));
+    world.kernel().provide(properties.clone());
+    arrange(world.kernel(), &args.faults, &args.without, tape).map_err(Ended::Usage)?;
+    let result = match args.pace.filter(|_| !tape.is_playing()) {
         None => {
-            FreeRun::new(interrupt).run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop)
+            let mut free = FreeRun::new(interrupt).tape(tape.clone());
+            free.run(world.kernel(), args.until, progress).await.map(drop)
         }
         Some(factor) => {
-            let mut paced = Paced::new(factor, interrupt);
+            let mut paced = Paced::new(factor, interrupt).tape(tape.clone());
             if let Some(allowed) = args.strict {
                 paced = paced.strict(allowed);
             }
-            let result = paced.run(world.kernel(), args.until, |now| progress.show(now)).await.map(drop);
+            let result = paced.run(world.kernel(), args.until, progress).await.map(drop);
             let lag = paced.lag();
             if lag.late > 0 {
                 let worst = isochrone_sim::display_span(lag.worst);
@@ -168,23 +260,68 @@ async fn simulate(app: &App, config: Config, args: &Sim, interrupt: Interrupt) -
             result
         }
     };
-    drop(progress);
-    tell(&world, Summary::of(world.kernel(), from, started.elapsed()));
-    Ok(result?)
+    let result = result.and_then(|()| match args.progress_since {
+        None => Ok(()),
+        Some(since) => world.kernel().check_progress(since).map_err(RunError::Sim),
+    });
+    Ok(Simulated { world, properties, result })
 }
 
-async fn go_live(app: &App, mut config: Config, args: &Live, interrupt: Interrupt) -> Result<(), Ended> {
+async fn simulate(app: &App, args: &Sim, taping: &Taping<'_>, interrupt: Interrupt) -> Result<(), Ended> {
+    let mut config = configure(app.config.clone(), &args.common);
+    let clock = if args.pace.is_some() { "paced" } else { "free" };
+    let tape = taping.tape(app, &mut config, clock, &args.common.record)?;
+    let (from, started) = (config.start, Instant::now());
+    let progress = Progress::new(from, args.until);
+    let run = run_simulated(app, config, args, &tape, interrupt, |now| progress.show(now)).await?;
+    drop(progress);
+    conclude(&run.world, (from, started), &tape, run.result)
+}
+
+async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interrupt) -> Result<(), Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
-    let epoch = args.common.start;
+    let mut config = configure(app.config.clone(), &args.common);
     Wall::configure(&mut config);
-    config.epoch = epoch.unwrap_or(config.epoch);
-    let world = build(app, config, &params)?;
+    config.epoch = args.common.start.unwrap_or(config.epoch);
+    let tape = taping.tape(app, &mut config, "wall", &args.common.record)?;
+    let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    tape.attach(world.kernel());
+    (app.prepare)(&world, &params).map_err(Ended::Usage)?;
+    let (wall, live) = Wall::new(interrupt);
+    // first, so that the set-up knows where its agents are for others
+    let node = args.network.join(app, &world, &live).await?;
+    set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
-    let (wall, _live) = Wall::new(interrupt);
-    let mut wall = wall.max_lag(args.max_lag);
+    let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
     let result = wall.run(world.kernel(), args.until.unwrap_or(Time::MAX)).await;
-    tell(&world, Summary::of(world.kernel(), from, started.elapsed()));
-    Ok(result?)
+    // whoever still waits hears that the run is over
+    drop(wall);
+    if let Some(node) = node {
+        node.shutdown(args.network.grace).await;
+    }
+    conclude(&world, (from, started), &tape, result)
+}
+
+/// Why a run has ended, for its journal.
+pub(super) fn ended<E: std::fmt::Display>(result: &Result<(), E>, well: &str) -> String {
+    result.as_ref().map_or_else(|error| format!("it failed: {error}"), |()| well.into())
+}
+
+/// Ends the recording, and says what became of the run.
+fn conclude(
+    world: &Container,
+    (from, started): (Time, Instant),
+    tape: &Tape,
+    result: Result<(), RunError>,
+) -> Result<(), Ended> {
+    let because = match &result {
+        Err(RunError::Interrupted(_)) => INTERRUPT.into(),
+        result => ended(result, "it was to end here"),
+    };
+    let written = tape.finish(world.kernel(), &because);
+    tell(world, Summary::of(world.kernel(), from, started.elapsed()));
+    result?;
+    written.map_err(|error| Ended::Failed(format!("the recording: {error}")))
 }
 
 /// Failures, dead letters and the summary.
@@ -209,18 +346,19 @@ fn tell(world: &Container, summary: Summary) {
 
 #[cfg(feature = "mosaik")]
 async fn serve_mosaik(
-    app: App,
-    config: Config,
+    app: &Rc<App>,
     args: super::cli::Mosaik,
+    taping: &Taping<'_>,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
+    let mut config = configure(app.config.clone(), &args.common);
+    let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let models = app.types.iter().map(|kind| {
         let any_inputs = app.offer.any_inputs.contains(&kind.name);
         (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))
     });
     let models = models.collect();
     let given = params::parse(&args.common.params).map_err(Ended::Usage)?;
-    let app = std::rc::Rc::new(app);
     let simulator = mosaik::Simulator {
         kind: args.kind.unwrap_or(app.offer.kind),
         api: args.api.unwrap_or(app.offer.api),
@@ -231,19 +369,23 @@ async fn serve_mosaik(
         log_steps: app.offer.log_steps,
         initial_event: args.initial_event,
         config,
+        tape: tape.clone(),
         build: {
             let app = app.clone();
-            std::rc::Rc::new(move |world, setup| {
+            Rc::new(move |world, setup| {
                 (app.prepare)(world, &with(&given, &setup.params))?;
                 set_up(&app, world)
             })
         },
     };
     let failed = |error: mosaik::ServeError| Ended::Failed(error.to_string());
+    if tape.is_playing() {
+        return finish(mosaik::replay(&simulator, interrupt).await, &tape);
+    }
     match (&args.connect, &args.listen) {
         (Some(address), _) => {
             let stream = mosaik::connect(address).await.map_err(failed)?;
-            finish(mosaik::serve(stream, &simulator, interrupt).await)
+            finish(mosaik::serve(stream, &simulator, interrupt).await, &tape)
         }
         (None, Some(address)) => {
             loop {
@@ -263,7 +405,7 @@ async fn serve_mosaik(
                 let served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
                 // somebody who only looked whether there is a listener is no mosaik
                 let again = args.keep || served.coupling.is_none();
-                match finish(served) {
+                match finish(served, &tape) {
                     Err(Ended::Failed(message)) if again => tracing::warn!("{message}"),
                     Err(ended) => return Err(ended),
                     Ok(()) if again => {}
@@ -288,15 +430,17 @@ fn with(given: &Value, told: &Value) -> Value {
 }
 
 #[cfg(feature = "mosaik")]
-fn finish(served: mosaik::Served) -> Result<(), Ended> {
+fn finish(served: mosaik::Served, tape: &Tape) -> Result<(), Ended> {
+    let mut written = Ok(());
     if let Some(coupling) = &served.coupling {
         let kernel = coupling.container().kernel();
+        written = tape.finish(kernel, &ended(&served.result, "mosaik said stop"));
         let (steps, _) = coupling.counts();
         let summary = Summary::of(kernel, Time::ZERO, served.wall).steps(steps);
         eprintln!("{summary}");
     }
     match served.result {
-        Ok(()) => Ok(()),
+        Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),
         Err(mosaik::ServeError::Interrupted) => Err(interrupted()),
         Err(error) => Err(Ended::Failed(error.to_string())),
     }

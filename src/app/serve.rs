@@ -3,29 +3,37 @@
 use std::io::Write;
 use std::rc::Rc;
 
-use isochrone_sim::{Config, Time};
-
 use super::cli::Serve;
-use super::run::{Ended, interrupted, set_up};
+use super::run::{Ended, Taping, configure, ended, interrupted, set_up};
 use super::summary::Summary;
 use super::{App, params};
 use crate::agent::Container;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
-use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server};
+use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server, replay};
 
-pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Interrupt) -> Result<(), Ended> {
+pub(super) async fn serve(
+    app: &Rc<App>,
+    args: Serve,
+    taping: &Taping<'_>,
+    interrupt: Interrupt,
+) -> Result<(), Ended> {
+    let mut config = configure(app.config.clone(), &args.common);
+    let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
     let scratch = Container::new(config.clone()).map_err(|error| Ended::Failed(error.to_string()))?;
     (app.prepare)(&scratch, &params).map_err(Ended::Usage)?;
     drop(scratch);
     let models = app.types.iter().map(|kind| (kind.name.clone(), (kind.vtable, kind.public))).collect();
-    let (mode, app) = (args.mode.unwrap_or(app.mode), Rc::new(app));
+    let (mode, app) = (args.mode.unwrap_or(app.mode), app.clone());
     let build = Rc::new(move |world: &Container| {
         (app.prepare)(world, &params)?;
         set_up(&app, world)
     });
-    let offer = Offer { models, mode, config, build };
+    let offer = Offer { models, mode, config, build, tape };
+    if offer.tape.is_playing() {
+        return finish(replay(&offer, interrupt).await, &offer);
+    }
     let mut options = ServeOptions::default();
     options.channel.codec = args.codec;
     options.on_owner_loss = args.on_owner_loss;
@@ -43,7 +51,7 @@ pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Inte
         let served = server.serve(&offer, interrupt.clone()).await;
         // a set-up that has failed would fail again
         let keep = args.keep && served.coupling.is_some();
-        match finish(served, offer.config.start) {
+        match finish(served, &offer) {
             Err(Ended::Failed(message)) if keep => tracing::warn!("{message}"),
             Ok(()) if keep => {}
             ended => break ended,
@@ -53,14 +61,16 @@ pub(super) async fn serve(app: App, config: Config, args: Serve, interrupt: Inte
     ended
 }
 
-fn finish(served: Served, from: Time) -> Result<(), Ended> {
+fn finish(served: Served, offer: &Offer) -> Result<(), Ended> {
+    let mut written = Ok(());
     if let Some(coupling) = &served.coupling {
-        let (steps, _) = coupling.counts();
-        let summary = Summary::of(coupling.container().kernel(), from, served.wall).steps(steps);
+        let kernel = coupling.container().kernel();
+        written = offer.tape.finish(kernel, &ended(&served.result, "the simulator said stop"));
+        let summary = Summary::of(kernel, offer.config.start, served.wall).steps(coupling.counts().0);
         eprintln!("{summary}");
     }
     match served.result {
-        Ok(()) => Ok(()),
+        Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),
         Err(ServeError::Interrupted) => Err(interrupted()),
         Err(error) => Err(Ended::Failed(error.to_string())),
     }

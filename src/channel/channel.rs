@@ -18,12 +18,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frame::{self, FrameBuffer};
+use serde::Serialize;
+
+use super::content::Id;
+use super::frame::FrameBuffer;
 use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
 use super::replies::Replies;
 use super::{ChannelError, Config, Counters};
-use crate::codec::Value;
+use crate::codec::{Raw, Value};
 
 /// What happened on a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,15 @@ pub enum Event {
     },
 }
 
+/// Whoever takes messages unread.
+pub(super) trait Take {
+    /// The peer asks for something.
+    fn request(&mut self, id: Id, content: Raw<'_>);
+
+    /// An own request was answered: with a reply, else with a failure.
+    fn answer(&mut self, request: RequestId, reply: bool, content: Raw<'_>);
+}
+
 /// Why a request was not answered with a result.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -59,6 +71,9 @@ pub enum Failure {
     /// The channel ended before the answer came.
     Closed(Arc<str>),
 }
+
+/// Memory for unpacking that an idle connection may keep.
+const KEEP: usize = 64 * 1024;
 
 /// One end of a connection, without the connection: bytes in and events out, requests and replies in and bytes out.
 ///
@@ -85,6 +100,8 @@ pub struct Channel {
     config: Config,
     incoming: FrameBuffer,
     outgoing: Vec<u8>,
+    /// Room for a payload that has to be unpacked.
+    unpacked: Vec<u8>,
     pending: Pending,
     /// Requests of the peer that were handed out and not yet answered.
     serving: usize,
@@ -119,6 +136,7 @@ impl Channel {
             config,
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
+            unpacked: Vec::new(),
             pending: Pending::default(),
             serving: 0,
             holding: false,
@@ -184,6 +202,55 @@ impl Channel {
         }))
     }
 
+    /// As [`next`](Channel::next), for whoever reads contents by their types. False until more bytes arrive.
+    ///
+    /// # Errors
+    /// As `next`; a closed channel takes nothing.
+    pub(super) fn take(&mut self, to: &mut impl Take) -> Result<bool, ChannelError> {
+        if self.end_reason().is_some() || self.saturated() {
+            return Ok(false);
+        }
+        self.take_message(to).inspect_err(|e| self.close(&e.to_string()))
+    }
+
+    fn take_message(&mut self, to: &mut impl Take) -> Result<bool, ChannelError> {
+        let limit = if self.trusted { self.config.max_frame } else { self.config.max_first_frame };
+        let Some(payload) = self.incoming.next(limit, !self.trusted)? else { return Ok(false) };
+        let Config { codec, types, limits, .. } = &self.config;
+        let split = codec.split(payload, &mut self.unpacked, limits, types).map_err(ChannelError::Payload)?;
+        let message = split.and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content)));
+        let Some((kind, id, content)) = message else {
+            let value = codec.decode(payload, limits, types).map_err(ChannelError::Payload)?;
+            return Err(message::not_a_message(&value));
+        };
+        self.counters.messages_in += 1;
+        let known = match kind {
+            Type::Request => {
+                self.serving += 1;
+                self.counters.requests += 1;
+                to.request(Id::read(&id), content);
+                Known::Forgotten
+            }
+            _ => {
+                let known = self.pending.answer(id.read::<u64>().ok());
+                if let Known::Open(request) = known {
+                    to.answer(request, kind == Type::Reply, content);
+                }
+                self.counters.late += u64::from(known == Known::Forgotten);
+                known
+            }
+        };
+        self.trusted = true;
+        self.frame_since = self.received.filter(|_| self.incoming.len() > 0);
+        if self.unpacked.capacity() > KEEP {
+            self.unpacked = Vec::new();
+        }
+        if known == Known::Never {
+            self.stray()?;
+        }
+        Ok(true)
+    }
+
     fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Result<Event, ChannelError> {
         match self.pending.answer(id.as_u64()) {
             Known::Open(request) => {
@@ -219,6 +286,14 @@ impl Channel {
     /// The content cannot be sent, too many requests are in flight, or the channel is closed. Nothing was sent, and no id
     /// was used.
     pub fn request(&mut self, content: &Value) -> Result<RequestId, ChannelError> {
+        self.request_typed(content)
+    }
+
+    /// The same with anything that serializes.
+    pub(super) fn request_typed<T: Serialize + ?Sized>(
+        &mut self,
+        content: &T,
+    ) -> Result<RequestId, ChannelError> {
         if let Some(reason) = self.end_reason() {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }
@@ -226,7 +301,7 @@ impl Channel {
         let Some(id) = self.pending.next_id(limit) else {
             return Err(ChannelError::TooManyRequests { limit, forgotten: self.pending.forgotten() });
         };
-        self.send(Type::Request, &Value::from(id.number()), content)?;
+        self.send(Type::Request, &Id::Number(id.number()), content)?;
         self.trusted = true;
         self.pending.insert(id);
         Ok(id)
@@ -266,7 +341,11 @@ impl Channel {
         self.answer(Type::Failure, id, content)
     }
 
-    fn answer(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
+    pub(super) fn answer<I, T>(&mut self, kind: Type, id: &I, content: &T) -> Result<(), ChannelError>
+    where
+        I: Serialize + ?Sized,
+        T: Serialize + ?Sized,
+    {
         if let Some(reason) = &self.closed {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }
@@ -291,12 +370,13 @@ impl Channel {
         }
     }
 
-    fn send(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        let Config { codec, types, .. } = &self.config;
+    fn send<I, T>(&mut self, kind: Type, id: &I, content: &T) -> Result<(), ChannelError>
+    where
+        I: Serialize + ?Sized,
+        T: Serialize + ?Sized,
+    {
         let before = self.outgoing.len();
-        frame::write_frame(&mut self.outgoing, self.config.max_frame, |out| {
-            message::encode(*codec, types, kind, id, content, out).map_err(ChannelError::Unsendable)
-        })?;
+        message::write(&self.config, kind, id, content, &mut self.outgoing)?;
         self.counters.bytes_out += (self.outgoing.len() - before) as u64;
         self.counters.messages_out += 1;
         Ok(())

@@ -27,19 +27,21 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::link::{Core, Link, Order};
+use super::channel::Take;
+use super::content::{Content, Id, Requests};
+use super::link::{Answer, Core, Link, Order, Slots};
 use super::pipe::{Alarm, Pipe, now};
 use super::replies::Replies;
-use super::{ChannelError, Config, Event, transport};
-use crate::codec::Value;
+use super::{ChannelError, Config, RequestId, transport};
+use crate::codec::{Raw, Value};
 
 /// Time for the peer to close its side when we have closed ours.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What is done with the peer's requests.
 pub(crate) trait Serve {
-    /// Takes requests out of the list, and goes on with those that run. Answers go into `replies`.
-    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Vec<(Value, Value)>, replies: &mut Replies);
+    /// Takes all requests, and goes on with those that run. Answers go into `replies`.
+    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Requests, replies: &mut Replies);
 
     /// How a request is refused when the connection is about to end.
     fn refusal(&self) -> Value;
@@ -55,11 +57,37 @@ pub(crate) struct Driver<S, H> {
     core: Arc<Core>,
     pipe: Pipe<S>,
     serve: H,
-    requests: Vec<(Value, Value)>,
+    requests: Requests,
     replies: Replies,
     wakers: Vec<Waker>,
     alarm: Alarm,
+    /// The channel's, as of the last look.
+    deadline: Option<Instant>,
+    saturated: bool,
+    /// Whether the peer left something unread.
+    unread: bool,
     phase: Phase,
+}
+
+/// Where messages go.
+struct Sorted<'a> {
+    slots: &'a mut Slots,
+    requests: &'a mut Requests,
+    wakers: &'a mut Vec<Waker>,
+}
+
+impl Take for Sorted<'_> {
+    #[inline]
+    fn request(&mut self, id: Id, content: Raw<'_>) {
+        self.requests.push(id, content.bytes());
+    }
+
+    #[inline]
+    fn answer(&mut self, request: RequestId, reply: bool, content: Raw<'_>) {
+        let content = Content::new(content.bytes());
+        let answer = if reply { Answer::Reply(content) } else { Answer::Failure(content) };
+        self.wakers.extend(self.slots.answered(request, answer));
+    }
 }
 
 #[derive(Debug)]
@@ -86,19 +114,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         let driver = Driver {
             serve: serve(&core),
             pipe: Pipe::new(stream),
-            requests: Vec::new(),
+            requests: Requests::default(),
             replies: Replies::new(config),
             wakers: Vec::new(),
             alarm: Alarm::default(),
+            deadline: None,
+            saturated: false,
+            unread: false,
             phase: Phase::Run,
             core,
         };
-        (driver.core.link(), driver)
+        (driver.core.own_link().clone(), driver)
     }
 
     /// Reads once and hands out what came. True if there was anything.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
-        if self.pipe.ended || self.core.lock().channel.saturated() {
+        if self.pipe.ended || self.saturated {
             return Ok(false);
         }
         match self.pipe.poll_read(cx, |bytes| self.core.lock().channel.receive(now(), bytes)) {
@@ -109,8 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
 
     /// Sorts what has arrived: answers to those who wait, requests to the handlers.
     fn sort(&mut self, cx: &mut Context<'_>) -> Result<(), ChannelError> {
-        let core = &*self.core;
-        let mut guard = core.lock();
+        let mut guard = self.core.lock();
         let state = &mut *guard;
         if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
             state.driver = Some(cx.waker().clone());
@@ -118,17 +148,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         if self.pipe.ended {
             state.channel.end()?;
         }
+        let (slots, channel) = state.parts();
+        let mut sorted = Sorted { slots, requests: &mut self.requests, wakers: &mut self.wakers };
         let result = loop {
-            match state.channel.next() {
-                Ok(Some(Event::Request { id, content })) => self.requests.push((id, content)),
-                Ok(Some(Event::Answer { request, result })) => {
-                    self.wakers.extend(state.answered(request, result));
-                }
-                Ok(Some(Event::Stray { .. })) => {}
-                Ok(None) => break Ok(()),
+            match channel.take(&mut sorted) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        if self.pipe.ended {
+            state.end_pending(&mut self.wakers);
+        }
         drop(guard);
         self.wakers.drain(..).for_each(Waker::wake);
         result
@@ -137,10 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
     /// Lets the requests be answered.
     fn serve(&mut self, cx: &mut Context<'_>) {
         if matches!(self.phase, Phase::Draining(_)) {
-            for (id, _) in self.requests.drain(..) {
-                // What refuses is short and of text.
-                let _ = self.replies.fail(&id, &self.serve.refusal());
-            }
+            let (serve, replies) = (&self.serve, &mut self.replies);
+            // What refuses is a short text.
+            self.requests.drain(self.core.config(), |id, _| drop(replies.fail(&id, &serve.refusal())));
         }
         self.serve.serve(cx, &mut self.requests, &mut self.replies);
     }
@@ -148,16 +178,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
     /// Writes as much as goes; true if all is written.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
         let Driver { core, pipe, replies, .. } = self;
-        if !replies.is_empty() {
-            core.lock().channel.answers(replies);
-        }
-        let written = pipe.poll_write(cx, |writing| std::mem::swap(writing, core.lock().channel.outgoing()));
+        let refill = |writing: &mut Vec<u8>| {
+            let channel = &mut core.lock().channel;
+            if !replies.is_empty() {
+                channel.answers(replies);
+            }
+            std::mem::swap(writing, channel.outgoing());
+        };
+        let written = pipe.poll_write(cx, refill);
         let (unwritten, progress) = (pipe.unwritten(), pipe.progress());
-        if unwritten > 0 || progress {
-            let mut state = core.lock();
-            let unwritten = unwritten + state.channel.outgoing().len();
-            state.channel.unread(now(), unwritten, progress)?;
+        if unwritten == 0 && !self.unread {
+            return Ok(written.is_ready());
         }
+        let channel = &mut core.lock().channel;
+        if !replies.is_empty() {
+            channel.answers(replies);
+        }
+        let unwritten = unwritten + channel.outgoing().len();
+        self.unread = unwritten > 0;
+        channel.unread(now(), unwritten, progress)?;
         Ok(written.is_ready())
     }
 
@@ -167,43 +206,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             let read = self.read(cx)?;
             // What came before a violation is answered, and so is what came before the end.
             let sorted = self.sort(cx);
-            let saturated = self.core.lock().channel.saturated();
             self.serve(cx);
             let written = self.write(cx);
             sorted?;
-            if self.closes(written?) {
+            let written = written?;
+            let was_saturated = self.saturated;
+            if self.look(written)? {
                 return Ok(true);
             }
             // Having answered, a saturated channel takes what it already has.
-            let more = read || (saturated && !self.core.lock().channel.saturated());
+            let more = read || (was_saturated && !self.saturated);
             if !more {
-                if let Some(error) = self.pipe.broken.take() {
-                    return Err(error.into());
-                }
-                self.core.lock().channel.expire(now())?;
-                return Ok(false);
+                return self.pipe.broken.take().map_or(Ok(false), |error| Err(error.into()));
             }
         }
     }
 
-    /// Whether the connection has nothing more to do.
-    fn closes(&mut self, written: bool) -> bool {
-        let mut state = self.core.lock();
+    /// Looks at the state of the channel. True if the connection has nothing more to do.
+    fn look(&mut self, written: bool) -> Result<bool, ChannelError> {
+        let mut guard = self.core.lock();
+        let state = &mut *guard;
+        self.saturated = state.channel.saturated();
+        self.deadline = state.channel.deadline();
+        if self.deadline.is_some() {
+            state.channel.expire(now())?;
+        }
         if matches!(self.phase, Phase::Run) {
             let grace = match state.order {
                 Order::Shutdown(grace) => Some(grace),
                 Order::Run if self.pipe.ended => Some(self.core.config().grace),
-                Order::Run if state.close_when_unused && self.core.is_unused() => {
-                    Some(self.core.config().grace)
-                }
+                Order::Run if state.close_when_unused && state.is_unused() => Some(self.core.config().grace),
                 Order::Run => None,
             };
-            let Some(grace) = grace else { return false };
+            let Some(grace) = grace else { return Ok(false) };
             self.phase = Phase::Draining(now() + grace);
         }
         let idle = written && state.channel.outgoing().is_empty();
         let channel = &state.channel;
-        idle && channel.serving() == 0 && channel.pending() == 0 && channel.forgotten() == 0
+        Ok(idle && channel.serving() == 0 && channel.pending() == 0 && channel.forgotten() == 0)
     }
 
     /// Ends the connection: nobody waits any longer.
@@ -213,11 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         let reason =
             error.as_ref().map_or("the connection was closed on this side".into(), ToString::to_string);
         state.channel.close(&reason);
-        while let Ok(Some(event)) = state.channel.next() {
-            if let Event::Answer { request, result } = event {
-                self.wakers.extend(state.answered(request, result));
-            }
-        }
+        state.end_pending(&mut self.wakers);
         state.ended = Some(state.channel.closed().unwrap_or(&reason).into());
         self.wakers.append(&mut state.watchers);
         drop(guard);
@@ -260,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Future for Driver<S, H
                             Phase::Draining(until) => Some(until),
                             _ => None,
                         };
-                        let deadline = me.core.lock().channel.deadline().into_iter().chain(drained).min();
+                        let deadline = me.deadline.into_iter().chain(drained).min();
                         if me.alarm.poll(cx, deadline).is_pending() {
                             return Poll::Pending;
                         }

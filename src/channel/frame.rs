@@ -78,24 +78,37 @@ impl FrameBuffer {
     }
 }
 
-/// Appends one frame to `out`; its payload is what `write` appends. If that fails or exceeds `limit`, `out` is as it
-/// was.
+/// Appends one frame to `out`; its payload is what `write` appends. If that fails, panics or exceeds `limit`, `out` is as
+/// it was.
+#[inline]
 pub(super) fn write_frame(
     out: &mut Vec<u8>,
     limit: usize,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), ChannelError>,
 ) -> Result<(), ChannelError> {
+    /// Takes back what is not finished.
+    struct Unfinished<'a> {
+        out: &'a mut Vec<u8>,
+        start: usize,
+    }
+
+    impl Drop for Unfinished<'_> {
+        fn drop(&mut self) {
+            self.out.truncate(self.start);
+        }
+    }
+
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
-    let written = write(out).and_then(|()| {
-        let len = out.len() - start - HEADER;
-        match u32::try_from(len) {
-            Ok(header) if len <= limit => {
-                out[start..start + HEADER].copy_from_slice(&header.to_be_bytes());
-                Ok(())
-            }
-            _ => Err(ChannelError::UnsendableLength { len, limit: limit.min(u32::MAX as usize) }),
+    let frame = Unfinished { out, start };
+    write(frame.out)?;
+    let len = frame.out.len() - start - HEADER;
+    match u32::try_from(len) {
+        Ok(header) if len <= limit => {
+            frame.out[start..start + HEADER].copy_from_slice(&header.to_be_bytes());
+            std::mem::forget(frame);
+            Ok(())
         }
-    });
-    written.inspect_err(|_| out.truncate(start))
+        _ => Err(ChannelError::UnsendableLength { len, limit: limit.min(u32::MAX as usize) }),
+    }
 }

@@ -2,31 +2,31 @@
 //!
 //! Why a lock around the channel: callers encode straight into its out-buffer and find their answer in a place of their
 //! own, so that a call needs neither a message queue nor a one-shot channel. The lock is held for as long as a
-//! request takes to be encoded; never while user code runs, nor across a system call.
+//! request takes to be encoded; never while an answer is read, a handler runs or the system is called.
 //!
 //! Contract: as the channel's. A [`Waiting`] that is dropped gives its request up. When the last [`Link`] is dropped, a
 //! connection that [was told so](Link::close_when_unused) ends by itself.
 //!
-//! Failure modes: none of its own; see [`Driver`](super::Driver).
+//! Failure modes: none of its own; the driver says why a connection has ended.
 
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::message::Type;
 use super::pending::RequestId;
-use super::{Channel, ChannelError, Config, Counters, Failure, transport};
+use super::{Channel, ChannelError, Config, Content, Counters, Event, Failure, Id, transport};
 use crate::codec::Value;
 
 /// What a driver and the handles of its connection share.
 pub(crate) struct Core {
     state: Mutex<State>,
-    /// Handles in the hands of users.
-    links: AtomicUsize,
     peer: transport::Peer,
     config: Config,
     /// What the layer above keeps with the connection.
@@ -36,8 +36,7 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) channel: Channel,
-    /// Answers, by the index of their request.
-    slots: Vec<Slot>,
+    slots: Slots,
     /// To be woken when there is something to write or to decide.
     pub(super) driver: Option<Waker>,
     pub(super) order: Order,
@@ -46,6 +45,7 @@ pub(super) struct State {
     /// Those who wait for the end.
     pub(super) watchers: Vec<Waker>,
     pub(super) close_when_unused: bool,
+    users: Weak<User>,
 }
 
 /// What the driver was told to do.
@@ -56,13 +56,44 @@ pub(super) enum Order {
     Shutdown(Duration),
 }
 
+/// Answers, by the index of their request.
+#[derive(Debug, Default)]
+pub(super) struct Slots(Vec<Slot>);
+
+impl Slots {
+    /// Leaves an answer for who waits for it; who is to be woken is returned.
+    #[inline]
+    pub(super) fn answered(&mut self, request: RequestId, answer: Answer) -> Option<Waker> {
+        match std::mem::replace(self.0.get_mut(request.index())?, Slot::Ready(answer)) {
+            Slot::Waiting(waker) => waker,
+            _ => None,
+        }
+    }
+
+    /// Waits for an answer.
+    fn open(&mut self, request: RequestId, waker: Option<Waker>) {
+        if self.0.len() <= request.index() {
+            self.0.resize_with(request.index() + 1, Slot::default);
+        }
+        self.0[request.index()] = Slot::Waiting(waker);
+    }
+}
+
 /// Where an answer is left for who waits.
 #[derive(Debug, Default)]
 enum Slot {
     #[default]
     Idle,
     Waiting(Option<Waker>),
-    Ready(Result<Value, Failure>),
+    Ready(Answer),
+}
+
+/// How a request has ended.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Reply(Content),
+    Failure(Content),
+    Closed(Arc<str>),
 }
 
 impl fmt::Debug for Core {
@@ -77,36 +108,25 @@ impl Core {
         channel.hold();
         let state = State {
             channel,
-            slots: Vec::new(),
+            slots: Slots::default(),
             driver: None,
             order: Order::Run,
             ended: None,
             watchers: Vec::new(),
             close_when_unused: false,
+            users: Weak::new(),
         };
-        let links = AtomicUsize::new(0);
-        Arc::new(Core { state: Mutex::new(state), links, peer, config, owner })
+        Arc::new(Core { state: Mutex::new(state), peer, config, owner })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock; if it did, the connection would go on as it is.
+        // Nothing panics under the lock but a user's `Serialize`, which leaves the buffer as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether no user holds a handle.
-    pub(super) fn is_unused(&self) -> bool {
-        self.links.load(Ordering::Acquire) == 0
-    }
-
-    /// A handle for a user.
-    pub(crate) fn link(self: &Arc<Core>) -> Link {
-        self.links.fetch_add(1, Ordering::Relaxed);
-        Link { core: self.clone(), counted: true }
     }
 
     /// A handle that does not keep the connection in use; its clones do.
     pub(crate) fn own_link(self: &Arc<Core>) -> Link {
-        Link { core: self.clone(), counted: false }
+        Link(Held::Own(self.clone()))
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -120,13 +140,22 @@ impl Core {
 }
 
 impl State {
-    /// Leaves an answer for who waits for it; who is to be woken is returned.
-    pub(super) fn answered(&mut self, request: RequestId, result: Result<Value, Failure>) -> Option<Waker> {
-        let slot = self.slots.get_mut(request.index())?;
-        match std::mem::replace(slot, Slot::Ready(result)) {
-            Slot::Waiting(waker) => waker,
-            _ => None,
+    pub(super) fn parts(&mut self) -> (&mut Slots, &mut Channel) {
+        (&mut self.slots, &mut self.channel)
+    }
+
+    /// Ends the own requests of a channel that has ended; who is to be woken goes into the list.
+    pub(super) fn end_pending(&mut self, wakers: &mut Vec<Waker>) {
+        while let Ok(Some(event)) = self.channel.next() {
+            if let Event::Answer { request, result: Err(Failure::Closed(reason)) } = event {
+                wakers.extend(self.slots.answered(request, Answer::Closed(reason)));
+            }
         }
+    }
+
+    /// Whether no user holds a handle.
+    pub(super) fn is_unused(&self) -> bool {
+        self.users.strong_count() == 0
     }
 
     /// Wakes the driver, once for everything until it has looked.
@@ -137,36 +166,60 @@ impl State {
     }
 }
 
-/// A handle to a connection that a [`Driver`](super::Driver) moves.
-///
-/// It is cheap to clone and can be sent to other threads.
+/// What all handles of users share, so that the last one is noticed.
 #[derive(Debug)]
-pub struct Link {
-    core: Arc<Core>,
-    counted: bool,
-}
+struct User(Arc<Core>);
 
-impl Clone for Link {
-    fn clone(&self) -> Self {
-        self.core.link()
+impl Drop for User {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if state.close_when_unused {
+            state.wake();
+        }
     }
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        if self.counted && self.core.links.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut state = self.core.lock();
-            if state.close_when_unused {
-                state.wake();
+/// A handle to a connection that its driver moves.
+///
+/// It is cheap to clone and can be sent to other threads.
+#[derive(Debug)]
+pub struct Link(Held);
+
+#[derive(Debug)]
+enum Held {
+    /// By a user, who keeps the connection in use.
+    User(Arc<User>),
+    /// By the connection itself.
+    Own(Arc<Core>),
+}
+
+impl Clone for Link {
+    #[inline]
+    fn clone(&self) -> Self {
+        match &self.0 {
+            Held::User(user) => Link(Held::User(user.clone())),
+            Held::Own(core) => {
+                let mut state = core.lock();
+                let user = state.users.upgrade().unwrap_or_else(|| Arc::new(User(core.clone())));
+                state.users = Arc::downgrade(&user);
+                Link(Held::User(user))
             }
         }
     }
 }
 
 impl Link {
+    #[inline]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        match &self.0 {
+            Held::User(user) => &user.0,
+            Held::Own(core) => core,
+        }
+    }
+
     /// Who is at the other end.
     pub fn peer(&self) -> &transport::Peer {
-        &self.core.peer
+        &self.core().peer
     }
 
     /// Sends a request and returns what waits for its answer. Dropping that gives the request up.
@@ -174,88 +227,132 @@ impl Link {
     /// # Errors
     /// As [`Channel::request`].
     pub fn send(&self, content: &Value) -> Result<Waiting, ChannelError> {
-        let mut state = self.core.lock();
+        let ticket = self.request(content, None)?;
+        Ok(Waiting { link: self.clone(), ticket: Some(ticket) })
+    }
+
+    /// Sends a request. Its ticket must be used up: by an answer, or by [`forget`](Link::forget). `waker` is woken by the
+    /// answer.
+    #[inline]
+    pub(crate) fn request<T: Serialize + ?Sized>(
+        &self,
+        content: &T,
+        waker: Option<&Waker>,
+    ) -> Result<Ticket, ChannelError> {
+        let mut guard = self.core().lock();
+        let state = &mut *guard;
         let idle = state.channel.outgoing().is_empty();
-        let request = state.channel.request(content)?;
-        if state.slots.len() <= request.index() {
-            state.slots.resize_with(request.index() + 1, Slot::default);
-        }
-        state.slots[request.index()] = Slot::Waiting(None);
+        let request = state.channel.request_typed(content)?;
+        state.slots.open(request, waker.cloned());
         if idle {
             state.wake();
         }
+        Ok(Ticket(request))
+    }
+
+    /// Ready with the answer, which uses the ticket up.
+    #[inline]
+    pub(crate) fn poll(&self, ticket: &Ticket, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut guard = self.core().lock();
+        let state = &mut *guard;
+        let slot = &mut state.slots.0[ticket.0.index()];
+        if let Slot::Waiting(waker) = slot {
+            match waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        match std::mem::take(slot) {
+            Slot::Ready(answer) => {
+                state.channel.release(ticket.0);
+                Poll::Ready(answer)
+            }
+            // Nobody polls a ticket that is used up.
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Gives a request up.
+    pub(crate) fn forget(&self, ticket: Ticket) {
+        let mut state = self.core().lock();
+        let slot = std::mem::take(&mut state.slots.0[ticket.0.index()]);
+        if !state.channel.forget(ticket.0) {
+            state.channel.release(ticket.0);
+        }
         drop(state);
-        Ok(Waiting { link: self.clone(), request, done: false })
+        drop(slot);
     }
 
     /// Ends the connection once everything that was accepted is answered, both ways and written, or after `grace`. Further
     /// requests of the peer are refused. See [`closed`](Link::closed).
     pub fn shutdown(&self, grace: Duration) {
-        let mut state = self.core.lock();
+        let mut state = self.core().lock();
         state.order = Order::Shutdown(grace);
         state.wake();
     }
 
-    /// Lets the connection end by itself, as by [`shutdown`](Link::shutdown) with five seconds, when the last handle has been
-    /// dropped.
+    /// Lets the connection end by itself, as by [`shutdown`](Link::shutdown) with the grace of the configuration, when the
+    /// last handle has been dropped.
     pub fn close_when_unused(&self) {
-        self.core.lock().close_when_unused = true;
+        self.core().lock().close_when_unused = true;
     }
 
     /// Why the connection has ended, if it has.
     pub fn ended(&self) -> Option<Arc<str>> {
-        self.core.lock().ended.clone()
+        self.core().lock().ended.clone()
     }
 
     /// Waits for the end of the connection, and says why it has ended.
     pub async fn closed(&self) -> Arc<str> {
-        std::future::poll_fn(|cx| {
-            let mut state = self.core.lock();
-            match &state.ended {
-                Some(reason) => Poll::Ready(reason.clone()),
-                None => {
-                    if !state.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-                        state.watchers.push(cx.waker().clone());
-                    }
-                    Poll::Pending
-                }
-            }
-        })
-        .await
+        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+    }
+
+    pub(super) fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<Arc<str>> {
+        let mut state = self.core().lock();
+        if let Some(reason) = &state.ended {
+            return Poll::Ready(reason.clone());
+        }
+        if !state.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            state.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Answers a request of the peer, with a reply or a failure.
+    pub(super) fn answer<T: Serialize + ?Sized>(
+        &self,
+        id: &Id,
+        reply: bool,
+        content: &T,
+    ) -> Result<(), ChannelError> {
+        let mut state = self.core().lock();
+        state.channel.answer(if reply { Type::Reply } else { Type::Failure }, id, content)?;
+        state.wake();
+        Ok(())
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
-        self.core.lock().channel.counters()
+        self.core().lock().channel.counters()
     }
 
     /// Own requests in flight.
     pub fn pending(&self) -> usize {
-        self.core.lock().channel.pending()
-    }
-
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+        self.core().lock().channel.pending()
     }
 }
+
+/// The right to the answer of one request.
+#[derive(Debug)]
+pub(crate) struct Ticket(RequestId);
 
 /// A request that waits for its answer.
 #[derive(Debug)]
 #[must_use = "dropping it gives the request up"]
 pub struct Waiting {
     link: Link,
-    request: RequestId,
-    done: bool,
-}
-
-impl Waiting {
-    /// Lets the request go on without anybody who waits: its answer is dropped.
-    pub fn detach(self) {}
-
-    /// The connection.
-    pub fn link(&self) -> &Link {
-        &self.link
-    }
+    ticket: Option<Ticket>,
 }
 
 impl Future for Waiting {
@@ -263,35 +360,23 @@ impl Future for Waiting {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
-        let mut state = me.link.core.lock();
-        let slot = &mut state.slots[me.request.index()];
-        match slot {
-            Slot::Waiting(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
-            Slot::Waiting(waker) => {
-                *waker = Some(cx.waker().clone());
-                Poll::Pending
+        let Some(ticket) = &me.ticket else { return Poll::Pending };
+        me.link.poll(ticket, cx).map(|answer| {
+            me.ticket = None;
+            let config = me.link.core().config();
+            match answer {
+                Answer::Reply(content) => Ok(content.raw(config).value()),
+                Answer::Failure(content) => Err(Failure::Remote(content.raw(config).value())),
+                Answer::Closed(reason) => Err(Failure::Closed(reason)),
             }
-            _ => {
-                let Slot::Ready(result) = std::mem::take(slot) else { return Poll::Pending };
-                state.channel.release(me.request);
-                me.done = true;
-                Poll::Ready(result)
-            }
-        }
+        })
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.done {
-            return;
+        if let Some(ticket) = self.ticket.take() {
+            self.link.forget(ticket);
         }
-        let mut state = self.link.core.lock();
-        let slot = std::mem::take(&mut state.slots[self.request.index()]);
-        if !state.channel.forget(self.request) {
-            state.channel.release(self.request);
-        }
-        drop(state);
-        drop(slot);
     }
 }

@@ -3,8 +3,10 @@
 //! Contract: the id of a request is its sender's and is echoed verbatim whatever it is. Nothing else exists on this
 //! wire: no hello, no one-way message, no cancel, no goodbye.
 
-use super::ChannelError;
-use crate::codec::{Codec, CodecError, Types, Value};
+use serde::Serialize;
+
+use super::{ChannelError, Config, frame};
+use crate::codec::{Raw, Value};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +43,18 @@ pub(super) enum Type {
     Failure = 2,
 }
 
+impl Type {
+    #[inline]
+    pub(super) fn read(raw: &Raw<'_>) -> Option<Type> {
+        match raw.read::<u8>() {
+            Ok(0) => Some(Type::Request),
+            Ok(1) => Some(Type::Reply),
+            Ok(2) => Some(Type::Failure),
+            _ => None,
+        }
+    }
+}
+
 impl Message {
     /// Takes the message out of what a frame holds.
     ///
@@ -71,19 +85,24 @@ impl Message {
     }
 }
 
-/// Appends a message to `out` without building it first.
-pub(super) fn encode(
-    codec: Codec,
-    types: &Types,
+/// Appends the frame of a message to `out` without building it first.
+///
+/// # Errors
+/// It cannot be sent; `out` is as it was.
+#[inline]
+pub(super) fn write<I: Serialize + ?Sized, T: Serialize + ?Sized>(
+    config: &Config,
     kind: Type,
-    id: &Value,
-    content: &Value,
+    id: &I,
+    content: &T,
     out: &mut Vec<u8>,
-) -> Result<(), CodecError> {
-    codec.encode_list(&[&Value::Int(kind as i64), id, content], types, out)
+) -> Result<(), ChannelError> {
+    frame::write_frame(out, config.max_frame, |out| {
+        config.codec.write(&(kind as u8, id, content), &config.types, out).map_err(ChannelError::Unsendable)
+    })
 }
 
 #[cold]
-fn not_a_message(got: &Value) -> ChannelError {
+pub(super) fn not_a_message(got: &Value) -> ChannelError {
     ChannelError::NotAMessage { got: got.describe() }
 }

@@ -2,12 +2,13 @@
 //!
 //! Why: whoever answers must not hold the channel's lock meanwhile, since it may call back over the same channel.
 //!
-//! Contract: exactly one answer for each request. What cannot be encoded becomes a failure that says so.
+//! Contract: exactly one answer for each request.
 
-use super::frame;
+use serde::Serialize;
+
+use super::content::Id;
 use super::message::{self, Type};
 use super::{ChannelError, Config};
-use crate::codec::Value;
 
 /// Encoded answers, to be given to the channel.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct Replies {
 }
 
 impl Replies {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Replies { config, bytes: Vec::new(), count: 0 }
     }
 
@@ -26,29 +27,25 @@ impl Replies {
     ///
     /// # Errors
     /// It cannot be sent; nothing was answered.
-    pub(crate) fn reply(&mut self, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        self.write(Type::Reply, id, content)
+    #[inline]
+    pub(crate) fn reply<T: Serialize + ?Sized>(&mut self, id: &Id, content: &T) -> Result<(), ChannelError> {
+        message::write(&self.config, Type::Reply, id, content, &mut self.bytes)?;
+        self.count += 1;
+        Ok(())
     }
 
     /// Answers a request with a failure.
     ///
     /// # Errors
     /// It cannot be sent; nothing was answered.
-    pub(crate) fn fail(&mut self, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        self.write(Type::Failure, id, content)
-    }
-
-    fn write(&mut self, kind: Type, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        let Config { codec, types, .. } = &self.config;
-        frame::write_frame(&mut self.bytes, self.config.max_frame, |out| {
-            message::encode(*codec, types, kind, id, content, out).map_err(ChannelError::Unsendable)
-        })?;
+    pub(crate) fn fail<T: Serialize + ?Sized>(&mut self, id: &Id, content: &T) -> Result<(), ChannelError> {
+        message::write(&self.config, Type::Failure, id, content, &mut self.bytes)?;
         self.count += 1;
         Ok(())
     }
 
-    /// Bytes of answers that the channel has not taken yet.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether the channel has taken all of them.
+    pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
 }

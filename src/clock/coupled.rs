@@ -4,6 +4,7 @@ use isochrone_sim::{Kernel, Time};
 
 use super::door::Input;
 use super::{Drive, Interrupt, Live, RunError};
+use crate::replay::Tape;
 
 /// Advanced from outside, step by step. What a step means beside the time, its inputs and outputs, is told in
 /// [`coupling`](crate::coupling).
@@ -18,6 +19,16 @@ impl Coupled {
         Coupled { drive: Drive::new(interrupt) }
     }
 
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn set_tape(&mut self, tape: Tape) {
+        self.drive.set_tape(tape);
+    }
+
+    /// What it is recorded with, or replayed from.
+    pub fn tape(&self) -> &Tape {
+        self.drive.tape()
+    }
+
     /// The way in for the outside beside the simulator. What comes while time moves is handled before the advance
     /// returns; while it stands, whoever drives hands it to [`handle`](Coupled::handle).
     pub fn live(&self) -> Live {
@@ -26,7 +37,7 @@ impl Coupled {
 
     /// Waits for the next input.
     pub async fn next_input(&mut self) -> Input {
-        self.drive.door.recv().await
+        self.drive.recv().await
     }
 
     /// Lets an input happen at once, at (now, next round), with all that follows at this instant; returns the time of the
@@ -35,7 +46,7 @@ impl Coupled {
     /// # Errors
     /// See [`RunError`].
     pub async fn handle(&mut self, kernel: &Kernel, input: Input) -> Result<Option<Time>, RunError> {
-        self.drive.door.admit(kernel, kernel.now(), input)?;
+        self.drive.admit(kernel, kernel.now(), input)?;
         self.advance(kernel, kernel.now()).await
     }
 
@@ -46,9 +57,9 @@ impl Coupled {
     pub async fn advance(&mut self, kernel: &Kernel, time: Time) -> Result<Option<Time>, RunError> {
         loop {
             let next = self.drive.advance(kernel, time, true).await?;
-            self.drive.answer(kernel);
-            let Some(input) = self.drive.door.try_recv() else { return Ok(next) };
-            self.drive.door.admit(kernel, kernel.now(), input)?;
+            self.drive.answer(kernel)?;
+            let Some(input) = self.drive.try_recv(kernel) else { return Ok(next) };
+            self.drive.admit(kernel, kernel.now(), input)?;
         }
     }
 

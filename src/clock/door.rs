@@ -193,6 +193,8 @@ type Open = Pin<Box<dyn Future<Output = Answered>>>;
 /// An answer on its way out.
 #[derive(Debug)]
 pub(crate) struct Answered {
+    /// The number of the input that it answers.
+    pub(crate) number: u64,
     pub(crate) reply: Reply,
     pub(crate) answer: Answer,
 }
@@ -230,8 +232,14 @@ impl Door {
         self.inputs.try_recv().ok()
     }
 
-    /// Lets an input happen at `at`, behind those that were admitted for this time before.
-    pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), SimError> {
+    /// Lets input `number` happen at `at`, behind those that were admitted for this time before.
+    pub(crate) fn admit(
+        &mut self,
+        kernel: &Kernel,
+        at: Time,
+        number: u64,
+        input: Input,
+    ) -> Result<(), SimError> {
         match input {
             Input::Enter(Enter(enter)) => kernel.inject_with(at, enter),
             Input::Look(Look(look)) => {
@@ -245,7 +253,7 @@ impl Door {
             }),
             Input::Call(request) => {
                 let open = self.open.clone();
-                kernel.inject_with(at, move || call(request, &open))
+                kernel.inject_with(at, move || call(request, number, &open))
             }
         }
     }
@@ -272,23 +280,22 @@ fn poll(open: &mut FuturesUnordered<Open>) -> Poll<Option<Answered>> {
 }
 
 /// Makes a call, inside the kernel.
-fn call(request: Request, open: &RefCell<FuturesUnordered<Open>>) {
+fn call(request: Request, number: u64, open: &RefCell<FuturesUnordered<Open>>) {
     let Request { agent, method, args, reply, .. } = request;
     let found =
         find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
             || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
         );
-    if reply.0.is_none() {
-        if let Err(error) = found.and_then(|(id, vtable)| (vtable.post)(id, &method, args)) {
-            local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
-        }
-        return;
-    }
     let running = found.map(|(id, vtable)| (vtable.ask)(id, &method, args));
     // sent at its first poll, which must be now: whatever else is ready is found after the turn
     let mut running = match running {
         Ok(running) => running,
-        Err(error) => Box::pin(std::future::ready(Err(error))),
+        Err(error) => {
+            if reply.0.is_none() {
+                local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+            }
+            Box::pin(std::future::ready(Err(error)))
+        }
     };
     let first = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     open.borrow_mut().push(Box::pin(async move {
@@ -296,6 +303,6 @@ fn call(request: Request, open: &RefCell<FuturesUnordered<Open>>) {
             Poll::Ready(answer) => answer,
             Poll::Pending => running.await,
         };
-        Answered { reply, answer }
+        Answered { number, reply, answer }
     }));
 }

@@ -19,6 +19,8 @@ use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Tim
 
 use super::Interrupt;
 use super::door::{Door, Input, Live};
+use crate::journal::JournalError;
+use crate::replay::{Left, Tape};
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -33,6 +35,12 @@ pub enum RunError {
     /// An error of the simulation.
     #[error(transparent)]
     Sim(#[from] SimError),
+    /// The journal of the run cannot be written.
+    #[error("the recording: {0}")]
+    Journal(JournalError),
+    /// A replay has come to its verdict, which its tape tells.
+    #[error("the replay has ended")]
+    Replayed,
     /// Somebody asked it to stop: `Ctrl-C`.
     #[error("interrupted at {0}")]
     Interrupted(Time),
@@ -56,7 +64,8 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutco
 pub struct Drive {
     externals: FuturesUnordered<Running>,
     interrupt: Interrupt,
-    pub(crate) door: Door,
+    door: Door,
+    tape: Tape,
     /// when it has last given way
     since: Option<Instant>,
 }
@@ -70,6 +79,20 @@ impl Drive {
     /// The request that ends its runs.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
+    }
+
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn with_tape(mut self, tape: Tape) -> Self {
+        self.tape = tape;
+        self
+    }
+
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    pub(crate) fn set_tape(&mut self, tape: Tape) {
+        self.tape = tape;
     }
 
     /// The way into its kernel.
@@ -91,7 +114,8 @@ impl Drive {
         loop {
             let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
             let progress = tokio::task::unconstrained(turn).await?;
-            self.start_externals(kernel);
+            self.tape.check()?;
+            self.start_externals(kernel)?;
             match progress {
                 Progress::Blocked => self.wait_for_external(kernel).await?,
                 // when it is quiet as well: a run of many short steps is as long as one of few long ones
@@ -116,41 +140,93 @@ impl Drive {
     }
 
     /// Takes over operations the agents have asked for.
-    pub(crate) fn start_externals(&mut self, kernel: &Kernel) {
-        for started in kernel.take_external() {
+    pub(crate) fn start_externals(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        for started in self.tape.start(kernel, kernel.take_external())? {
             self.externals.push(Box::pin(started.run()));
         }
+        for left in self.tape.take_left() {
+            match left {
+                Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
+                Left::Runs(started) => self.externals.push(Box::pin(started.run())),
+            }
+        }
+        Ok(())
+    }
+
+    /// An operation has ended.
+    pub(crate) fn finish(&self, kernel: &Kernel, id: ExternalId, outcome: ExternalOutcome) {
+        self.tape.finished(kernel, id, &outcome);
+        kernel.finish_external(id, outcome);
+    }
+
+    /// Lets an input happen at `at`.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), RunError> {
+        let round = if at == kernel.now() { kernel.round() } else { 0 };
+        let number = self.tape.input((at, round), &input);
+        Ok(self.door.admit(kernel, at, number, input)?)
+    }
+
+    /// An input that has come already.
+    pub(crate) fn try_recv(&mut self, kernel: &Kernel) -> Option<Input> {
+        if self.tape.is_playing() {
+            return self.tape.next_input((kernel.now(), kernel.round()));
+        }
+        self.door.try_recv()
+    }
+
+    /// The next input; waits for one.
+    pub(crate) async fn recv(&mut self) -> Input {
+        self.door.recv().await
     }
 
     async fn wait_for_external(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        if self.tape.is_playing() {
+            return self.replay_blocked(kernel);
+        }
         let interrupt = self.interrupt.clone();
         tokio::select! {
             biased;
             () = interrupt.wait() => Err(RunError::Interrupted(kernel.now())),
             input = self.door.recv() => self.attend(kernel, input),
             Some((id, outcome)) = self.externals.next() => {
-                kernel.finish_external(id, outcome);
+                self.finish(kernel, id, outcome);
                 Ok(())
             }
         }
     }
 
+    /// What the recording says while an operation is awaited.
+    fn replay_blocked(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        if let Some(Some(input)) = self.tape.unblock(kernel) {
+            self.attend(kernel, input)?;
+        }
+        self.tape.check()
+    }
+
     /// Handles an input at the present instant, at which time stands.
     fn attend(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
-        self.door.admit(kernel, kernel.now(), input)?;
-        while let Some(input) = self.door.try_recv() {
-            self.door.admit(kernel, kernel.now(), input)?;
+        self.admit(kernel, kernel.now(), input)?;
+        while let Some(input) = self.try_recv(kernel) {
+            self.admit(kernel, kernel.now(), input)?;
         }
         kernel.attend()?;
-        self.answer(kernel);
-        Ok(())
+        self.answer(kernel)
     }
 
     /// Lets the answers out that the last turn has brought.
-    pub(crate) fn answer(&mut self, kernel: &Kernel) {
-        for answered in self.door.answers(kernel) {
+    pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        let answers = self.door.answers(kernel);
+        if answers.is_empty() {
+            return Ok(());
+        }
+        for answered in &answers {
+            self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
+        }
+        self.tape.commit()?;
+        for answered in answers {
             answered.reply.send(answered.answer);
         }
+        Ok(())
     }
 
     /// What may come in while the run sleeps.

@@ -3,6 +3,7 @@
 use isochrone_sim::{Kernel, Time};
 
 use super::{Drive, Interrupt, RunError};
+use crate::replay::Tape;
 
 /// Runs to a time as fast as possible.
 #[derive(Debug, Default)]
@@ -14,6 +15,12 @@ impl FreeRun {
     /// Ends early when `interrupt` is set.
     pub fn new(interrupt: Interrupt) -> Self {
         FreeRun { drive: Drive::new(interrupt) }
+    }
+
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.drive.set_tape(tape);
+        self
     }
 
     /// Lets everything up to `until` happen, `progress` being told the time now and then. Nothing is left to happen when

@@ -9,6 +9,7 @@ use isochrone_sim::{Kernel, Time};
 use tokio::time::Instant;
 
 use super::{Drive, Interrupt, RunError};
+use crate::replay::Tape;
 
 /// How far a paced run was behind the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,12 @@ impl Paced {
     pub fn new(factor: f64, interrupt: Interrupt) -> Self {
         let factor = if factor.is_finite() && factor > 0.0 { factor } else { 1.0 };
         Paced { drive: Drive::new(interrupt), factor, strict: None, lag: Lag::default() }
+    }
+
+    /// With a recorder.
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.drive.set_tape(tape);
+        self
     }
 
     /// Makes it an error to be behind the wall clock by more than `allowed`.
@@ -87,7 +94,7 @@ impl Paced {
             tokio::select! {
                 biased;
                 () = interrupt.wait() => return Err(RunError::Interrupted(kernel.now())),
-                (id, outcome) = self.drive.finished() => kernel.finish_external(id, outcome),
+                (id, outcome) = self.drive.finished() => self.drive.finish(kernel, id, outcome),
                 () = tokio::time::sleep_until(due) => break,
             }
         }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::door::Input;
 use super::{Drive, Interrupt, Live, RunError};
+use crate::replay::{Came, Tape};
 
 /// Runs on the wall clock.
 #[derive(Debug)]
@@ -38,6 +39,12 @@ impl Wall {
         config.epoch = wall_epoch();
     }
 
+    /// With a recorder, or a recording in the place of the outside and of the clock.
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.drive.set_tape(tape);
+        self
+    }
+
     /// How far behind the wall the run may be before its clock jumps; default 5 s.
     pub fn max_lag(mut self, max_lag: Duration) -> Self {
         self.max_lag = max_lag;
@@ -54,7 +61,15 @@ impl Wall {
     /// # Errors
     /// What the simulation says.
     pub async fn run(&mut self, kernel: &Kernel, until: Time) -> Result<(), RunError> {
-        let (from, start) = (kernel.now(), Instant::now());
+        if self.drive.tape().is_playing() {
+            self.replay(kernel).await?;
+            if self.drive.tape().is_playing() {
+                return Ok(());
+            }
+        }
+        // a run that goes on after a recording was away meanwhile
+        let away = kernel.config().epoch.time(wall_date()).filter(|_| self.drive.tape().is_resumed());
+        let (from, start) = (away.map_or(kernel.now(), |now| now.max(kernel.now())), Instant::now());
         let result = self.run_from(kernel, until, from, start).await;
         // it has lasted to the moment of the interrupt, also if nothing happened since the last event
         kernel.jump(from.saturating_add(start.elapsed()).min(until));
@@ -74,7 +89,11 @@ impl Wall {
             let passed = start.elapsed();
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
             let wall = from.saturating_add(passed).max(last).min(until);
-            self.catch_up(kernel, wall);
+            let jumps = self.catch_up(kernel, wall);
+            self.drive.tape().turn(kernel, wall, jumps);
+            if jumps {
+                kernel.jump(wall);
+            }
             let next = match self.turn(kernel, wall, std::mem::take(&mut early)).await {
                 Err(RunError::Interrupted(_)) => return Ok(()),
                 // a failure is told even if somebody has asked for the end meanwhile
@@ -102,13 +121,28 @@ impl Wall {
         Ok(())
     }
 
-    fn catch_up(&mut self, kernel: &Kernel, wall: Time) {
+    /// Goes through the turns of a recording.
+    async fn replay(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        while let Some((wall, jumps)) = self.drive.tape().next_turn() {
+            if jumps {
+                self.jumps += 1;
+                kernel.jump(wall);
+            }
+            self.turn(kernel, wall, Early::default()).await?;
+        }
+        let end = self.drive.tape().end_time();
+        kernel.jump(end.unwrap_or(kernel.now()));
+        Ok(())
+    }
+
+    /// Whether the run is so far behind that the clock must jump.
+    fn catch_up(&mut self, kernel: &Kernel, wall: Time) -> bool {
         let lag = kernel.next_event().and_then(|next| wall.checked_since(next)).unwrap_or_default();
         if lag > self.max_lag {
             self.jumps += 1;
             tracing::warn!(at = %kernel.now(), to = %wall, "the clock jumps: the run was {} behind", isochrone_sim::display_span(lag));
-            kernel.jump(wall);
         }
+        lag > self.max_lag
     }
 
     async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
@@ -116,16 +150,29 @@ impl Wall {
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
         for (id, outcome) in early.results {
-            kernel.finish_external(id, outcome);
+            self.drive.finish(kernel, id, outcome);
         }
         for input in early.inputs {
-            self.drive.door.admit(kernel, wall, input)?;
+            self.drive.admit(kernel, wall, input)?;
         }
-        while let Some(input) = self.drive.door.try_recv() {
-            self.drive.door.admit(kernel, wall, input)?;
+        if self.drive.tape().is_playing() {
+            while let Some(came) = self.drive.tape().came(wall) {
+                match came {
+                    Came::Result(id, outcome) => kernel.finish_external(id, outcome),
+                    Came::Input(input) => self.drive.admit(kernel, wall, input)?,
+                }
+            }
+        } else {
+            while let Some(input) = self.drive.try_recv(kernel) {
+                self.drive.admit(kernel, wall, input)?;
+            }
         }
         let next = self.drive.advance(kernel, wall, true).await;
-        self.drive.answer(kernel);
+        self.drive.tape().foreign(kernel);
+        self.drive.answer(kernel)?;
+        self.drive.tape().checkpoint_if_due(kernel);
+        // whatever the turn's operations ask the outside comes after this
+        self.drive.tape().commit()?;
         next
     }
 }
@@ -146,10 +193,14 @@ async fn kernel_woken(kernel: &Kernel) {
     .await;
 }
 
-#[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
 fn wall_epoch() -> Epoch {
+    Epoch::new(wall_date())
+}
+
+#[allow(clippy::disallowed_methods, reason = "the wall clock's driver reads the wall clock")]
+fn wall_date() -> chrono::DateTime<chrono::Utc> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let date =
         chrono::DateTime::from_timestamp(since.as_secs().try_into().unwrap_or(0), since.subsec_nanos());
-    date.map_or_else(Epoch::default, Epoch::new)
+    date.unwrap_or_default()
 }

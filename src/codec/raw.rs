@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::read::{self, Open, Source, Token};
-use super::{CodecError, Limits, Types, Value, from_value, json, msgpack, typed};
+use super::{Codec, CodecError, Limits, Types, Value, from_value, json, msgpack, typed};
 
 /// What was checked before has no limits.
 static CHECKED: Limits = Limits { depth: usize::MAX, nodes: usize::MAX, unpacked: usize::MAX };
@@ -56,6 +56,22 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// A value that was checked before, from its own bytes.
+    #[inline]
+    pub(crate) fn checked(codec: Codec, bytes: &'a [u8], types: &'a Types) -> Self {
+        let plain = match codec {
+            Codec::Json => Plain::Json,
+            _ => Plain::MsgPack,
+        };
+        Raw { bytes, plain, types }
+    }
+
+    /// Its bytes, unpacked.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The parts of a list of `N`; `None` if it is anything else.
     pub fn split<const N: usize>(&self) -> Option<[Raw<'a>; N]> {
         Raw::parts(self.plain, self.bytes, &CHECKED, self.types).ok().flatten()
@@ -77,6 +93,19 @@ impl<'a> Raw<'a> {
     pub fn items(&self) -> Option<impl Iterator<Item = Raw<'a>> + use<'a>> {
         let mut inside = Inside::open(*self, false)?;
         Some(std::iter::from_fn(move || inside.next().map(|(_, item)| item)))
+    }
+
+    /// Whether it is an empty dict or list.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        match self.plain {
+            Plain::MsgPack => matches!(self.bytes, [0x80 | 0x90]),
+            Plain::Json => {
+                matches!(self.bytes, b"{}" | b"[]")
+                    || self.items().is_some_and(|mut items| items.next().is_none())
+                    || self.entries().is_some_and(|mut entries| entries.next().is_none())
+            }
+        }
     }
 
     /// The entries of a dict, as they come: of equal keys the last counts. `None` if it is anything else.

@@ -99,11 +99,11 @@ impl Conn {
     }
 
     /// The peer has said hello, or answered ours, and is there.
-    pub(super) fn heard(&self, endpoint: Endpoint) {
+    pub(super) fn heard(&self, endpoint: Option<Endpoint>) {
         let mut known = self.known();
         known.ours = true;
         // a peer that we have connected to is where we have found it
-        if known.endpoint.is_none() {
+        if let (None, Some(endpoint)) = (&known.endpoint, endpoint) {
             known.name = endpoint.to_string().into();
             known.endpoint = Some(endpoint);
         }
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(conn(Some("tcp://them:5")).import(nested("agents/0")).unwrap(), nested("tcp://them:5/0"));
         assert_eq!(conn(Some("tcp://them:5")).import(nested("sub")).unwrap(), nested("via://7/sub"));
         let met = conn(None);
-        met.heard("tcp://them:6".parse().unwrap());
+        met.heard(Some("tcp://them:6".parse().unwrap()));
         assert_eq!(met.import(nested("agents/h/1")).unwrap(), nested("tcp://them:6/h/1"));
         assert_eq!(met.import(nested("tcp://third:6/0")).unwrap(), nested("tcp://third:6/0"));
     }
@@ -276,7 +276,7 @@ mod tests {
         let refused = aiomas.export(proxy("tcp://third:6/0")).unwrap_err();
         assert!(refused.message().contains("pass the address as text"), "{refused}");
         let ours = conn(None);
-        ours.heard("tcp://them:6".parse().unwrap());
+        ours.heard(None);
         assert_eq!(ours.export(proxy("tcp://me:1/house")).unwrap(), proxy("tcp://me:1/house"));
         assert_eq!(ours.export(proxy("tcp://third:6/0")).unwrap(), proxy("tcp://third:6/0"));
         for conn in [aiomas, ours] {

@@ -9,22 +9,22 @@ use crate::codec::Value;
 use crate::rpc::Args;
 
 /// Where it is asked.
-pub(crate) const HELLO: &str = "_iso/hello";
+pub(super) const HELLO: &str = "_iso/hello";
 /// Where to ask for agents, their methods and what those are for.
-pub(crate) const LIST: &str = "_iso/list";
+pub(super) const LIST: &str = "_iso/list";
 
 /// Of what we add to aiomas.
 const VERSION: i64 = 1;
 
-/// What is told, either way: the version, where the teller is, and the name of its container.
-pub(crate) fn told(announced: &Endpoint, container: &str) -> Args {
-    let told = [Value::from(VERSION), Value::from(announced.to_string()), Value::from(container)];
-    Args::new(told.into(), Vec::new())
+/// What is told, either way: the version, where the teller is (nowhere, if it is no container), and its name.
+pub(super) fn told(announced: Option<&Endpoint>, name: &str) -> Args {
+    let address = Value::from(announced.map(ToString::to_string));
+    Args::new(vec![VERSION.into(), address, name.into()], Vec::new())
 }
 
-/// Where the peer is, if it is one of ours.
-pub(super) fn heard(args: &[Value]) -> Option<Endpoint> {
-    let [version, address, ..] = args else { return None };
+/// Whether a peer is one of ours, and where.
+pub(super) fn heard(told: &[Value]) -> Option<Option<Endpoint>> {
+    let [version, address, ..] = told else { return None };
     version.as_i64().filter(|version| *version >= VERSION)?;
-    address.as_str()?.parse().ok()
+    Some(address.as_str().and_then(|text| text.parse().ok()))
 }

@@ -21,6 +21,7 @@
 //! | `reach` | how calls of agents elsewhere get there |
 //! | `neighbour` | containers of the same process, without a socket |
 //! | `allow` | [`AllowList`]: who may call what |
+//! | `visitor` | [`Visitor`]: programs that are no containers, and look into some |
 //! | `hello` | what our peers tell each other; aiomas hears of nothing but an unknown name |
 //!
 //! Contract: the wire is aiomas 2.0.1's; an agent's name there is its path in the container, or its number. One connection
@@ -38,7 +39,9 @@ mod node;
 mod reach;
 mod root;
 mod slot;
+mod visitor;
 
 pub use allow::AllowList;
 pub use binding::{BindError, Binding, SameProcess};
 pub use node::Node;
+pub use visitor::Visitor;

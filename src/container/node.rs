@@ -120,7 +120,7 @@ impl Shared {
         };
         let slot = self.slot(endpoint).map_err(CallError::disconnected)?;
         let (conn, peer) = self.serve(stream, Some(slot));
-        let told = hello::told(&self.announced, &self.name);
+        let told = hello::told(Some(&self.announced), &self.name);
         let mut asking = Box::pin(rpc::Call::<Value, _>::new(&peer.remote(), hello::HELLO, told));
         // sent now, in front of whatever is asked next; who does not understand is an aiomas program
         if futures::poll!(&mut asking).is_pending() {

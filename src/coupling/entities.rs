@@ -12,6 +12,25 @@ use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
+/// The positions of agents' entities, by the agents' numbers.
+#[derive(Debug, Default)]
+pub(crate) struct ByAgent(Vec<Option<usize>>);
+
+impl ByAgent {
+    /// Remembers the position of an agent that exists: room for all older ones is made.
+    pub(crate) fn insert(&mut self, agent: AgentId, position: usize) {
+        let number = agent.ordinal() as usize;
+        if self.0.len() <= number {
+            self.0.resize(number + 1, None);
+        }
+        self.0[number] = Some(position);
+    }
+
+    pub(crate) fn get(&self, agent: AgentId) -> Option<usize> {
+        self.0.get(agent.ordinal() as usize).copied().flatten()
+    }
+}
+
 /// An agent as a simulator sees it.
 #[derive(Debug)]
 pub struct Entity {

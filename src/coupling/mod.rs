@@ -24,7 +24,6 @@
 //!
 //! A decision that ripens 0.3 s after a step reaches a partner that steps every 900 s one interval late in `Exact`, and in
 //! time in `Window`. A 1 s timer makes a step a second in `Exact` and none in `Ahead` unless it changes an output.
-
 //!
 //! # Which door
 //! | the simulator | the door |
@@ -35,11 +34,13 @@
 //!
 //! A step means the same behind each of them.
 
+mod creation;
 mod entities;
 mod error;
 mod mode;
 #[cfg(feature = "mosaik")]
 pub mod mosaik;
+mod outputs;
 #[cfg(any(feature = "mosaik", feature = "serve"))]
 mod ports;
 mod relations;

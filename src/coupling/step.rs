@@ -1,18 +1,19 @@
 //! The step, in all its modes; see the head of [`coupling`](crate::coupling) for what it means.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Time};
+use isochrone_sim::Time;
 
-use super::entities::{Emitted, Entity, PortInput, Readings};
+use super::entities::{ByAgent, Entity, PortInput};
 use super::error::CoupleError;
 use super::mode::Mode;
 use super::relations::Relations;
 use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
-use crate::rpc::{Args, CallError};
+use crate::replay::Tape;
+use crate::rpc::CallError;
 
 /// Inputs that may wait for their time.
 const MAX_INJECTED: u32 = 65_536;
@@ -25,46 +26,28 @@ struct Ran {
     shown: Option<Time>,
 }
 
-/// The positions of agents' entities, by the agents' numbers.
-#[derive(Debug, Default)]
-struct ByAgent(Vec<Option<usize>>);
-
-impl ByAgent {
-    fn insert(&mut self, agent: AgentId, position: usize) {
-        let number = agent.ordinal() as usize;
-        if self.0.len() <= number {
-            self.0.resize(number + 1, None);
-        }
-        self.0[number] = Some(position);
-    }
-
-    fn get(&self, agent: AgentId) -> Option<usize> {
-        self.0.get(agent.ordinal() as usize).copied().flatten()
-    }
-}
-
 /// Agents under an external simulator.
 #[derive(Debug)]
 pub struct Coupling {
-    container: Rc<Container>,
+    pub(super) container: Rc<Container>,
     driver: Coupled,
-    models: BTreeMap<String, &'static Vtable>,
-    entities: Vec<Entity>,
-    by_eid: BTreeMap<String, usize>,
-    by_agent: ByAgent,
-    counts: BTreeMap<&'static str, usize>,
+    pub(super) models: BTreeMap<String, &'static Vtable>,
+    pub(super) entities: Vec<Entity>,
+    pub(super) by_eid: BTreeMap<String, usize>,
+    pub(super) by_agent: ByAgent,
+    pub(super) counts: BTreeMap<&'static str, usize>,
     mode: Mode,
-    relations: Rc<Relations>,
+    pub(super) relations: Rc<Relations>,
     /// agents below this number have been looked at for children
-    seen: u32,
+    pub(super) seen: u32,
     last: Time,
     allowed: Time,
-    held: bool,
+    pub(super) held: bool,
     started: bool,
     /// whether the simulator has said which outputs it reads
-    told: bool,
+    pub(super) told: bool,
     steps: u64,
-    reads: u64,
+    pub(super) reads: u64,
     /// of which before the first step
     early_reads: u64,
     /// whether events are to have the times at which they happened
@@ -150,6 +133,17 @@ impl Coupling {
         (self.steps, self.reads)
     }
 
+    /// With a recorder, or a recording in the place of the outside.
+    pub fn with_tape(mut self, tape: Tape) -> Self {
+        self.driver.set_tape(tape);
+        self
+    }
+
+    /// What it is recorded with, or replayed from.
+    pub fn tape(&self) -> &Tape {
+        self.driver.tape()
+    }
+
     /// The way in for the outside beside the simulator.
     pub fn live(&self) -> Live {
         self.driver.live()
@@ -175,102 +169,6 @@ impl Coupling {
         }
         handled?;
         Ok(())
-    }
-
-    /// Creates agents by their constructor and returns the positions of their entities.
-    ///
-    /// # Errors
-    /// For an unknown model, wrong parameters, or what the constructor said.
-    pub fn create(&mut self, model: &str, count: usize, params: &Args) -> Result<Vec<usize>, CoupleError> {
-        let Some(vtable) = self.models.get(model).copied() else {
-            let known = self.models.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(CoupleError::Model { model: model.into(), known });
-        };
-        let mut created = Vec::new();
-        for _ in 0..count {
-            let eid = self.next_eid(vtable);
-            let agent = self
-                .container
-                .create(vtable, &eid, params.clone())
-                .map_err(|source| CoupleError::Create { eid: eid.clone(), source })?;
-            created.push(self.adopt(eid, agent, model, vtable));
-        }
-        Ok(created)
-    }
-
-    fn next_eid(&mut self, vtable: &Vtable) -> String {
-        let n = self.counts.entry(vtable.model.name).or_default();
-        *n += 1;
-        vtable.model.entity(*n - 1)
-    }
-
-    /// Makes an agent that exists known to the simulator, as one of a model.
-    pub fn adopt(&mut self, eid: String, agent: AgentId, model: &str, vtable: &'static Vtable) -> usize {
-        let position = self.entities.len();
-        self.by_eid.insert(eid.clone(), position);
-        if self.container.kernel().status(agent).is_some() {
-            self.by_agent.insert(agent, position);
-        }
-        self.entities.push(Entity::new(eid, agent, (model.into(), vtable), !self.told));
-        position
-    }
-
-    /// Makes all agents known that are there already and whose types are models, by their names.
-    pub fn adopt_all(&mut self) {
-        for agent in (0..self.container.kernel().population()).map(AgentId::new) {
-            let known = self.by_agent.get(agent).is_some();
-            let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
-            let Some(model) = self.model_of(vtable) else { continue };
-            let eid = self.container.kernel().path(agent);
-            self.adopt(eid, agent, &model, vtable);
-        }
-    }
-
-    fn model_of(&self, vtable: &Vtable) -> Option<String> {
-        let model = self.models.iter().find(|(_, model)| model.model.name == vtable.model.name);
-        model.map(|(name, _)| name.clone())
-    }
-
-    /// Makes the agents known that an entity's agent has created, as far as their types are models; the positions of
-    /// their entities. Looks at agents that are newer than all it has seen: to be called after each creation, for each
-    /// entity that was created, and for what it returns.
-    pub fn adopt_children(&mut self, parents: &[usize]) -> BTreeMap<usize, Vec<usize>> {
-        let population = self.container.kernel().population();
-        let parents: BTreeSet<AgentId> = parents.iter().map(|parent| self.entities[*parent].agent).collect();
-        let mut families: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut known = parents;
-        for agent in (self.seen..population).map(AgentId::new) {
-            let parent = self.container.kernel().creator(agent);
-            if !known.contains(&parent) || self.by_agent.get(agent).is_some() {
-                continue;
-            }
-            let Some(vtable) = self.container.vtable(agent) else { continue };
-            let Some(model) = self.model_of(vtable) else { continue };
-            let eid = self.next_eid(vtable);
-            let child = self.adopt(eid, agent, &model, vtable);
-            if let Some(parent) = self.by_agent.get(parent) {
-                families.entry(parent).or_default().push(child);
-            }
-            known.insert(agent);
-        }
-        self.seen = population;
-        families
-    }
-
-    /// The entities that [`relate`](super::relate) has related to this one, in the order in which that was said.
-    pub fn related(&self, position: usize) -> Vec<usize> {
-        let related = self.relations.of(self.entities[position].agent);
-        related.iter().filter_map(|to| self.by_agent.get(*to)).collect()
-    }
-
-    /// The position of an agent's entity.
-    pub fn entity_of(&self, agent: AgentId) -> Option<usize> {
-        self.by_agent.get(agent)
-    }
-
-    /// The position of an entity.
-    pub fn entity(&self, eid: &str) -> Option<usize> {
-        self.by_eid.get(eid).copied()
     }
 
     /// Ends the set-up: the agents start, at the time at which the clock stands. Returns when they want to be stepped
@@ -320,6 +218,18 @@ impl Coupling {
     ) -> Result<Option<Time>, CoupleError> {
         self.check_time(time)?;
         let inputs = self.resolve(inputs)?;
+        let next = self.do_step(time, inputs, limit, stop).await?;
+        self.driver.tape().checkpoint(self.container.kernel());
+        Ok(next)
+    }
+
+    async fn do_step(
+        &mut self,
+        time: Time,
+        inputs: Vec<Write>,
+        limit: Option<Time>,
+        stop: bool,
+    ) -> Result<Option<Time>, CoupleError> {
         if !self.started {
             self.start().await?;
         }
@@ -518,91 +428,9 @@ impl Coupling {
         };
         resolved.into_iter().map(write).collect()
     }
-
-    /// The positions of an entity and one of its outputs, for [`read`](Coupling::read).
-    ///
-    /// # Errors
-    /// When there is no such entity or output.
-    pub fn locate(&self, eid: &str, port: &str) -> Result<(usize, usize), CoupleError> {
-        let position = self.entity(eid).ok_or_else(|| CoupleError::Entity(eid.into()))?;
-        let model = self.entities[position].vtable.model;
-        let Some(number) = model.output(port) else {
-            let known = model.outputs.iter().map(|output| output.name).collect::<Vec<_>>().join(", ");
-            let (eid, port) = (eid.into(), port.into());
-            return Err(CoupleError::Port { eid, model: model.name, direction: "output", port, known });
-        };
-        Ok((position, number))
-    }
-
-    /// Takes the events that these outputs, which must be connected, have emitted and nobody has read: in the order of their
-    /// times, then as asked for. What agents have emitted while they ran [ahead](Mode::Ahead) belongs to a later step.
-    ///
-    /// # Errors
-    /// When an output cannot be read.
-    pub fn take_events(&mut self, ports: &[(usize, usize)]) -> Result<Vec<Emitted>, CoupleError> {
-        let kernel = self.container.kernel();
-        let mut events = Vec::new();
-        for (position, port) in ports.iter().filter(|_| !self.held) {
-            let entity = &mut self.entities[*position];
-            entity.take_events(kernel, *port, &mut events).map_err(|error| output_error(entity, error))?;
-        }
-        events.sort_by_key(|event| event.time);
-        Ok(events)
-    }
-
-    /// Says which outputs the simulator reads after each step: these and no others show in [`Mode::Ahead`]. Until it is
-    /// said, or until a step has passed without a read, all of them count.
-    pub fn connect(&mut self, outputs: &[(usize, usize)]) {
-        self.told = true;
-        for entity in &mut self.entities {
-            entity.disconnect();
-        }
-        for (position, port) in outputs {
-            self.entities[*position].connect(*port);
-        }
-    }
-
-    /// Whether [`connect`](Coupling::connect) has been called.
-    pub fn is_connected(&self) -> bool {
-        self.told
-    }
-
-    /// Reads outputs, each as (entity, port) by the positions that [`locate`](Coupling::locate) gave.
-    ///
-    /// # Errors
-    /// When a value cannot be read, or stamps differ.
-    pub fn read(&mut self, ports: &[(usize, usize)]) -> Result<Readings, CoupleError> {
-        let kernel = self.container.kernel();
-        let mut readings = Readings::default();
-        for (position, port) in ports {
-            self.reads += 1;
-            let entity = &mut self.entities[*position];
-            let name = entity.vtable.model.outputs[*port].name;
-            let (value, stamp) = match entity.read(kernel, *port, self.held) {
-                Ok(read) => read,
-                Err(error) => {
-                    return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
-                }
-            };
-            if let (Some(old), Some(new)) = (readings.stamp, stamp)
-                && old != new
-            {
-                let text = format!(
-                    "stamped for {new}, another output of this step for {old}; a simulator takes one"
-                );
-                let error = CallError::new("ValueError", text);
-                return Err(CoupleError::Output { eid: entity.eid.clone(), port: name.into(), error });
-            }
-            readings.stamp = readings.stamp.or(stamp);
-            if let Some(value) = value {
-                readings.values.push((entity.eid.clone(), name.into(), value));
-            }
-        }
-        Ok(readings)
-    }
 }
 
 #[cold]
-fn output_error(entity: &Entity, error: CallError) -> CoupleError {
+pub(super) fn output_error(entity: &Entity, error: CallError) -> CoupleError {
     CoupleError::Output { eid: entity.eid.clone(), port: "an output".into(), error }
 }

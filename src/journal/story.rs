@@ -65,10 +65,20 @@ impl fmt::Write for Brief {
 }
 
 fn brief(what: &impl fmt::Display) -> String {
-    let mut brief = Brief { text: String::new(), left: MOST };
+    cut(what, MOST)
+}
+
+/// The first characters of a text, without making the rest of it.
+pub(super) fn cut(what: &impl fmt::Display, most: usize) -> String {
+    let mut brief = Brief { text: String::new(), left: most };
     // an error is the end of what is shown
     let _ = write!(brief, "{what}");
     brief.text
+}
+
+/// The arguments of a call, as in Python.
+fn call(args: &Packed) -> String {
+    args.args().map_or_else(|| brief(args), |args| brief(&args))
 }
 
 fn with(values: &Option<Packed>) -> String {
@@ -105,7 +115,7 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Advance { to } => ("clock", format!("advances to {to}")),
         Record::Jump { to } => ("clock", format!("was far behind and jumps to {to}")),
         Record::Call { number, from, agent, method, args } => {
-            (from.as_str(), format!("calls {method} of {agent} as input #{number}: {}", brief(args)))
+            (from.as_str(), format!("calls {method}{} of {agent}, input #{number}", call(args)))
         }
         Record::Request { number, from, content } => {
             (from.as_str(), format!("requests #{number}: {}", brief(content)))
@@ -120,8 +130,8 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Reading { agent, source, value } => {
             (agent.as_str(), format!("reads {source}: {}", brief(value)))
         }
-        Record::Command { from, name, args } => (from.as_str(), format!("commands {name}: {}", brief(args))),
-        Record::Fault { agent, name, args } => (agent.as_str(), format!("suffers {name}: {}", brief(args))),
+        Record::Command { from, name, args } => (from.as_str(), format!("commands {name}{}", call(args))),
+        Record::Fault { agent, name, args } => (agent.as_str(), format!("suffers {name}{}", call(args))),
 
         Record::Replied { number, to, outcome: result } => {
             ("kernel", format!("replies to #{number} of {to}: {}", outcome(result)))
@@ -148,7 +158,7 @@ fn tell(record: &Record) -> (&str, String) {
             (agent.as_str(), format!("refuses #{sequence} of {from}"))
         }
         Record::Answered { agent, to, sequence, value, .. } => {
-            (agent.as_str(), format!("answers {to} by #{sequence}{}", with(value)))
+            (agent.as_str(), format!("answers #{sequence} to {to}{}", with(value)))
         }
         Record::Answer { agent, from, sequence, value, .. } => {
             (agent.as_str(), format!("gets the answer #{sequence} of {from}{}", with(value)))

@@ -10,8 +10,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 use super::CallError;
 use crate::codec::{CodecErrorKind, Value, from_value, to_value};
@@ -60,6 +60,15 @@ impl Args {
         self
     }
 
+    /// Adds others behind.
+    #[must_use]
+    pub fn and(mut self, others: Args) -> Self {
+        self.positional.extend(others.positional);
+        self.keyword.extend(others.keyword);
+        self.failed = self.failed.or(others.failed);
+        self
+    }
+
     fn fail(&mut self, message: String) {
         self.failed.get_or_insert_with(|| CallError::type_error(message));
     }
@@ -78,12 +87,23 @@ impl Args {
     /// The `TypeError` that Python would raise.
     pub fn bind(self, signature: &Signature) -> Result<Bound<'_>, CallError> {
         self.check()?;
-        let Signature { name, params } = *signature;
-        let given = self.positional.len();
-        let mut values: Vec<Option<Value>> = self.positional.into_iter().map(Some).collect();
+        let Signature { name, .. } = *signature;
+        let (params, takes_rest) = signature.named();
+        let mut positional = self.positional;
+        let given = positional.len();
+        let mut rest = Args::default();
+        if takes_rest && given > params.len() {
+            rest.positional = positional.split_off(params.len());
+        }
+        let given = positional.len();
+        let mut values: Vec<Option<Value>> = positional.into_iter().map(Some).collect();
         values.resize(params.len().max(given), None);
         for (keyword, value) in self.keyword {
             let Some(at) = params.iter().position(|param| param.name == keyword) else {
+                if takes_rest {
+                    rest.keyword.push((keyword, value));
+                    continue;
+                }
                 return Err(wrong(name, format_args!("got an unexpected keyword argument '{keyword}'")));
             };
             if values[at].replace(value).is_some() {
@@ -100,7 +120,23 @@ impl Args {
         if !missing.is_empty() {
             return Err(lacking(name, &missing));
         }
-        Ok(Bound { signature, values })
+        Ok(Bound { signature, values, rest })
+    }
+}
+
+/// As on the wire: a list of those by position, and a dict of those by name.
+impl Serialize for Args {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check().map_err(serde::ser::Error::custom)?;
+        (&self.positional, Keyword(&self.keyword)).serialize(serializer)
+    }
+}
+
+struct Keyword<'a>(&'a [(String, Value)]);
+
+impl Serialize for Keyword<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -176,7 +212,7 @@ pub struct Signature {
 /// A parameter of a [`Signature`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Param {
-    /// Its name.
+    /// Its name. A last one whose name begins with `*` takes what is left, by position and by keyword.
     pub name: &'static str,
     /// Whether it has a default.
     pub optional: bool,
@@ -184,12 +220,23 @@ pub struct Param {
     pub ty: &'static str,
 }
 
+impl Signature {
+    /// The parameters that take one argument each, and whether a further one takes what they leave.
+    fn named(&self) -> (&'static [Param], bool) {
+        match self.params {
+            [named @ .., last] if last.name.starts_with('*') => (named, true),
+            params => (params, false),
+        }
+    }
+}
+
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}(", self.name)?;
         for (i, param) in self.params.iter().enumerate() {
             let separator = if i > 0 { ", " } else { "" };
-            let default = if param.optional { " = ..." } else { "" };
+            let has_default = param.optional && !param.name.starts_with('*');
+            let default = if has_default { " = ..." } else { "" };
             write!(f, "{separator}{}: {}{default}", param.name, param.ty)?;
         }
         f.write_str(")")
@@ -201,6 +248,8 @@ impl fmt::Display for Signature {
 pub struct Bound<'a> {
     signature: &'a Signature,
     values: Vec<Option<Value>>,
+    /// What the last parameter takes that takes what is left.
+    rest: Args,
 }
 
 impl Bound<'_> {
@@ -222,6 +271,11 @@ impl Bound<'_> {
                 other => wrong(self.signature.name, format_args!("argument '{parameter}': {other}")),
             }
         })
+    }
+
+    /// What no other parameter has taken.
+    pub fn rest(&mut self) -> Args {
+        std::mem::take(&mut self.rest)
     }
 
     /// The argument of the parameter at `index`, untouched; `None` if it was left to its default.

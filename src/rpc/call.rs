@@ -9,29 +9,48 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use pin_project::pin_project;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
-use super::{Args, CallError, Remote, Request, context};
-use crate::channel::{ChannelError, Waiting};
-use crate::codec::{Value, from_value, to_value};
+use super::{Args, CallError, Peer, Remote, context};
+use crate::channel::{Answer, ChannelError, Failure, Ticket};
+use crate::codec::Value;
 
 /// What a call can carry: [`Args`], or a typed proxy's [`Positional`].
 pub trait Arguments {
-    /// The arguments as values.
+    /// The arguments by position: serializes as a list.
+    type List: Serialize + ?Sized;
+
+    /// Whether they can be sent.
     ///
     /// # Errors
-    /// One cannot be serialized.
-    fn into_args(self) -> Result<Args, CallError>;
+    /// One could not be serialized when it was added.
+    fn check(&self) -> Result<(), CallError>;
+
+    /// Those by position.
+    fn list(&self) -> &Self::List;
+
+    /// Those by name.
+    fn keyword(&self) -> &[(String, Value)];
 }
 
 impl Arguments for Args {
-    fn into_args(self) -> Result<Args, CallError> {
-        Ok(self)
+    type List = [Value];
+
+    fn check(&self) -> Result<(), CallError> {
+        Args::check(self)
+    }
+
+    fn list(&self) -> &[Value] {
+        &self.positional
+    }
+
+    fn keyword(&self) -> &[(String, Value)] {
+        &self.keyword
     }
 }
 
@@ -40,12 +59,28 @@ impl Arguments for Args {
 pub struct Positional<T>(pub T);
 
 impl<T: Serialize> Arguments for Positional<T> {
-    fn into_args(self) -> Result<Args, CallError> {
-        match to_value(&self.0) {
-            Ok(Value::List(positional)) => Ok(Args::new(positional, Vec::new())),
-            Ok(other) => Err(CallError::type_error(format!("arguments are a list, not {other}"))),
-            Err(error) => Err(CallError::type_error(format!("argument {error}"))),
-        }
+    type List = T;
+
+    fn check(&self) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    fn list(&self) -> &T {
+        &self.0
+    }
+
+    fn keyword(&self) -> &[(String, Value)] {
+        &[]
+    }
+}
+
+/// Serializes as a dict.
+struct Keyword<'a>(&'a [(String, Value)]);
+
+impl Serialize for Keyword<'_> {
+    #[inline]
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -59,28 +94,39 @@ impl<T: Serialize> Arguments for Positional<T> {
 /// ```
 #[must_use = "a call does nothing until it is awaited: add `.await`, or `.send()` for one-way"]
 pub struct Call<R = Value, A = Args> {
-    to: Remote,
+    flight: Flight,
     method: Cow<'static, str>,
-    state: State<A>,
+    /// Until it is sent.
+    args: Option<A>,
     result: PhantomData<fn() -> R>,
 }
 
-enum State<A> {
-    New(A),
-    Sent(Waiting),
-    Done,
+/// A request that is given up when this is dropped.
+struct Flight {
+    to: Remote,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.to.peer().link().forget(ticket);
+        }
+    }
 }
 
 impl<R, A> fmt::Debug for Call<R, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({:?} of {:?})", self.method, self.to)
+        write!(f, "Call({:?} of {:?})", self.method, self.flight.to)
     }
 }
 
 impl<R, A> Call<R, A> {
     /// A call of a method of `to`; what typed proxies are made of.
+    #[inline]
     pub fn new(to: &Remote, method: impl Into<Cow<'static, str>>, args: A) -> Self {
-        Call { to: to.clone(), method: method.into(), state: State::New(args), result: PhantomData }
+        let flight = Flight { to: to.clone(), ticket: None };
+        Call { flight, method: method.into(), args: Some(args), result: PhantomData }
     }
 
     /// Waits at most `span` of wall time from the first poll on, then gives the call up.
@@ -90,8 +136,8 @@ impl<R, A> Call<R, A> {
 
     /// Expects a result of this type.
     pub fn returning<T>(self) -> Call<T, A> {
-        let Call { to, method, state, .. } = self;
-        Call { to, method, state, result: PhantomData }
+        let Call { flight, method, args, .. } = self;
+        Call { flight, method, args, result: PhantomData }
     }
 }
 
@@ -106,9 +152,14 @@ impl<R> Call<R, Args> {
         self.with(|args| args.kwarg(name, value))
     }
 
+    /// Adds arguments that are values already.
+    pub fn args(self, more: Args) -> Self {
+        self.with(|args| args.and(more))
+    }
+
     fn with(mut self, add: impl FnOnce(Args) -> Args) -> Self {
-        if let State::New(args) = &mut self.state {
-            *args = context::within(&self.to.peer().clone(), || add(std::mem::take(args)));
+        if let Some(args) = &mut self.args {
+            *args = context::within(self.flight.to.peer(), || add(std::mem::take(args)));
         }
         self
     }
@@ -119,45 +170,68 @@ impl<R, A: Arguments> Call<R, A> {
     ///
     /// # Errors
     /// It cannot be sent.
-    pub fn send(self) -> Result<(), CallError> {
-        let Call { to, method, state, .. } = self;
-        if let State::New(args) = state {
-            transmit(&to, &method, args)?.detach();
+    pub fn send(mut self) -> Result<(), CallError> {
+        match self.args.take() {
+            Some(args) => self.transmit(&args, None),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    #[inline]
+    fn transmit(&mut self, args: &A, waker: Option<&Waker>) -> Result<(), CallError> {
+        args.check()?;
+        let Flight { to, ticket } = &mut self.flight;
+        let path = to.join(&self.method);
+        let content = (&*path, args.list(), Keyword(args.keyword()));
+        match context::within(to.peer(), || to.peer().link().request(&content, waker)) {
+            Ok(sent) => {
+                *ticket = Some(sent);
+                Ok(())
+            }
+            Err(error) => Err(not_sent(&path, &error)),
+        }
     }
 }
 
-fn transmit(to: &Remote, method: &str, args: impl Arguments) -> Result<Waiting, CallError> {
-    let args = context::within(to.peer(), || args.into_args())?;
-    let content = Request::new(to.join(method), args).into_content()?;
-    to.peer().link().send(&content).map_err(|error| match error {
+#[cold]
+fn not_sent(path: &str, error: &ChannelError) -> CallError {
+    match error {
         ChannelError::Closed { .. } => CallError::disconnected(error.to_string()),
         ChannelError::TooManyRequests { .. } => CallError::busy(error.to_string()),
-        other => CallError::type_error(format!("{method}() {other}")),
-    })
+        other => CallError::type_error(format!("{path}() {other}")),
+    }
 }
 
 impl<R: DeserializeOwned, A: Arguments + Unpin> Future for Call<R, A> {
     type Output = Result<R, CallError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = self.get_mut();
-        if let State::New(_) = me.state
-            && let State::New(args) = std::mem::replace(&mut me.state, State::Done)
-        {
-            me.state = State::Sent(transmit(&me.to, &me.method, args)?);
+        if let Some(args) = me.args.take() {
+            me.transmit(&args, Some(cx.waker()))?;
+            return Poll::Pending;
         }
-        let State::Sent(waiting) = &mut me.state else {
+        let Flight { to, ticket } = &mut me.flight;
+        let Some(waiting) = ticket else {
             return Poll::Ready(Err(CallError::new("Internal", "a call was awaited again after its end")));
         };
-        Pin::new(waiting).poll(cx).map(|answer| {
-            me.state = State::Done;
-            let value = answer.map_err(CallError::from_failure)?;
-            context::within(me.to.peer(), || from_value(value)).map_err(|error| {
-                CallError::type_error(format!("{}() returned something else: {error}", me.method))
-            })
-        })
+        let answer = ready!(to.peer().link().poll(waiting, cx));
+        *ticket = None;
+        Poll::Ready(result(to.peer(), &me.method, &answer))
+    }
+}
+
+#[inline]
+fn result<R: DeserializeOwned>(peer: &Peer, method: &str, answer: &Answer) -> Result<R, CallError> {
+    let config = peer.link().core().config();
+    match answer {
+        Answer::Reply(content) => context::within(peer, || content.raw(config).read())
+            .map_err(|error| CallError::type_error(format!("{method}() returned something else: {error}"))),
+        Answer::Failure(content) => {
+            Err(CallError::from_failure(Failure::Remote(content.raw(config).value())))
+        }
+        Answer::Closed(reason) => Err(CallError::disconnected(&**reason)),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Args, Call, Peer, Remote, Service};
-use crate::channel::transport::{ConnectOptions, TransportError, connect};
-use crate::channel::{AddressError, Config, Endpoint};
+use crate::channel::transport::{ConnectOptions, connect};
+use crate::channel::{Config, ConnectError, endpoint};
 use crate::codec::{Types, Value};
 
 /// Time for what was accepted, when a client is closed.
@@ -26,23 +26,6 @@ const GRACE: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client(Peer);
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The address is none.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// Nobody can be reached there.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-}
-
-/// `host:port`, or an address with its scheme.
-pub(super) fn endpoint(address: &str) -> Result<Endpoint, AddressError> {
-    if address.contains("://") { address.parse() } else { format!("tcp://{address}").parse() }
-}
 
 impl Client {
     /// Connects to `host:port`, `tcp://host:port` or `ipc://[path]`, with JSON and nothing that the server could call.

@@ -22,11 +22,11 @@ impl Drop for Restore {
 
 /// Runs `f` on behalf of this connection.
 pub(super) fn within<R>(peer: &Peer, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(CURRENT.replace(Some(Peer::uncounted(peer.link().core()))));
+    let _restore = Restore(CURRENT.replace(Some(peer.uncounted())));
     f()
 }
 
-/// The connection on whose behalf something is done.
-pub(super) fn current() -> Option<Peer> {
-    CURRENT.with_borrow(Clone::clone)
+/// Looks at the connection on whose behalf something is done. Its lock may be held.
+pub(super) fn current<R>(look: impl FnOnce(Option<&Peer>) -> R) -> R {
+    CURRENT.with_borrow(|peer| look(peer.as_ref()))
 }

@@ -13,10 +13,11 @@ use std::task::{Context, Poll};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::incoming::unsendable;
 use super::service::{self, Later, Table};
-use super::{CallError, Outcome, Peer, Request, Service, context};
-use crate::channel::{Core, Replies, Serve};
-use crate::codec::Value;
+use super::{CallError, Incoming, Outcome, Peer, Request, Service, context};
+use crate::channel::{Core, Id, Replies, Requests, Serve};
+use crate::codec::{Raw, Value};
 
 pub(super) struct Dispatcher {
     peer: Peer,
@@ -29,18 +30,112 @@ pub(super) struct Dispatcher {
 
 /// A handler that was not ready at once.
 struct Running {
-    id: Option<Value>,
-    path: String,
+    id: Option<Id>,
     later: Later,
 }
 
 impl Future for Running {
-    type Output = (Value, String, Result<Value, CallError>);
+    type Output = (Option<Id>, Result<Value, CallError>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
-        poll(&mut me.later, cx)
-            .map(|result| (me.id.take().unwrap_or_default(), std::mem::take(&mut me.path), result))
+        poll(&mut me.later, cx).map(|result| (me.id.take(), result))
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn new(core: &Arc<Core>, service: Service) -> Self {
+        let (peer, version) = (Peer::of(core), service.version());
+        Dispatcher { peer, table: service.table(), service, version, running: FuturesUnordered::new() }
+    }
+
+    /// Answers one request, or starts to.
+    #[inline]
+    fn request(&mut self, cx: &mut Context<'_>, id: Id, content: Raw<'_>, replies: &mut Replies) {
+        let (table, peer) = (&self.table, &self.peer);
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| match Incoming::split(&content, peer, (&id, replies)) {
+                Some((path, mut call)) => match answer(table, &path, &mut call) {
+                    Outcome::NotFound(at) => Outcome::Done(Err(not_found(&path, at))),
+                    outcome => outcome,
+                },
+                None => Outcome::Done(Err(no_call(&content))),
+            }));
+        let result = match outcome {
+            Ok(Outcome::Written) => return,
+            Ok(Outcome::Done(result)) => result,
+            Ok(Outcome::NotFound(at)) => Err(not_found("", at)),
+            Ok(Outcome::Later(mut later)) => match poll(&mut later, cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => return self.running.push(Running { id: Some(id), later }),
+            },
+            Err(panic) => Err(panicked(&*panic)),
+        };
+        self.answer(replies, &id, result);
+    }
+
+    fn answer(&self, replies: &mut Replies, id: &Id, result: Result<Value, CallError>) {
+        let failed = match result {
+            Ok(value) => match replies.reply(id, &value) {
+                Ok(()) => return,
+                Err(error) => unsendable(&error),
+            },
+            Err(error) => error,
+        };
+        let told = if self.service.tells_traces() { failed } else { failed.with_trace([""; 0]) };
+        if replies.fail(id, &told.to_aiomas()).is_err() {
+            // An error text as long as a frame.
+            let short = CallError::new("Error", "the failure cannot be sent").to_aiomas();
+            let _ = replies.fail(id, &short);
+        }
+    }
+}
+
+/// What is at `path`, called.
+#[inline]
+fn answer(table: &Table, path: &str, call: &mut Incoming<'_>) -> Outcome {
+    match path.ends_with('/') {
+        true => Outcome::NotFound(path.len()),
+        false => service::answer(table, path, call),
+    }
+}
+
+impl Serve for Dispatcher {
+    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Requests, replies: &mut Replies) {
+        if requests.is_empty() && self.running.is_empty() {
+            return;
+        }
+        if self.version != self.service.version() {
+            self.version = self.service.version();
+            self.table = self.service.table();
+        }
+        let peer = self.peer.uncounted();
+        context::within(&peer, || {
+            let config = peer.link().core().config();
+            requests.drain(config, |id, content| self.request(cx, id, content, replies));
+            while let Poll::Ready(Some((id, result))) = self.running.poll_next_unpin(cx) {
+                if let Some(id) = id {
+                    self.answer(replies, &id, result);
+                }
+            }
+        });
+    }
+
+    fn refusal(&self) -> Value {
+        CallError::stopped("the connection is about to end").to_aiomas()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+}
+
+/// Why it is none.
+#[cold]
+fn no_call(content: &Raw<'_>) -> CallError {
+    match Request::from_content(content.value()) {
+        Err(error) => error,
+        Ok(_) => CallError::protocol_error("a request is [path, [args], {kwargs}]"),
     }
 }
 
@@ -62,87 +157,4 @@ fn not_found(path: &str, at: usize) -> CallError {
 fn panicked(panic: &(dyn Any + Send)) -> CallError {
     let message = panic.downcast_ref::<&str>().map(|text| text.to_string());
     CallError::panicked(message.or_else(|| panic.downcast_ref().cloned()).unwrap_or_default())
-}
-
-impl Dispatcher {
-    pub(super) fn new(core: &Arc<Core>, service: Service) -> Self {
-        let (peer, version) = (Peer::uncounted(core), service.version());
-        Dispatcher { peer, table: service.table(), service, version, running: FuturesUnordered::new() }
-    }
-
-    /// The result of a call, or what will be it.
-    fn call(&mut self, content: Value, path: &mut String) -> Outcome {
-        if self.version != self.service.version() {
-            self.version = self.service.version();
-            self.table = self.service.table();
-        }
-        let request = match Request::from_content(content) {
-            Ok(request) => request,
-            Err(error) => return Outcome::Done(Err(error)),
-        };
-        *path = request.path;
-        if path.ends_with('/') {
-            return Outcome::NotFound(path.len());
-        }
-        service::call(&self.table, path, request.args, &self.peer)
-    }
-
-    fn answer(&self, replies: &mut Replies, id: &Value, path: &str, result: Result<Value, CallError>) {
-        let failed = match result {
-            Ok(value) => match replies.reply(id, &value) {
-                Ok(()) => return,
-                Err(error) => CallError::type_error(format!("the result of {path}() {error}")),
-            },
-            Err(error) => error,
-        };
-        let told = if self.service.tells_traces() { failed } else { failed.with_trace([""; 0]) };
-        if replies.fail(id, &told.to_aiomas()).is_err() {
-            // An error text as long as a frame.
-            let short = CallError::new("Error", "the failure cannot be sent").to_aiomas();
-            let _ = replies.fail(id, &short);
-        }
-    }
-}
-
-impl Serve for Dispatcher {
-    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Vec<(Value, Value)>, replies: &mut Replies) {
-        if !requests.is_empty() || !self.running.is_empty() {
-            let peer = Peer::uncounted(self.peer.link().core());
-            context::within(&peer, || self.serve_within(cx, requests, replies));
-        }
-    }
-
-    fn refusal(&self) -> Value {
-        CallError::stopped("the connection is about to end").to_aiomas()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.running.is_empty()
-    }
-}
-
-impl Dispatcher {
-    fn serve_within(
-        &mut self,
-        cx: &mut Context<'_>,
-        requests: &mut Vec<(Value, Value)>,
-        replies: &mut Replies,
-    ) {
-        for (id, content) in requests.drain(..) {
-            let mut path = String::new();
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.call(content, &mut path)))
-                .unwrap_or_else(|panic| Outcome::Done(Err(panicked(&*panic))));
-            match outcome {
-                Outcome::Done(result) => self.answer(replies, &id, &path, result),
-                Outcome::NotFound(at) => self.answer(replies, &id, &path, Err(not_found(&path, at))),
-                Outcome::Later(mut later) => match poll(&mut later, cx) {
-                    Poll::Ready(result) => self.answer(replies, &id, &path, result),
-                    Poll::Pending => self.running.push(Running { id: Some(id), path, later }),
-                },
-            }
-        }
-        while let Poll::Ready(Some((id, path, result))) = self.running.poll_next_unpin(cx) {
-            self.answer(replies, &id, &path, result);
-        }
-    }
 }

@@ -8,16 +8,11 @@
 //! alone waits for ever: keep such state in a mutex of its own, and take `&self`.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Args, CallError, Handler, Method, Outcome, Peer};
-use crate::codec::{Value, to_value};
+use super::{Args, CallError, Handler, Incoming, Method, Outcome, Peer};
 
 /// A type whose methods can be called. `#[service]` implements it; there is no reason to do so by hand.
 pub trait Exposed: Send + Sync + Sized + 'static {
@@ -32,52 +27,7 @@ pub trait Exposed: Send + Sync + Sized + 'static {
     /// # Errors
     /// A TypeError for wrong arguments.
     #[doc(hidden)]
-    fn call(me: &Shared<Self>, method: &str, call: Incoming<'_>) -> Result<Outcome, CallError>;
-}
-
-/// A call on its way to a method.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Incoming<'a> {
-    pub(super) args: Args,
-    pub(super) peer: &'a Peer,
-}
-
-impl<'a> Incoming<'a> {
-    /// Who calls.
-    pub fn peer(&self) -> &'a Peer {
-        self.peer
-    }
-
-    /// The arguments, if they are given by position and all of them, and are of these types.
-    pub fn positional<T: DeserializeOwned>(&mut self) -> Option<T> {
-        None
-    }
-
-    /// The arguments.
-    ///
-    /// # Errors
-    /// They cannot be read.
-    pub fn args(&mut self) -> Result<Args, CallError> {
-        Ok(std::mem::take(&mut self.args))
-    }
-
-    /// Answers at once.
-    pub fn answer<T: Serialize>(self, result: Result<T, CallError>) -> Outcome {
-        Outcome::Done(result.and_then(value))
-    }
-
-    /// Answers when the future has ended.
-    pub fn later<T: Serialize>(
-        self,
-        result: impl Future<Output = Result<T, CallError>> + Send + 'static,
-    ) -> Outcome {
-        Outcome::Later(Box::pin(async move { result.await.and_then(value) }))
-    }
-}
-
-fn value<T: Serialize>(result: T) -> Result<Value, CallError> {
-    to_value(&result).map_err(|error| CallError::type_error(format!("the result cannot be sent: {error}")))
+    fn call(me: &Shared<Self>, method: &str, call: &mut Incoming<'_>) -> Result<Outcome, CallError>;
 }
 
 /// An object that connections and the program share.
@@ -166,13 +116,16 @@ impl<T> Object<T> {
 
 impl<T: Exposed> Handler for Object<T> {
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome {
-        match path.split_once('/') {
-            None => T::call(&self.0, path, Incoming { args, peer })
-                .unwrap_or_else(|error| Outcome::Done(Err(error))),
-            Some((name, _)) => match T::METHODS.iter().any(|method| method.signature.name == name) {
-                true => Outcome::NotFound(name.len() + 1),
-                false => Outcome::NotFound(0),
-            },
+        self.answer(path, &mut Incoming::read(args, peer))
+    }
+
+    fn answer(&self, path: &str, call: &mut Incoming<'_>) -> Outcome {
+        let Some((name, _)) = path.split_once('/') else {
+            return T::call(&self.0, path, call).unwrap_or_else(|error| Outcome::Done(Err(error)));
+        };
+        match T::METHODS.iter().any(|method| method.signature.name == name) {
+            true => Outcome::NotFound(name.len() + 1),
+            false => Outcome::NotFound(0),
         }
     }
 

@@ -63,9 +63,13 @@ impl Peer {
         (Peer(link), driver)
     }
 
-    /// A handle that does not keep the connection in use; its clones do.
-    pub(super) fn uncounted(core: &Arc<Core>) -> Peer {
+    pub(super) fn of(core: &Arc<Core>) -> Peer {
         Peer(core.own_link())
+    }
+
+    /// A handle that does not keep the connection in use; its clones do.
+    pub(super) fn uncounted(&self) -> Peer {
+        Peer::of(self.0.core())
     }
 
     /// Where the other end is, for messages.
@@ -98,7 +102,7 @@ impl Peer {
 
     /// A proxy of what the peer has at `path`. Whether it is there shows when it is called.
     pub fn proxy(&self, path: &str) -> Remote {
-        Remote::new(self.clone(), path.into())
+        Remote::new(self.clone(), path)
     }
 
     /// Asks for a method by its path: `peer.call("agents/0/bid").arg(1.5).await?`.

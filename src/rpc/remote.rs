@@ -31,12 +31,13 @@ use crate::codec::{Reference, Value};
 #[derive(Clone)]
 pub struct Remote {
     peer: Peer,
-    path: Arc<str>,
+    /// None for the root.
+    path: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Remote({:?} at {:?})", &*self.path, self.peer.name())
+        write!(f, "Remote({:?} at {:?})", self.path(), self.peer.name())
     }
 }
 
@@ -48,8 +49,8 @@ impl PartialEq for Remote {
 }
 
 impl Remote {
-    pub(super) fn new(peer: Peer, path: Arc<str>) -> Self {
-        Remote { peer, path }
+    pub(super) fn new(peer: Peer, path: &str) -> Self {
+        Remote { peer, path: (!path.is_empty()).then(|| path.into()) }
     }
 
     /// The other end of its connection.
@@ -59,13 +60,13 @@ impl Remote {
 
     /// Where it is, from the peer's root; that itself is empty.
     pub fn path(&self) -> &str {
-        &self.path
+        self.path.as_deref().unwrap_or_default()
     }
 
     /// What is below: `remote.at("sub")`.
     #[must_use]
     pub fn at(&self, path: &str) -> Remote {
-        Remote { peer: self.peer.clone(), path: self.join(path).into() }
+        Remote::new(self.peer.clone(), &self.join(path))
     }
 
     /// Asks for a method by its path from here.
@@ -75,7 +76,7 @@ impl Remote {
 
     /// The path of what is below.
     pub(super) fn join<'a>(&self, below: &'a str) -> Cow<'a, str> {
-        match (&*self.path, below) {
+        match (self.path(), below) {
             ("", below) => below.into(),
             (path, "") => Cow::Owned(path.to_owned()),
             (path, below) => Cow::Owned(format!("{path}/{below}")),
@@ -103,8 +104,8 @@ impl<'de> Deserialize<'de> for Remote {
                 )));
             }
         };
-        match context::current() {
-            Some(peer) => Ok(Remote { peer, path: path.into() }),
+        match context::current(|peer| peer.cloned()) {
+            Some(peer) => Ok(Remote::new(peer, &path)),
             None => Err(de::Error::custom("a proxy can be read only from a connection")),
         }
     }
@@ -133,15 +134,16 @@ impl Own {
 
 impl Serialize for Own {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(peer) = context::current()
-            && peer.service() != Some(&self.service)
-        {
-            return Err(serde::ser::Error::custom(format_args!(
-                "{:?} is not exposed for the connection to {}: it is below another root",
-                &*self.path,
-                peer.name()
-            )));
-        }
+        context::current(|peer| match peer {
+            Some(peer) if peer.service() != Some(&self.service) => {
+                Err(serde::ser::Error::custom(format_args!(
+                    "{:?} is not exposed for the connection to {}: it is below another root",
+                    &*self.path,
+                    peer.name()
+                )))
+            }
+            _ => Ok(()),
+        })?;
         Reference::Path(self.path.to_string()).serialize(serializer)
     }
 }

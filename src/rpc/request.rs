@@ -41,8 +41,7 @@ impl Request {
         };
         match parts {
             Ok([Value::Str(path), Value::List(positional), Value::Map(keyword)]) => {
-                let keyword: Result<_, CallError> = keyword.into_iter().map(keyword_argument).collect();
-                Ok(Request { path, args: Args::new(positional, keyword?) })
+                Ok(Request { path, args: args(positional, keyword)? })
             }
             Ok(parts) => Err(no_call(&Value::List(parts.into()))),
             Err(content) => Err(no_call(&content)),
@@ -58,6 +57,12 @@ impl Request {
         let keyword = self.args.keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect();
         Ok(Value::List(vec![Value::Str(self.path), Value::List(self.args.positional), Value::Map(keyword)]))
     }
+}
+
+/// The arguments of a call; keywords are text.
+pub(super) fn args(positional: Vec<Value>, keyword: Vec<(Value, Value)>) -> Result<Args, CallError> {
+    let keyword: Result<_, CallError> = keyword.into_iter().map(keyword_argument).collect();
+    Ok(Args::new(positional, keyword?))
 }
 
 fn keyword_argument((name, value): (Value, Value)) -> Result<(String, Value), CallError> {

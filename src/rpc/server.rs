@@ -4,10 +4,9 @@
 
 use tokio::task::JoinSet;
 
-use super::client::endpoint;
-use super::{ConnectError, Peer, Service};
+use super::{Peer, Service};
 use crate::channel::transport::{Incoming, ListenOptions, Listener, TransportError};
-use crate::channel::{Config, Endpoint};
+use crate::channel::{Config, ConnectError, Endpoint, endpoint};
 use crate::codec::Types;
 
 /// A listener that serves RPC.
@@ -16,7 +15,7 @@ use crate::codec::Types;
 /// use isochrone::rpc::{Server, Service};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), isochrone::rpc::ConnectError> {
+/// # async fn main() -> Result<(), isochrone::channel::ConnectError> {
 /// let server = Server::bind("localhost:5555").await?;
 /// server.serve(Service::new()).await;
 /// # Ok(())

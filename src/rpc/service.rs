@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::object::{Exposed, Object, Shared};
-use super::{Args, CallError, Own, Peer, Router};
+use super::{Args, CallError, Incoming, Own, Peer, Router};
 use crate::codec::Value;
 
 /// How a handler answers.
@@ -25,6 +25,9 @@ pub enum Outcome {
     Later(Later),
     /// Not at all: nothing has the name that starts at this byte of the path.
     NotFound(usize),
+    /// It is written already.
+    #[doc(hidden)]
+    Written,
 }
 
 /// The rest of a call.
@@ -35,6 +38,7 @@ impl fmt::Debug for Outcome {
         match self {
             Outcome::Done(result) => f.debug_tuple("Done").field(result).finish(),
             Outcome::Later(_) => f.write_str("Later"),
+            Outcome::Written => f.write_str("Written"),
             Outcome::NotFound(at) => f.debug_tuple("NotFound").field(at).finish(),
         }
     }
@@ -45,6 +49,15 @@ impl fmt::Debug for Outcome {
 pub trait Handler: Send + Sync + 'static {
     /// Answers a call of `path`, which is what follows the place where the handler was put; empty for the place itself.
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome;
+
+    /// The same, for handlers that know the types of their arguments.
+    #[doc(hidden)]
+    fn answer(&self, path: &str, call: &mut Incoming<'_>) -> Outcome {
+        match call.args() {
+            Ok(args) => self.call(path, args, call.peer()),
+            Err(error) => Outcome::Done(Err(error)),
+        }
+    }
 
     /// Whether something is at `path`, so that a reference to it can be sent.
     fn contains(&self, path: &str) -> bool {
@@ -247,9 +260,9 @@ impl Service {
 }
 
 /// Calls what is at `path` of a table.
-pub(super) fn call(table: &Table, path: &str, args: Args, peer: &Peer) -> Outcome {
+pub(super) fn answer(table: &Table, path: &str, call: &mut Incoming<'_>) -> Outcome {
     match table.find(path) {
-        Ok((handler, rest)) => match handler.call(rest, args, peer) {
+        Ok((handler, rest)) => match handler.answer(rest, call) {
             Outcome::NotFound(at) => Outcome::NotFound(path.len() - rest.len() + at),
             outcome => outcome,
         },
@@ -260,7 +273,11 @@ pub(super) fn call(table: &Table, path: &str, args: Args, peer: &Peer) -> Outcom
 
 impl Handler for Service {
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome {
-        call(&self.table(), path, args, peer)
+        answer(&self.table(), path, &mut Incoming::read(args, peer))
+    }
+
+    fn answer(&self, path: &str, call: &mut Incoming<'_>) -> Outcome {
+        answer(&self.table(), path, call)
     }
 
     fn contains(&self, path: &str) -> bool {

@@ -19,6 +19,11 @@ impl House {
         let _ = kw;
     }
 
+    #[expose]
+    fn rest(&self, first: Args, #[default(Args::default())] second: Args) {
+        drop((first, second));
+    }
+
     #[input]
     fn volts(&mut self, #[default(1)] vm: Inputs<f64>) {
         drop(vm);

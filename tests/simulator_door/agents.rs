@@ -99,6 +99,7 @@ pub(crate) fn offer(mode: Mode, gate: &Rc<Notify>) -> Offer {
             world.kernel().provide(Rc::new(Gate(gate.clone())));
             Ok(())
         }),
+        tape: Default::default(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who may ask, what is answered while a step is under way, and what happens when the owner is gone.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 use isochrone::channel::transport::{ListenOptions, Listener};
@@ -193,6 +193,32 @@ fn while_a_step_is_under_way_time_and_describe_are_answered_and_the_rest_is_refu
 }
 
 #[test]
+fn requests_that_are_sent_without_waiting_are_taken_in_their_order() {
+    let served = play(OwnerLoss::Stop, async |address, _| {
+        let mut owner = Client::new(&address).await;
+        let mut sent = Vec::new();
+        for (path, args) in [
+            ("sim/create", r#"["Meter"]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 1]"#),
+            ("sim/inject", r#"["5s", "meter_0", "level", 2]"#),
+            ("clock/next_event", "[]"),
+            ("sim/step", r#"["10s"]"#),
+        ] {
+            sent.push(owner.send(path, args).await);
+        }
+        let mut replies = Vec::new();
+        for id in sent {
+            replies.push(owner.answer(id).await.expect("answered"));
+        }
+        // the meter's first code runs at 0
+        assert_eq!(replies[3], Value::Int(0));
+        assert_eq!(replies[4].get("events"), Some(&value(r#"[[10000000000, "meter_0", "ticks", 2.0]]"#)));
+        owner.ask("sim/stop", "[]").await;
+    });
+    served.result.expect("it ended well");
+}
+
+#[test]
 fn a_step_whose_owner_is_lost_ends_and_the_next_owner_goes_on_with_what_the_first_did_not_get() {
     let served = play(OwnerLoss::Wait, async |address, gate| {
         let (mut first, mut second) = (Client::new(&address).await, Client::new(&address).await);
@@ -356,17 +382,24 @@ fn rubbish_on_one_connection_does_not_disturb_the_owner() {
     served.result.expect("it ended well");
 }
 
-#[test]
-fn with_keep_a_program_serves_run_after_run_at_one_address() {
+/// A program that serves, and where.
+fn program(flags: &[&str]) -> (Child, String) {
     let mut program = Command::new(support::example("plant_controller"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--keep"])
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(flags)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the example runs");
     let mut line = String::new();
     BufReader::new(program.stdout.take().expect("piped")).read_line(&mut line).expect("it says where");
     let address = line.trim().strip_prefix("listening at tcp://").expect("an address").to_string();
+    (program, address)
+}
+
+#[test]
+fn with_keep_a_program_serves_run_after_run_at_one_address() {
+    let (mut program, address) = program(&["--keep"]);
     let mut fingerprints = Vec::new();
     support::block_on(async {
         for lost in [false, true, false] {
@@ -382,4 +415,36 @@ fn with_keep_a_program_serves_run_after_run_at_one_address() {
     program.kill().expect("it runs");
     program.wait().expect("it is dead");
     assert_eq!(fingerprints[0], fingerprints[1]);
+}
+
+#[test]
+fn a_recorded_run_is_replayed_without_a_simulator_also_if_its_owner_was_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("plant.jrn");
+    let path = path.to_str().expect("text");
+    let (program, address) = program(&["--seed", "7", "--on-owner-loss", "wait", "--record", path]);
+    let stopped = support::block_on(async {
+        let mut first = Client::new(&address).await;
+        let mut second = Client::new(&address).await;
+        first.ask("sim/create", r#"["Thermostat"]"#).await;
+        first
+            .ask("sim/step", r#"["15min", {"thermostat_0": {"celsius": {"room": 18.25}}}, null, true]"#)
+            .await;
+        first.refused("sim/step", "[0]").await;
+        second.refused("sim/step", r#"["30min"]"#).await;
+        drop(first);
+        second.wait_for("owner", Value::is_null).await;
+        second.ask("sim/inject", r#"["29min", "thermostat_0", "celsius", 22.5]"#).await;
+        second.ask("clock/advance", r#"["20min", false]"#).await;
+        second.ask("sim/step", r#"["2h"]"#).await;
+        second.ask("sim/stop", "[]").await
+    });
+    let ended = program.wait_with_output().expect("it ends");
+    let fingerprint = stopped.get("fingerprint").and_then(Value::as_str).expect("a fingerprint");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let replayed =
+        Command::new(support::example("plant_controller")).args(["replay", path]).output().expect("runs");
+    let said = String::from_utf8_lossy(&replayed.stderr);
+    assert!(replayed.status.success(), "{said}");
+    assert!(said.contains(&format!("fingerprint {fingerprint}")) && said.contains("the same"), "{said}");
 }

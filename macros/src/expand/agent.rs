@@ -1,6 +1,7 @@
 //! What the outside sees: constructor, names, ports.
 
 use proc_macro2::TokenStream;
+use syn::Ident;
 use syn::spanned::Spanned;
 
 use super::{Names, answer, code, code_at, invoke, locals, quiet, text};
@@ -21,7 +22,8 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
     });
     let request = agent.with(Key::Expose).map(|method| {
         let (ident, name, args) = (&method.ident, &method.name, locals(method));
-        code!(#message::#ident(#(#args),*) => (#name, ::isochrone::rpc::Args::default()#(.arg(#args))*),)
+        let packed = pack(method, &args);
+        code!(#message::#ident(#(#args),*) => (#name, #packed),)
     });
     let respond = agent.with(Key::Expose).map(|method| {
         let (ident, name) = (&method.ident, &method.name);
@@ -206,10 +208,21 @@ pub(super) fn signature(method: &Method) -> TokenStream {
     let name = &method.name;
     let params = method.args.iter().map(|arg| {
         let name = syn::ext::IdentExt::unraw(&arg.ident).to_string();
-        let (optional, ty) = (arg.default.is_some(), text(&arg.ty));
+        // as Python writes it
+        let name = if arg.rest { format!("*{name}") } else { name };
+        let (optional, ty) = (arg.default.is_some() || arg.rest, text(&arg.ty));
         code!(::isochrone::rpc::Param { name: #name, optional: #optional, ty: #ty })
     });
     code!(::isochrone::rpc::Signature { name: #name, params: &[#(#params),*] })
+}
+
+/// Arguments of their own types as those of a call by name.
+pub(super) fn pack(method: &Method, args: &[Ident]) -> TokenStream {
+    let packed = method.args.iter().zip(args).map(|(arg, local)| match arg.rest {
+        true => code!(.and(#local)),
+        false => code!(.arg(#local)),
+    });
+    code!(::isochrone::rpc::Args::default()#(#packed)*)
 }
 
 /// Takes the arguments out of `args`, in their order. A default is evaluated for each call that needs it.
@@ -217,6 +230,7 @@ pub(super) fn bind(method: &Method, signature: &TokenStream) -> TokenStream {
     let takes = method.args.iter().zip(locals(method)).enumerate().map(|(index, (arg, local))| {
         let ty = &arg.ty;
         match &arg.default {
+            None if arg.rest => code!(let #local = bound.rest();),
             None => code!(let #local = ::isochrone::rpc::required::<#ty>(&mut bound, #index)?;),
             Some(default) => code! {
                 let #local = match bound.take::<#ty>(#index)? {

@@ -25,7 +25,7 @@ pub(super) fn expand(service: &Agent) -> TokenStream {
             fn call(
                 me: &::isochrone::rpc::Shared<Self>,
                 method: &str,
-                mut call: ::isochrone::rpc::Incoming<'_>,
+                call: &mut ::isochrone::rpc::Incoming<'_>,
             ) -> ::core::result::Result<::isochrone::rpc::Outcome, ::isochrone::rpc::CallError> {
                 match method {
                     #(#arms)*
@@ -44,15 +44,25 @@ fn arm(method: &Method, index: usize) -> TokenStream {
     let asynchronous = method.sig.asyncness.is_some();
     let (locals, types) = (locals(method), method.args.iter().map(|arg| &arg.ty));
     let bind = bind(method, &code!(&<Self as ::isochrone::rpc::Exposed>::METHODS[#index].signature));
+    // nothing at all is an empty list, not `()`
+    let (pattern, expected) = match method.args.is_empty() {
+        true => (code!([]), code!([(); 0])),
+        false => (code!((#(#locals,)*)), code!((#(#types,)*))),
+    };
     let binding = code! {
-        let (#(#locals,)*) = match call.positional::<(#(#types,)*)>() {
+        let #pattern = match call.positional::<#expected>() {
             ::core::option::Option::Some(args) => args,
             ::core::option::Option::None => {
                 let args = call.args()?;
                 #bind
-                (#(#locals,)*)
+                #pattern
             }
         };
+    };
+    let binding = match method.rest() {
+        // what is left has no type of its own to be read into
+        Some(_) => code!(let args = call.args()?; #bind),
+        None => binding,
     };
     let (lock, try_lock, state) = match alone {
         true => (code!(write_owned), code!(try_write), code!(&mut me)),
@@ -95,6 +105,18 @@ fn proxy(service: &Agent) -> TokenStream {
     let calls = service.with(Key::Expose).map(|method| {
         let (doc, ident, name, ok) = (doc(method), &method.ident, &method.name, method.ok());
         let (args, types): (Vec<_>, Vec<_>) = method.args.iter().map(|arg| (&arg.ident, &arg.ty)).unzip();
+        if method.rest().is_some() {
+            let packed = method.args.iter().map(|arg| match (&arg.ident, arg.rest) {
+                (ident, true) => code!(.args(#ident)),
+                (ident, false) => code!(.arg(#ident)),
+            });
+            return code! {
+                #doc
+                pub fn #ident(&self, #(#args: #types),*) -> ::isochrone::rpc::Call<#ok> {
+                    ::isochrone::rpc::Call::new(&self.0, #name, ::isochrone::rpc::Args::default())#(#packed)*
+                }
+            };
+        }
         // `()` would be nothing, where no arguments are an empty list
         let (packed, packed_type) = match args.is_empty() {
             true => (code!([]), code!([(); 0])),

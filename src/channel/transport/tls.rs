@@ -13,6 +13,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,18 @@ pub enum TlsFloor {
     V1_2,
     /// TLS 1.3.
     V1_3,
+}
+
+impl FromStr for TlsFloor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "1.2" => Ok(TlsFloor::V1_2),
+            "1.3" => Ok(TlsFloor::V1_3),
+            _ => Err(format!("{text:?} is no version of TLS that is spoken: write 1.2 or 1.3")),
+        }
+    }
 }
 
 impl TlsFloor {
@@ -81,6 +94,20 @@ impl Tls {
         };
         let files = (read(authority.as_ref())?, read(certificate.as_ref())?, read(key.as_ref())?);
         Tls::new([&files.0, &files.1, &files.2].map(|(what, pem)| (what.as_str(), pem.as_slice())), floor)
+    }
+
+    /// As [`from_files`](Tls::from_files), with the names in one text, as command lines have it: `ca.pem,own.pem,own.key`.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn from_list(files: &str, floor: TlsFloor) -> Result<Tls, TransportError> {
+        match files.split(',').collect::<Vec<_>>()[..] {
+            [authority, certificate, key] => Tls::from_files(authority, certificate, key, floor),
+            _ => Err(refuse(
+                files,
+                "write three files: the authority's certificate, the own one, its key".into(),
+            )),
+        }
     }
 
     /// As [`from_files`](Tls::from_files), with the files' contents.

@@ -9,6 +9,7 @@
 //! | `simulator` | what the program offers, and what mosaik is told of it (the *meta* description) |
 //! | `session` | one run: `init`, `create`, `setup_done`, `step`, `get_data`, extra methods, `stop` |
 //! | `requests` | what agents ask of mosaik: progress, related entities, data, events |
+//! | `replayed` | mosaik's part, played from a recording |
 //! | `server` | the connection: mosaik's listener (`cmd`), or ours (`connect`) |
 //!
 //! # What is never sent, since mosaik 3.6 waits for ever then
@@ -25,11 +26,13 @@
 //! has escalated, or mosaik is gone without a `stop`, [`serve`] ends with an error, and the program with an exit code
 //! that is not 0.
 
+mod replayed;
 mod requests;
 mod server;
 mod session;
 mod simulator;
 
+pub use replayed::replay;
 pub use requests::{Mosaik, MosaikError};
 pub use server::{ServeError, Served, connect, listen, serve};
 pub use simulator::{Api, Extra, Kind, ModelOptions, Setup, Simulator, StepLog};

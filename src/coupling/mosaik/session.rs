@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{Tick, Time};
+use isochrone_sim::{Kernel, Tick, Time};
 
 use super::requests::Link;
 use super::simulator::{Kind, Setup, Simulator, StepLog};
 use crate::agent::Container;
-use crate::clock::{Input, Interrupt};
+use crate::clock::{Input, Interrupt, RunError};
 use crate::codec::Value;
 use crate::coupling::{CoupleError, Coupling, ports};
 use crate::rpc::{Args, CallError, Request};
 
 /// What mosaik is told when a request fails: the kind of the error, and its message.
 pub(crate) type Refusal = (String, String);
+
+/// What mosaik is called in journals.
+const MOSAIK: &str = "mosaik";
 
 /// What has been told at `init`, and the agents.
 pub(crate) struct Session<'s> {
@@ -81,8 +84,27 @@ impl<'s> Session<'s> {
         self.note_failure(result)
     }
 
-    /// Answers one request of mosaik's.
+    /// Answers one request of mosaik's. What is recorded of it has been written when this returns.
     pub(crate) async fn answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
+        let tape = self.simulator.tape.clone();
+        if !tape.is_on() {
+            return self.do_answer(request, link).await;
+        }
+        let number = tape.request(self.kernel(), MOSAIK, &request);
+        let result = self.do_answer(request, link).await;
+        let outcome = result.as_ref().map_err(|(kind, message)| format!("{kind}: {message}"));
+        let written = tape.replied(self.kernel(), number, MOSAIK, outcome);
+        let unwritten = |error: RunError| refuse("SimulationError", error.to_string());
+        let written = written.map_err(unwritten);
+        self.note_failure(written)?;
+        result
+    }
+
+    fn kernel(&self) -> Option<&Kernel> {
+        self.run.as_ref().map(|run| run.coupling.container().kernel())
+    }
+
+    async fn do_answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
         let Request { path, args } = request;
         if path == "init" {
             return self.init(args, link);
@@ -153,6 +175,7 @@ impl<'s> Session<'s> {
         let meta = self.simulator.meta().map_err(|message| refuse("ValueError", message))?;
         let container = Container::new(self.simulator.config.clone())
             .map_err(|error| refuse("RuntimeError", error.to_string()))?;
+        self.simulator.tape.attach(container.kernel());
         container.kernel().provide(Rc::new(Link(link.0.clone())));
         let setup = Rc::new(Setup { sid, tick, params });
         container.kernel().provide(setup.clone());
@@ -164,6 +187,7 @@ impl<'s> Session<'s> {
         let models =
             self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
+        let coupling = coupling.with_tape(self.simulator.tape.clone());
         self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
     }

@@ -11,6 +11,7 @@ use isochrone_sim::{Config, Tick};
 use crate::agent::{Container, OutputKind, Vtable};
 use crate::codec::Value;
 use crate::coupling::Mode;
+use crate::replay::Tape;
 use crate::rpc::{Args, CallError};
 
 /// How mosaik schedules a simulator.
@@ -143,6 +144,8 @@ pub struct Simulator {
     pub config: Config,
     /// Sets up what is there before mosaik creates anything; fails with a sentence.
     pub build: Build,
+    /// What the run is recorded with, or replayed from.
+    pub tape: Tape,
 }
 
 impl fmt::Debug for Simulator {

@@ -49,14 +49,17 @@
 //! | `desk` | who may ask what, and what is answered while a step is under way |
 //! | `catalog` | what `describe` tells |
 //! | `times` | times as other programs write them |
+//! | `replayed` | the simulator's part, played from a recording |
 //! | `server` | the connections |
 
 mod catalog;
 mod desk;
+mod replayed;
 mod server;
 mod session;
 mod times;
 
 pub use desk::OwnerLoss;
+pub use replayed::replay;
 pub use server::{ServeError, ServeOptions, Served, Server};
 pub use session::{Offer, Session};

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Config, Time};
+use isochrone_sim::{AgentId, Config, Kernel, Time};
 
 use super::catalog::Catalog;
 use super::times;
@@ -19,8 +19,11 @@ use crate::agent::{Container, OutputKind, Vtable};
 use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
 use crate::coupling::{CoupleError, Coupling, Emitted, Mode, PortInput, ports};
+use crate::replay::Tape;
 use crate::rpc::{Args, Bound, CallError, Param, Request, Signature};
 
+/// What the simulator is called in journals.
+const SIMULATOR: &str = "simulator";
 /// Agents that one request may create.
 const MAX_CREATED: u64 = 100_000;
 
@@ -34,6 +37,8 @@ pub struct Offer {
     pub config: Config,
     /// Sets up what is there before a simulator creates anything; fails with a sentence.
     pub build: Build,
+    /// What the run is recorded with, or replayed from.
+    pub tape: Tape,
 }
 
 type Build = Rc<dyn Fn(&Container) -> Result<(), String>>;
@@ -122,9 +127,11 @@ impl Session {
     /// With a sentence, when the set-up fails.
     pub fn new(offer: &Offer, interrupt: Interrupt) -> Result<Self, String> {
         let container = Container::new(offer.config.clone()).map_err(|error| error.to_string())?;
+        offer.tape.attach(container.kernel());
         (offer.build)(&container)?;
         let models = offer.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
-        let mut coupling = Coupling::new(container, models, offer.mode, interrupt);
+        let mut coupling =
+            Coupling::new(container, models, offer.mode, interrupt).with_tape(offer.tape.clone());
         coupling.stamp_events();
         coupling.adopt_all();
         let catalog = Rc::new(Catalog::new(&coupling, &offer.models));
@@ -180,11 +187,31 @@ impl Session {
     }
 
     /// Answers one request: `sim/create`, `sim/connect`, `sim/step`, `sim/inject`, `sim/get`, `sim/stop`, `clock/advance`,
-    /// `clock/next_event`.
+    /// `clock/next_event`. What is recorded of it has been written when this returns.
     ///
     /// # Errors
     /// Why the request is refused, or what has failed.
     pub async fn answer(&mut self, request: Request) -> Result<Value, CallError> {
+        let tape = self.coupling.tape().clone();
+        if !tape.is_on() {
+            return self.do_answer(request).await;
+        }
+        let number = tape.request(Some(self.kernel()), SIMULATOR, &request);
+        let result = self.do_answer(request).await;
+        let outcome = result.as_ref().map_err(ToString::to_string);
+        let written = tape.replied(Some(self.kernel()), number, SIMULATOR, outcome);
+        if let Err(error) = written {
+            self.failed.get_or_insert_with(|| error.to_string());
+            return Err(CallError::new("SimulationError", error.to_string()));
+        }
+        result
+    }
+
+    fn kernel(&self) -> &Kernel {
+        self.coupling.container().kernel()
+    }
+
+    async fn do_answer(&mut self, request: Request) -> Result<Value, CallError> {
         let Request { path, args } = request;
         let moves = !matches!(path.as_str(), "sim/get" | "sim/stop" | "clock/next_event");
         if let (true, Some(failed)) = (moves, &self.failed) {

@@ -4,16 +4,19 @@
 //! from their peers; failures, faults, deadlines and properties that did not hold are notes.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::{fmt, io};
 
 use isochrone_sim::Time;
 
 use super::{ExportError, Window};
 use crate::journal::record::{Entry, Record};
-use crate::journal::{Name, Reader};
+use crate::journal::story::cut;
+use crate::journal::{Name, Packed, Reader};
 
 /// More arrows than this are no picture.
 const MOST: usize = 500;
+/// Characters of a value or a text.
+const MOST_TEXT: usize = 60;
 /// Calls whose names are remembered for their answers.
 const MOST_OPEN: usize = 4_096;
 
@@ -82,17 +85,17 @@ impl Diagram {
     fn draw(&mut self, entry: &Entry) {
         match &entry.record {
             Record::Sent { agent, to, label, values, .. } => {
-                let values = values.as_ref().map(|values| brief(&values.to_string())).unwrap_or_default();
-                self.arrow(entry, agent, "->>", to, &format!("{label}{values}"));
+                let values = values.as_ref().map(|values| format!(" {}", brief(values)));
+                self.arrow(entry, agent, "->>", to, &format!("{label}{}", values.unwrap_or_default()));
             }
             Record::Answered { agent, to, call, value, .. } => {
-                let value = value.as_ref().map(|value| format!(" = {}", brief(&value.to_string())));
+                let value = value.as_ref().map(|value| format!(" = {}", brief(value)));
                 let label = self.calls.remove(&(agent.clone(), *call));
                 let label = label.as_ref().map_or("answer", Name::as_str);
                 self.arrow(entry, agent, "-->>", to, &format!("{label}{}", value.unwrap_or_default()));
             }
             Record::Call { from, agent, method, args, .. } => {
-                self.arrow(entry, from, "->>", agent, &format!("{method}{}", brief(&args.to_string())));
+                self.arrow(entry, from, "->>", agent, &format!("{method}{}", arguments(args)));
             }
             Record::Refused { agent, from, .. } => self.arrow(entry, agent, "--x", from, "refused"),
             Record::Failed { agent, task, message, .. } => {
@@ -126,11 +129,13 @@ impl Diagram {
     }
 }
 
-fn brief(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+/// As in Python, if they are arguments.
+fn arguments(args: &Packed) -> String {
+    args.args().map_or_else(|| brief(args), |args| brief(&args))
+}
+
+fn brief(what: &impl fmt::Display) -> String {
+    cut(what, MOST_TEXT)
 }
 
 /// What Mermaid would read as its own is written as entities, which it shows as the characters.

@@ -21,6 +21,7 @@ use isochrone_sim::fingerprint::payload_hash;
 use super::protobuf::Message;
 use super::{ExportError, Window};
 use crate::journal::record::{Entry, Record};
+use crate::journal::story::cut;
 use crate::journal::{Name, Reader};
 
 /// Fields and values of `perfetto.protos`, by message.
@@ -173,7 +174,7 @@ impl Trace<'_> {
         let plain = |name, category| Shown { event, name, category, ..Shown::default() };
         match &entry.record {
             Record::Sent { agent, sequence, label, values, .. } => {
-                let values = values.as_ref().map(|values| brief(&values.to_string()));
+                let values = values.as_ref().map(|values| cut(values, MOST_TEXT));
                 let text = values.as_deref().map(|values| ("values", values));
                 let flow = Some(flow(agent, *sequence));
                 self.instant(entry, agent, Shown { flow, text, ..plain(&format!("send {label}"), "message") })
@@ -196,7 +197,7 @@ impl Trace<'_> {
                 Ok(())
             }
             Record::Answered { agent, sequence, call, value, .. } => {
-                let value = value.as_ref().map(|value| brief(&value.to_string()));
+                let value = value.as_ref().map(|value| cut(value, MOST_TEXT));
                 let text = value.as_deref().map(|value| ("value", value));
                 let open = self.open.remove(&(agent.clone(), *call));
                 let name = open.as_ref().map_or("answer".into(), |open| format!("answer {}", open.label));
@@ -395,8 +396,4 @@ fn message(kind: u64, track: u64, shown: &Shown<'_>) -> Message {
         message = message.fixed64(proto::EVENT_FLOW_ENDS, flow);
     }
     message
-}
-
-fn brief(text: &str) -> String {
-    text.chars().take(MOST_TEXT).collect()
 }

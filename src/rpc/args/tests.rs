@@ -103,3 +103,27 @@ fn an_argument_that_cannot_be_serialized_fails_the_call() {
     assert_eq!(refused(&SET, args().arg(Never)), "argument 1: it will not be");
     assert_eq!(refused(&SET, args().arg(1).kwarg("kw", Never)), "argument 'kw': it will not be");
 }
+
+const ECHO: Signature = Signature {
+    name: "echo",
+    params: &[param("kw", false), Param { name: "*rest", optional: true, ty: "Args" }],
+};
+
+#[test]
+fn the_last_parameter_may_take_what_is_left() {
+    assert_eq!(ECHO.to_string(), "echo(kw: f64, *rest: Args)");
+    let mut bound = args().arg(1).arg(2).arg("x").kwarg("a", 3).bind(&ECHO).unwrap();
+    assert_eq!(bound.take::<f64>(0).unwrap(), Some(1.0));
+    assert_eq!(bound.rest(), args().arg(2).arg("x").kwarg("a", 3));
+    let mut bound = args().kwarg("a", 3).kwarg("kw", 1).kwarg("*rest", 4).bind(&ECHO).unwrap();
+    assert_eq!(bound.take::<f64>(0).unwrap(), Some(1.0));
+    assert_eq!(bound.rest(), args().kwarg("a", 3).kwarg("*rest", 4));
+    assert_eq!(refused(&ECHO, args().kwarg("a", 1)), "echo() missing 1 required positional argument: 'kw'");
+    assert_eq!(refused(&ECHO, args().arg(1).kwarg("kw", 1)), "echo() got multiple values for argument 'kw'");
+}
+
+#[test]
+fn arguments_stand_together_as_they_do_on_the_wire() {
+    let both = args().arg(1).kwarg("a", 2).and(args().arg("x").kwarg("b", 3));
+    assert_eq!(to_value(&both).unwrap().to_string(), r#"[[1,"x"],{"a":2,"b":3}]"#);
+}

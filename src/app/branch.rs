@@ -1,0 +1,103 @@
+//! Runs that go on where a recording ends: forks of it, and the same run after its program was killed. And two recordings
+//! side by side.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use super::App;
+use super::cli::{self, Command, Diff, Fork, Resume};
+use super::record::{overwrite, recorded_arguments};
+use super::replay::{DIFFERS, check_build, damaged};
+use super::run::{Ended, Taping, start};
+use crate::clock::Interrupt;
+use crate::journal::{Header, Level, Options, Reader, Record, Tail, Writer};
+use crate::replay::{self, Source, Tape, Verdict};
+
+pub(super) async fn fork(app: &Rc<App>, args: &Fork, interrupt: Interrupt) -> Result<(), Ended> {
+    let header = readable(app, &args.path, args.force)?;
+    let mut own = header.clone();
+    own.parent = Some((args.path.display().to_string(), args.at));
+    let mut writer = overwrite(&args.record, own).map_err(Ended::Failed)?;
+    // the fork's journal is whole: what came before is in it too
+    for entry in Reader::open(&args.path).map_err(damaged)? {
+        let entry = entry.map_err(damaged)?;
+        if entry.event >= args.at {
+            break;
+        }
+        if !matches!(entry.record, Record::Origin { .. } | Record::Checkpoint { .. } | Record::End { .. }) {
+            let written = writer.write(entry.time, entry.round, &entry.record);
+            written.map_err(|error| Ended::Failed(error.to_string()))?;
+        }
+    }
+    let source = Source::File(args.path.clone());
+    let tape = Tape::fork(source, writer, args.at, args.seed).map_err(damaged)?;
+    go_on(app, &header, tape, interrupt).await?;
+    eprintln!("the fork is in {}", args.record.display());
+    Ok(())
+}
+
+pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -> Result<(), Ended> {
+    let header = readable(app, &args.path, args.force)?;
+    let appended = Writer::append(&args.path, Options::default());
+    let (writer, tail) = appended.map_err(damaged)?;
+    if let Tail::Torn { bytes, .. } = tail {
+        eprintln!("{bytes} bytes of a torn record were cut off");
+    }
+    let tape = Tape::resume(Source::File(args.path.clone()), writer).map_err(damaged)?;
+    go_on(app, &header, tape, interrupt).await
+}
+
+/// The header of a journal from which a run can go on.
+fn readable(app: &App, path: &Path, force: bool) -> Result<Header, Ended> {
+    let header = Reader::open(path).map_err(damaged)?.header().clone();
+    check_build(app, &header, path, force)?;
+    if header.clock == "coupled" {
+        return Err(Ended::Usage("a coupled run goes on only with its simulator, which is not here".into()));
+    }
+    if header.level < Level::Events && header.clock != "wall" {
+        return Err(Ended::Usage(
+            "at level inputs a recording does not tell how far the run had come".into(),
+        ));
+    }
+    Ok(header)
+}
+
+async fn go_on(app: &Rc<App>, header: &Header, tape: Tape, interrupt: Interrupt) -> Result<(), Ended> {
+    let cli = cli::parse(app, recorded_arguments(header)).map_err(|error| {
+        Ended::Usage(format!("the recorded command line is no longer understood: {error}"))
+    })?;
+    if !matches!(cli.command, Command::Sim(_) | Command::Live(_)) {
+        return Err(Ended::Usage("only simulated and live runs go on".into()));
+    }
+    match start(app, cli.command, &Taping::Replay(tape.clone(), header.epoch), interrupt).await {
+        Err(Ended::Replayed) => match tape.verdict() {
+            Some(Verdict::Differs(difference)) => {
+                eprintln!("the run does not come to where it is to go on: {difference}");
+                Err(Ended::Code(DIFFERS))
+            }
+            verdict => {
+                Err(Ended::Failed(format!("the run does not come to where it is to go on: {verdict:?}")))
+            }
+        },
+        ended => ended,
+    }
+}
+
+pub(super) fn diff(args: &Diff) -> Result<(), Ended> {
+    let (first, second) = (Source::File(args.first.clone()), Source::File(args.second.clone()));
+    let (a, b) = (first.open().map_err(damaged)?, second.open().map_err(damaged)?);
+    for difference in super::record::differences(a.header(), b.header()) {
+        println!("{difference}");
+    }
+    let (same, parted) = replay::diff(&first, &second).map_err(damaged)?;
+    let Some(parted) = parted else {
+        println!("the same, {same} records of {same}");
+        return Ok(());
+    };
+    println!("after {same} records that are the same:");
+    parted.before.iter().for_each(|line| println!("    {line}"));
+    parted.after.0.iter().for_each(|line| println!("  - {line}"));
+    parted.after.1.iter().for_each(|line| println!("  + {line}"));
+    println!("{}", parted.difference);
+    Err(Ended::Code(DIFFERS))
+}

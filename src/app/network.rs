@@ -1,0 +1,86 @@
+//! A live run on the network: its flags.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::App;
+use super::cli::span;
+use super::run::Ended;
+use crate::agent::Container;
+use crate::clock::Live;
+use crate::codec::Codec;
+use crate::container::{AllowList, Node};
+
+#[derive(Debug, Args)]
+pub(super) struct Network {
+    /// Lets agents be called, and call others: tcp://host:port, ipc://[path] or local://name. The first line on stdout,
+    /// `listening at tcp://127.0.0.1:40123`, tells the real address
+    #[arg(long, value_name = "URL")]
+    bind: Option<String>,
+    /// Where others find it, if that is not where it listens; port 0 stands for the one it listens on
+    #[arg(long, value_name = "URL", requires = "bind")]
+    advertise: Option<String>,
+    /// How messages are written, the same for all: json, msgpack or blosc
+    #[arg(long, value_name = "CODEC", default_value_t, requires = "bind")]
+    codec: Codec,
+    /// Encrypts TCP: files of the authority's certificate, the own one, and its key (see `isochrone cert`)
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "CA,CERT,KEY", requires = "bind")]
+    tls: Option<String>,
+    /// The oldest version of TLS that is spoken: 1.2 (all that aiomas knows) or 1.3
+    #[cfg(feature = "tls")]
+    #[arg(long, value_name = "VERSION", default_value = "1.2", requires = "tls")]
+    min_tls: crate::channel::transport::TlsFloor,
+    /// Lets plain TCP listen beyond this machine: everybody who gets there may call everything
+    #[arg(long, requires = "bind")]
+    insecure_bind: bool,
+    /// Lets peers of this identity call these paths, and nobody anything else: dns:*.example.org=agents/*/bid; can be repeated
+    #[arg(long, value_name = "IDENTITY=PATH", requires = "bind", value_parser = rule)]
+    allow: Vec<(String, String)>,
+    /// How long what was accepted may take at the end
+    #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span, requires = "bind")]
+    pub(super) grace: Duration,
+}
+
+fn rule(text: &str) -> Result<(String, String), String> {
+    // an identity may hold `=`, a path does not
+    let (identity, path) =
+        text.rsplit_once('=').ok_or_else(|| format!("{text:?} is no rule: write IDENTITY=PATH"))?;
+    Ok((identity.into(), path.into()))
+}
+
+impl Network {
+    /// Puts the container on the network, if it is to be there.
+    pub(super) async fn join(
+        &self,
+        app: &App,
+        world: &Container,
+        live: &Live,
+    ) -> Result<Option<Node>, Ended> {
+        let Some(address) = &self.bind else { return Ok(None) };
+        let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
+        let mut binding = (app.network)(world.bind(address))
+            .codec(self.codec)
+            .listen(|options| options.insecure_bind |= self.insecure_bind);
+        if let Some(advertise) = &self.advertise {
+            binding = binding.advertise(advertise);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(files) = &self.tls {
+            let tls = crate::channel::transport::Tls::from_list(files, self.min_tls);
+            binding = binding.tls(tls.map_err(|error| failed(&error))?);
+        }
+        if !self.allow.is_empty() {
+            let list = self.allow.iter().fold(AllowList::new(), |list, (who, what)| list.rule(who, what));
+            binding = binding.allow(list);
+        }
+        let node = binding.serve(live).await.map_err(|error| failed(&error))?;
+        // one line, and at once: scripts wait for it
+        let mut stdout = std::io::stdout();
+        let told = writeln!(stdout, "listening at {}", node.endpoint()).and_then(|()| stdout.flush());
+        told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
+        Ok(Some(node))
+    }
+}

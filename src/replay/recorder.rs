@@ -1,0 +1,80 @@
+//! What a run writes down while it goes on.
+//!
+//! Contract: records are in the order in which things happened; [`Recorder::commit`] is called before anything that depends
+//! on them leaves. A recorder never fails in the middle of the kernel's work: what the journal refuses is kept, and asked
+//! for after the turn.
+
+use isochrone_sim::{Event, Time, local};
+
+use super::events;
+use super::names::Names;
+use crate::journal::{JournalError, Level, Name, Record, Writer};
+
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// gone when the recording has been finished
+    writer: Option<Writer>,
+    pub(crate) names: Names,
+    pub(crate) level: Level,
+    failed: Option<JournalError>,
+}
+
+impl Recorder {
+    pub(crate) fn new(writer: Writer) -> Self {
+        let level = writer.header().level;
+        Recorder { writer: Some(writer), names: Names::default(), level, failed: None }
+    }
+
+    #[inline]
+    pub(crate) fn write(&mut self, (time, round): (Time, u32), record: &Record) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.write(time, round, record)
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// Writes down what the kernel tells, inside the kernel.
+    #[inline]
+    pub(crate) fn event(&mut self, event: &Event) {
+        if let Some(record) = events::record(&mut self.names, event) {
+            self.write((event.time, event.round), &record);
+            if self.writer.as_ref().is_some_and(Writer::checkpoint_due) {
+                self.checkpoint((event.time, event.round), local::fingerprint());
+            }
+        }
+    }
+
+    pub(crate) fn checkpoint(&mut self, (time, round): (Time, u32), fingerprint: u64) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.checkpoint(time, round, fingerprint)
+        {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    /// From here on, and because of this agent, the run cannot be replayed.
+    pub(crate) fn breaks(&mut self, at: (Time, u32), agent: Option<Name>, text: String) {
+        tracing::warn!(at = %at.0, "the recording cannot be replayed from here on: {text}");
+        self.write(at, &Record::Note { agent, breaks_replay: true, text });
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<(), JournalError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.writer.as_mut().map_or(Ok(()), Writer::commit)
+    }
+
+    pub(crate) fn finish(
+        &mut self,
+        (time, round): (Time, u32),
+        fingerprint: u64,
+        because: &str,
+    ) -> Result<(), JournalError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.writer.take().map_or(Ok(()), |writer| writer.finish(time, round, fingerprint, because))
+    }
+}

@@ -1,0 +1,670 @@
+//! Between a driver and the outside: nothing, a recorder, or a recording.
+//!
+//! Why one handle: drivers, couplings and the kernel's observer write into the same sequence, or are fed from it. Without a
+//! recording a tape is nothing, and asking it costs a branch.
+//!
+//! Contract: drivers call it where something crosses the boundary, in the order in which it does; [`Tape::check`] after
+//! each turn ends a run whose journal cannot be written, and a replay that has come to its verdict.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use isochrone_sim::{
+    Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time, display_span, local,
+};
+
+use super::plan::Fault;
+use super::player::{Key, Player, RESEED, Stops, Verdict};
+use super::recorder::Recorder;
+use super::source::Source;
+use crate::clock::{Input, Notice, Reply, Request, RunError};
+use crate::codec::Value;
+use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
+use crate::rpc::{self, CallError};
+
+/// What a run is recorded with, or replayed from. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Tape(Option<Rc<RefCell<Inner>>>);
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    /// operations so far, of each agent
+    calls: BTreeMap<String, u64>,
+    /// operations that run: whose, which, and what they are called
+    running: BTreeMap<ExternalId, (Key, Name)>,
+    /// inputs and requests so far
+    inputs: u64,
+    /// activations at the last checkpoint
+    checked: u64,
+    /// whether values are wanted whatever the level
+    values: bool,
+    left: Vec<Left>,
+    resumed: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Recording(Recorder),
+    /// with how it goes on when the recording is at its end
+    Playing(Box<Player>, Option<Further>),
+}
+
+/// How a replayed run goes on.
+#[derive(Debug)]
+struct Further {
+    recorder: Recorder,
+    /// of the numbers and the order that are drawn from there on
+    seed: Option<u64>,
+}
+
+/// An operation that waits where a recording is at its end.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// It has a result, which was recorded.
+    Ended(ExternalId, ExternalOutcome),
+    /// It is to be run.
+    Runs(Started),
+}
+
+/// Something of a live run's turn, in its order.
+#[derive(Debug)]
+pub(crate) enum Came {
+    Result(ExternalId, ExternalOutcome),
+    Input(Input),
+}
+
+/// What a driver's stand-in does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A request of the simulator, as it came.
+    Request(Value),
+    /// An input while its clock stood.
+    Input(Input),
+    /// Nothing more was recorded.
+    End,
+}
+
+impl Tape {
+    /// Records into a journal.
+    pub fn record(writer: Writer) -> Tape {
+        Tape::new(State::Recording(Recorder::new(writer)))
+    }
+
+    /// Replays a recording: nothing comes from outside but what it holds.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn play(source: Source, stops: Stops, outward: bool) -> Result<Tape, JournalError> {
+        Ok(Tape::new(State::Playing(Box::new(Player::new(source, stops, outward)?), None)))
+    }
+
+    /// Replays a recording to its end, which was no end of the run, and goes on recording from there with this writer.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn resume(source: Source, writer: Writer) -> Result<Tape, JournalError> {
+        let player = Player::new(source, Stops::default(), false)?;
+        Ok(Tape::going_on(player, writer, None))
+    }
+
+    /// Replays a recording up to an event, and goes on from there with another seed. The writer has what came before.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn fork(source: Source, writer: Writer, event: u64, seed: u64) -> Result<Tape, JournalError> {
+        let player = Player::cut(source, event)?;
+        Ok(Tape::going_on(player, writer, Some(seed)))
+    }
+
+    fn going_on(player: Player, writer: Writer, seed: Option<u64>) -> Tape {
+        let recorder = Recorder::new(writer);
+        Tape::new(State::Playing(Box::new(player), Some(Further { recorder, seed })))
+    }
+
+    fn new(state: State) -> Tape {
+        let (calls, running) = (BTreeMap::new(), BTreeMap::new());
+        let inner = Inner {
+            state,
+            calls,
+            running,
+            inputs: 0,
+            checked: 0,
+            values: false,
+            left: Vec::new(),
+            resumed: false,
+        };
+        Tape(Some(Rc::new(RefCell::new(inner))))
+    }
+
+    /// Whether a run is recorded or replayed at all.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the outside is a recording.
+    pub fn is_playing(&self) -> bool {
+        self.inner().is_some_and(|inner| matches!(inner.state, State::Playing(..)))
+    }
+
+    fn inner(&self) -> Option<Ref<'_, Inner>> {
+        self.0.as_ref().map(|inner| inner.borrow())
+    }
+
+    #[inline]
+    fn inner_mut(&self) -> Option<RefMut<'_, Inner>> {
+        self.0.as_ref().map(|inner| inner.borrow_mut())
+    }
+
+    fn recorder<R>(&self, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
+        match &mut self.inner_mut()?.state {
+            State::Recording(recorder) => Some(f(recorder)),
+            State::Playing(..) => None,
+        }
+    }
+
+    fn player<R>(&self, f: impl FnOnce(&mut Player) -> R) -> Option<R> {
+        match &mut self.inner_mut()?.state {
+            State::Recording(_) => None,
+            State::Playing(player, _) => Some(f(player)),
+        }
+    }
+
+    /// With the values of what is sent in a difference, if the recording has none: this costs time.
+    pub fn with_values(self) -> Tape {
+        if let Some(mut inner) = self.inner_mut() {
+            inner.values = true;
+        }
+        self
+    }
+
+    /// Sees everything that happens in this kernel from now on, as far as the level asks for it. To be called before
+    /// anything happens there.
+    pub fn attach(&self, kernel: &Kernel) {
+        let Some(inner) = &self.0 else { return };
+        let (events, full) = match &inner.borrow().state {
+            State::Recording(recorder) => (recorder.level >= Level::Events, recorder.level == Level::Full),
+            State::Playing(player, _) => (player.compares_events(), player.level == Level::Full),
+        };
+        let values = full || inner.borrow().values;
+        if events {
+            kernel.add_observer(Box::new(Watch { inner: inner.clone(), values }));
+        }
+    }
+
+    /// Ends a run that cannot go on: its journal cannot be written, or its replay has come to a verdict.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), RunError> {
+        if self.0.is_none() { Ok(()) } else { self.check_it() }
+    }
+
+    fn check_it(&self) -> Result<(), RunError> {
+        let done = self.player(|player| player.verdict.is_some());
+        if done == Some(true) { Err(RunError::Replayed) } else { Ok(()) }
+    }
+
+    /// How the replay came out, if it has a verdict already.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.player(|player| player.verdict.take()).flatten()
+    }
+
+    /// Records that have come out again so far.
+    pub fn same(&self) -> u64 {
+        self.player(|player| player.same).unwrap_or(0)
+    }
+
+    /// Returns when the operating system has everything that was recorded.
+    pub(crate) fn commit(&self) -> Result<(), RunError> {
+        self.recorder(Recorder::commit).unwrap_or(Ok(())).map_err(RunError::Journal)
+    }
+
+    /// Whether the run has been replayed up to here, and goes on.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.inner().is_some_and(|inner| inner.resumed)
+    }
+
+    /// The recording is at its end: from now on the run is recorded, if it was to be.
+    fn go_on(&self) -> bool {
+        self.inner_mut().is_some_and(|mut inner| inner.go_on())
+    }
+
+    // ---- turns of a live run
+
+    /// A turn begins; `jumps` says that the clock was far behind.
+    pub(crate) fn turn(&self, kernel: &Kernel, until: Time, jumps: bool) {
+        let at = (kernel.now(), kernel.round());
+        self.recorder(|recorder| {
+            recorder.write(at, &Record::Turn { until });
+            if jumps {
+                recorder.write(at, &Record::Jump { to: until });
+            }
+        });
+    }
+
+    /// The next turn of the recording, and whether the clock jumps; `None` where it ends.
+    pub(crate) fn next_turn(&self) -> Option<(Time, bool)> {
+        let turn = self.player(|player| {
+            let taken = player.take_if(|head| matches!(head.record, Record::Turn { .. }));
+            let Some(Entry { record: Record::Turn { until }, .. }) = taken else { return None };
+            let jump = player.take_if(|head| matches!(head.record, Record::Jump { .. }));
+            Some((until, jump.is_some()))
+        });
+        let turn = turn.flatten();
+        if turn.is_none() {
+            self.go_on();
+        }
+        turn
+    }
+
+    /// When the recorded run ended, if it came to its end.
+    pub(crate) fn end_time(&self) -> Option<Time> {
+        self.player(|player| {
+            player.head().filter(|head| matches!(head.record, Record::End { .. })).map(|head| head.time)
+        })
+        .flatten()
+    }
+
+    /// What came in at the turn at `at`, one after the other.
+    pub(crate) fn came(&self, at: Time) -> Option<Came> {
+        let mut inner = self.inner_mut()?;
+        let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
+        let entry = player.take_if(|head| {
+            head.time == at
+                && matches!(head.record, Record::Result { .. } | Record::Call { .. } | Record::Command { .. })
+        })?;
+        if let Record::Result { agent, call, outcome, .. } = entry.record {
+            let key = (agent.to_string(), call);
+            let started = player.waiting.remove(&key)?;
+            running.remove(&started.id);
+            let (id, outcome) = recall(started, &outcome);
+            return Some(Came::Result(id, outcome));
+        }
+        input_of(entry).map(Came::Input)
+    }
+
+    /// Tasks were woken from outside: a recording cannot know when.
+    pub(crate) fn foreign(&self, kernel: &Kernel) {
+        if self.0.is_none() {
+            return;
+        }
+        for (agent, label) in kernel.take_foreign() {
+            let at = (kernel.now(), kernel.round());
+            let path = kernel.path(agent);
+            self.recorder(|recorder| {
+                let text = format!(
+                    "a task of agent {path} in `{label}` was woken by something outside that is no `external` operation"
+                );
+                recorder.breaks(at, Some(path.as_str().into()), text);
+            });
+        }
+    }
+
+    // ---- inputs and answers
+
+    /// An input enters; its number.
+    pub(crate) fn input(&self, at: (Time, u32), input: &Input) -> u64 {
+        let Some(mut inner) = self.inner_mut() else { return 0 };
+        if let Input::Look(_) = input {
+            // changes nothing, and gets its answer by itself
+            return 0;
+        }
+        let number = inner.inputs;
+        inner.inputs += 1;
+        let State::Recording(recorder) = &mut inner.state else { return number };
+        match input {
+            Input::Call(request) => {
+                let Request { from, agent, method, args, .. } = request;
+                let record = Record::Call {
+                    number,
+                    from: (&**from).into(),
+                    agent: agent.as_str().into(),
+                    method: method.as_str().into(),
+                    args: Packed::from_args(args),
+                };
+                recorder.write(at, &record);
+            }
+            Input::Notice(Notice { from, what, detail }) => {
+                let (from, name) = ((&**from).into(), what.as_str().into());
+                recorder.write(at, &Record::Command { from, name, args: Packed::new(detail) });
+            }
+            Input::Look(_) => {}
+            Input::Enter(_) => {
+                let text = "code of the program entered the kernel: what it does is not recorded";
+                recorder.breaks(at, None, text.into());
+            }
+        }
+        number
+    }
+
+    /// An answer is about to leave.
+    pub(crate) fn answered(&self, at: (Time, u32), number: u64, answer: &Result<Value, CallError>) {
+        self.bring_forth(at, || Record::Replied { number, to: "peer".into(), outcome: outcome_of(answer) });
+    }
+
+    /// A request of a simulator begins; its number.
+    pub(crate) fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
+        let Some(mut inner) = self.inner_mut() else { return 0 };
+        let number = inner.inputs;
+        inner.inputs += 1;
+        if let State::Recording(recorder) = &mut inner.state {
+            let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
+            let content = request.clone().into_content().unwrap_or(Value::Null);
+            recorder
+                .write(at, &Record::Request { number, from: from.into(), content: Packed::new(&content) });
+        }
+        number
+    }
+
+    /// Its reply is about to leave.
+    pub(crate) fn replied(
+        &self,
+        kernel: Option<&Kernel>,
+        number: u64,
+        to: &str,
+        outcome: Result<&Value, String>,
+    ) -> Result<(), RunError> {
+        let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
+        self.bring_forth(at, || Record::Replied { number, to: to.into(), outcome: outcome.map(Packed::new) });
+        self.commit()
+    }
+
+    /// Something has come out: it is recorded, or must be what was.
+    fn bring_forth(&self, at: (Time, u32), record: impl FnOnce() -> Record) {
+        if let Some(mut inner) = self.inner_mut() {
+            match &mut inner.state {
+                State::Recording(recorder) => recorder.write(at, &record()),
+                State::Playing(player, _) => player.compare(at, record()),
+            }
+        }
+    }
+
+    /// A property has failed, inside the kernel.
+    pub(crate) fn property(&self, agent: &str, name: &str, text: &str) {
+        let record =
+            || Record::Property { agent: agent.into(), name: name.into(), holds: false, text: text.into() };
+        self.bring_forth(local::instant(), record);
+    }
+
+    /// A fault is about to be injected, inside the kernel.
+    pub(crate) fn fault(&self, fault: &Fault) {
+        let span = fault.fault.span().map_or(Value::Null, |span| Value::Str(display_span(span).to_string()));
+        let record = || Record::Fault {
+            agent: fault.agent.as_str().into(),
+            name: fault.fault.name().into(),
+            args: Packed::new(&span),
+        };
+        self.bring_forth(local::instant(), record);
+    }
+
+    /// What the recorded simulator asks next.
+    pub(crate) fn next(&self) -> Next {
+        let next = self.player(|player| {
+            let entry = player.take_if(|head| {
+                matches!(head.record, Record::Request { .. } | Record::Call { .. } | Record::Command { .. })
+            })?;
+            match &entry.record {
+                Record::Request { content, .. } => content.value().map(Next::Request),
+                _ => input_of(entry).map(Next::Input),
+            }
+        });
+        match next.flatten() {
+            Some(next) => next,
+            None => {
+                self.player(Player::expect_end);
+                Next::End
+            }
+        }
+    }
+
+    /// An input that entered at exactly this point of a coupled run.
+    pub(crate) fn next_input(&self, at: (Time, u32)) -> Option<Input> {
+        let entry = self.player(|player| {
+            player.take_if(|head| {
+                (head.time, head.round) == at
+                    && matches!(head.record, Record::Call { .. } | Record::Command { .. })
+            })
+        });
+        input_of(entry??)
+    }
+
+    // ---- external operations
+
+    /// Operations that agents have asked for: those that are to be run come back.
+    pub(crate) fn start(&self, kernel: &Kernel, started: Vec<Started>) -> Result<Vec<Started>, RunError> {
+        if started.is_empty() || self.0.is_none() {
+            return Ok(started);
+        }
+        let to_run = self.inner_mut().map(|mut inner| inner.start(kernel, started)).unwrap_or_default();
+        // what they ask the outside may depend on all that was recorded
+        self.commit()?;
+        Ok(to_run)
+    }
+
+    /// An operation has ended, and the kernel is about to be told.
+    pub(crate) fn finished(&self, kernel: &Kernel, id: ExternalId, outcome: &ExternalOutcome) {
+        let Some(mut inner) = self.inner_mut() else { return };
+        let Some(((agent, call), name)) = inner.running.remove(&id) else { return };
+        let State::Recording(recorder) = &mut inner.state else { return };
+        let (agent, at) = (Name::new(agent), (kernel.now(), kernel.round()));
+        let written = match (outcome.failure(), outcome.encode()) {
+            (Some(failure), _) => Err(failure.to_owned()),
+            (None, Ok(value)) => match value.downcast_ref::<Value>() {
+                Some(value) => Ok(Packed::new(value)),
+                None => {
+                    return recorder.breaks(
+                        at,
+                        Some(agent),
+                        format!("`{name}` gave something that is no value"),
+                    );
+                }
+            },
+            (None, Err(error)) => {
+                let text = format!("the output of `{name}` cannot be recorded: {error}");
+                return recorder.breaks(at, Some(agent), text);
+            }
+        };
+        recorder.write(at, &Record::Result { agent, call, name, outcome: written });
+    }
+
+    /// While time stands: hands recorded results to the kernel, or gives an input that came meanwhile. `None` when this
+    /// cannot be replayed, or is not.
+    pub(crate) fn unblock(&self, kernel: &Kernel) -> Option<Option<Input>> {
+        let mut inner = self.inner_mut()?;
+        let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
+        let known: Vec<Key> =
+            player.waiting.keys().filter(|key| player.results.contains_key(key)).cloned().collect();
+        let mut ready = Vec::new();
+        for key in known {
+            if let (Some(started), Some(outcome)) = (player.waiting.remove(&key), player.results.remove(&key))
+            {
+                running.remove(&started.id);
+                ready.push(recall(started, &outcome));
+            }
+        }
+        let at = (kernel.now(), kernel.round());
+        if ready.is_empty() {
+            let call = player.take_if(|head| {
+                (head.time, head.round) == at
+                    && matches!(head.record, Record::Call { .. } | Record::Command { .. })
+            });
+            if call.is_none()
+                && !inner.go_on()
+                && let State::Playing(player, _) = &mut inner.state
+            {
+                player.expect_result(at);
+            }
+            return call.map(input_of);
+        }
+        drop(inner);
+        for (id, outcome) in ready {
+            kernel.finish_external(id, outcome);
+        }
+        Some(None)
+    }
+
+    /// Operations that waited when a recording came to its end.
+    pub(crate) fn take_left(&self) -> Vec<Left> {
+        self.inner_mut().map(|mut inner| std::mem::take(&mut inner.left)).unwrap_or_default()
+    }
+
+    // ---- the whole run
+
+    /// Something ends: a step, a part of a run. The state of all agents is noted, or compared.
+    pub fn checkpoint(&self, kernel: &Kernel) {
+        let Some(mut inner) = self.inner_mut() else { return };
+        let at = (kernel.now(), kernel.round());
+        inner.checked = kernel.counts().activations;
+        match &mut inner.state {
+            State::Recording(recorder) => recorder.checkpoint(at, kernel.fingerprint()),
+            State::Playing(player, _) => {
+                if player.head().is_some_and(|head| matches!(head.record, Record::Checkpoint { .. })) {
+                    player.checkpoint(at, kernel.fingerprint());
+                }
+            }
+        }
+    }
+
+    /// As [`checkpoint`](Tape::checkpoint), if enough has happened since the last one.
+    pub(crate) fn checkpoint_if_due(&self, kernel: &Kernel) {
+        const DUE: u64 = 4_096;
+        let checked = match self.inner() {
+            Some(inner) => inner.checked,
+            None => return,
+        };
+        let counts = kernel.counts();
+        if counts.activations - checked >= DUE.max(counts.agents) {
+            self.checkpoint(kernel);
+        }
+    }
+
+    /// The run has ended, because of what.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn finish(&self, kernel: &Kernel, because: &str) -> Result<(), JournalError> {
+        let at = (kernel.now(), kernel.round());
+        self.player(|player| player.finish(at, kernel.fingerprint(), because));
+        self.recorder(|recorder| recorder.finish(at, kernel.fingerprint(), because)).unwrap_or(Ok(()))
+    }
+}
+
+impl Inner {
+    fn go_on(&mut self) -> bool {
+        let State::Playing(player, then) = &mut self.state else { return true };
+        if !player.is_at_end() {
+            return false;
+        }
+        let Some(Further { mut recorder, seed }) = then.take() else { return false };
+        recorder.names = std::mem::take(&mut player.names);
+        if let Some(seed) = seed {
+            recorder.write(player.last(), &reseeding(seed));
+            local::reseed(seed);
+        }
+        for (key, started) in std::mem::take(&mut player.waiting) {
+            self.left.push(match player.results.remove(&key) {
+                Some(outcome) => {
+                    self.running.remove(&started.id);
+                    let (id, outcome) = recall(started, &outcome);
+                    Left::Ended(id, outcome)
+                }
+                None => Left::Runs(started),
+            });
+        }
+        (self.state, self.resumed) = (State::Recording(recorder), seed.is_none());
+        true
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let State::Playing(_, Some(_)) = &self.state {
+            // a recording may have no events at all
+            self.go_on();
+        }
+        match &mut self.state {
+            State::Recording(recorder) => recorder.event(event),
+            State::Playing(player, then) => {
+                player.event(event);
+                if then.is_some() {
+                    self.go_on();
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
+        let mut to_run = Vec::new();
+        for started in started {
+            let agent = kernel.path(started.agent);
+            let call = self.calls.entry(agent.clone()).or_default();
+            let key = (agent, *call);
+            *call += 1;
+            self.running.insert(started.id, (key.clone(), started.name.as_str().into()));
+            match &mut self.state {
+                State::Recording(_) => to_run.push(started),
+                State::Playing(player, _) => {
+                    player.waiting.insert(key, started);
+                }
+            }
+        }
+        to_run
+    }
+}
+
+/// A fork is where the outside says that other numbers are drawn.
+fn reseeding(seed: u64) -> Record {
+    Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
+}
+
+fn recall(started: Started, outcome: &Result<Packed, String>) -> (ExternalId, ExternalOutcome) {
+    match outcome {
+        Ok(packed) => match packed.value() {
+            Some(value) => started.recall(Ok(&value)),
+            None => started.recall(Err("the recorded result is no value".into())),
+        },
+        Err(message) => started.recall(Err(message.clone())),
+    }
+}
+
+fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
+    match answer {
+        Ok(value) => Ok(Packed::new(value)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The input that a record tells.
+fn input_of(entry: Entry) -> Option<Input> {
+    match entry.record {
+        Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
+            from: from.as_str().into(),
+            agent: agent.as_str().into(),
+            method: method.as_str().into(),
+            args: args.args()?,
+            // what is answered is compared before it would leave
+            reply: Reply::new(drop),
+        })),
+        Record::Command { from, name, args } => Some(Input::Notice(Notice {
+            from: from.as_str().into(),
+            what: name.as_str().into(),
+            detail: args.value()?,
+        })),
+        _ => None,
+    }
+}
+
+/// The kernel's observer.
+struct Watch {
+    inner: Rc<RefCell<Inner>>,
+    values: bool,
+}
+
+impl Observer for Watch {
+    #[inline]
+    fn observe(&mut self, event: &Event) {
+        self.inner.borrow_mut().event(event);
+    }
+
+    fn wants_values(&self) -> bool {
+        self.values
+    }
+}

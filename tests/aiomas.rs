@@ -1,0 +1,24 @@
+//! The real aiomas 2.0.1 and ours, in all roles, with each codec, over TCP and Unix sockets.
+//!
+//! | file | what |
+//! |------|------|
+//! | `pairs` | `aiomas_peer` in Rust and in Python, every pair of them, with a table |
+//! | `serving` | aiomas calls us: the checks of `peers/aiomas/calling.py` |
+//! | `calling` | we call aiomas: `peers/aiomas/serving.py` |
+//!
+//! `-- --nocapture` shows the table. The first run installs aiomas into the target directory, see `peers/setup.rs`.
+#![cfg(unix)]
+
+#[path = "aiomas/calling.rs"]
+mod calling;
+#[path = "support/net.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod net;
+#[path = "aiomas/pairs.rs"]
+mod pairs;
+#[path = "aiomas/programs.rs"]
+mod programs;
+#[path = "aiomas/serving.rs"]
+mod serving;
+#[path = "peers/setup.rs"]
+mod setup;
