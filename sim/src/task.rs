@@ -397,12 +397,13 @@ impl Core {
     #[inline]
     pub(crate) fn poll_task(&self, task: u32) {
         let (work, key, agent) = {
+            let locked = !self.locks.borrow().is_empty();
             let mut tasks = self.tasks.borrow_mut();
             if !tasks.take_turn(task) {
                 return;
             }
             let slot = &mut tasks.slots[task as usize];
-            if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
+            if locked && self.is_kept_waiting(slot.agent, task) {
                 self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
                 return;
             }

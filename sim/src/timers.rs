@@ -123,25 +123,23 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
-        current::with(|core| {
-            let waits = match me.state {
-                State::New => {
-                    if me.when < Time::MAX {
-                        me.arm(core, cx);
-                    }
-                    return Poll::Pending;
+        let waits = match me.state {
+            State::New => {
+                if me.when < Time::MAX {
+                    current::with(|core| me.arm(core, cx));
                 }
-                State::Armed(timer) => !me.has_fired(core, timer),
-                State::Due { round, .. } => (core.now(), core.round()) <= (me.when, round),
-                State::Done => false,
-            };
-            if waits {
-                me.stay(core, cx);
                 return Poll::Pending;
             }
-            me.state = State::Done;
-            Poll::Ready(())
-        })
+            State::Armed(timer) => current::with(|core| !me.has_fired(core, timer)),
+            State::Due { round, .. } => current::with(|core| (core.now(), core.round()) <= (me.when, round)),
+            State::Done => false,
+        };
+        if waits {
+            current::with(|core| me.stay(core, cx));
+            return Poll::Pending;
+        }
+        me.state = State::Done;
+        Poll::Ready(())
     }
 }
 

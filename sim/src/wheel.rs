@@ -350,10 +350,10 @@ impl Wheel {
             // cancelled since
             return;
         }
-        while let Some(entry) = self.run.get(self.head)
-            && entry.when == instant
-        {
-            self.head += 1;
+        let due = &self.run[self.head..];
+        let mut fired = 0;
+        for entry in due.iter().take_while(|entry| entry.when == instant) {
+            fired += 1;
             let timer = self.table[entry.id as usize];
             if timer.generation == entry.generation {
                 release(&mut self.table, &mut self.free, &mut self.retired, entry.id);
@@ -362,6 +362,7 @@ impl Wheel {
                 self.dead -= 1;
             }
         }
+        self.head += fired;
         if self.dead > 0 {
             self.bury();
         }
