@@ -16,6 +16,7 @@
 //! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
+//! | `near_*` | the same over TCP, MsgPack | ns a call between two containers of one process and thread, 1 or 256 in flight |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
@@ -34,6 +35,7 @@ mod journal;
 mod local;
 mod memory;
 mod mosaik;
+mod near;
 #[path = "../../tests/peers/setup.rs"]
 mod peers;
 mod rpc;
@@ -109,6 +111,13 @@ const ROWS: &[Row] = &[
         target: 0.25,
     },
     Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
+    Row { name: "near_1", ours: || near::direct(100_000, 1), base: || near::tcp(20_000, 1), target: 0.05 },
+    Row {
+        name: "near_256",
+        ours: || near::direct(256_000, 256),
+        base: || near::tcp(128_000, 256),
+        target: 0.05,
+    },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
     Row { name: "mosaik_ahead", ours: || Some(day::run(1)), base: || day::run(900), target: 1.5 },

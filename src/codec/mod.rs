@@ -9,10 +9,12 @@
 //!
 //! Failure modes: every error is a [`CodecError`], which says where and what. Bytes from a peer never panic.
 
+mod any;
 mod blosc;
 pub mod date;
 mod de;
 mod error;
+mod form;
 pub mod json;
 mod keys;
 mod limits;

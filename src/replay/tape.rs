@@ -148,6 +148,11 @@ impl Tape {
         self.inner().is_some_and(|inner| matches!(inner.state, State::Playing(..)))
     }
 
+    /// Where the recorded run was on the network, as the notice `bound` says.
+    pub(crate) fn bound(&self) -> Option<String> {
+        self.player(|player| player.bound()).flatten()
+    }
+
     fn inner(&self) -> Option<Ref<'_, Inner>> {
         self.0.as_ref().map(|inner| inner.borrow())
     }
