@@ -21,6 +21,8 @@
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
 //! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers under the real mosaik, ms of wall time of the whole co-simulation |
+//! | `record_*` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
+//! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
 //! | `rpc_*_aiomas` | aiomas to aiomas | the same, to an aiomas server and from an aiomas client |
@@ -38,6 +40,7 @@ mod mosaik;
 mod near;
 #[path = "../../tests/peers/setup.rs"]
 mod peers;
+mod recorded;
 mod rpc;
 mod wake;
 
@@ -123,6 +126,19 @@ const ROWS: &[Row] = &[
     Row { name: "mosaik_ahead", ours: || Some(day::run(1)), base: || day::run(900), target: 1.5 },
     Row { name: "rpc_bytes", ours: rpc::bytes, base: || 28.0, target: 1.0 },
     Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
+    Row {
+        name: "record_inputs",
+        ours: || recorded::demo(Some("inputs")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.05,
+    },
+    Row {
+        name: "record_events",
+        ours: || recorded::demo(Some("events")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.30,
+    },
+    Row { name: "replay", ours: || mosaik::replay(200), base: || mosaik::run_itself(200), target: 1.5 },
 ];
 
 const RUNS: usize = 5;
