@@ -118,19 +118,30 @@ impl<'de> Source<'de> for Reader<'de> {
 
     #[inline]
     fn small(&mut self) -> Result<Option<i64>, CodecError> {
-        let (Some(digit @ b'1'..=b'9'), start) = (self.peek(), self.at) else { return Ok(None) };
+        let (Some(digit @ b'0'..=b'9'), start) = (self.peek(), self.at) else { return Ok(None) };
         let mut n = i64::from(digit - b'0');
         let mut at = start + 1;
-        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+        while digit != b'0'
+            && let Some(digit @ b'0'..=b'9') = self.bytes.get(at)
+        {
             n = n.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
             at += 1;
         }
-        if at - start > 18 || matches!(self.bytes.get(at), Some(b'.' | b'e' | b'E')) {
+        if at - start > 18 || matches!(self.bytes.get(at), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
             return Ok(None);
         }
         self.budget.take(1, start)?;
         self.at = at;
         Ok(Some(n))
+    }
+
+    #[inline]
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        if self.peek() != Some(b'"') {
+            return self.small().map(|integer| integer.is_some());
+        }
+        self.budget.take(1, self.at)?;
+        self.string().map(|_| true)
     }
 
     #[inline]
