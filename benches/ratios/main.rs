@@ -20,6 +20,8 @@
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
+//! | `record_*` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
+//! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
 //! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers, ms of wall time |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
@@ -35,6 +37,7 @@ mod local;
 mod memory;
 mod mosaik;
 mod near;
+mod recorded;
 mod rpc;
 mod wake;
 
@@ -125,6 +128,19 @@ const ROWS: &[Row] = &[
     },
     Row { name: "rpc_bytes", ours: rpc::bytes, base: || 28.0, target: 1.0 },
     Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
+    Row {
+        name: "record_inputs",
+        ours: || recorded::demo(Some("inputs")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.05,
+    },
+    Row {
+        name: "record_events",
+        ours: || recorded::demo(Some("events")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.30,
+    },
+    Row { name: "replay", ours: || mosaik::replay(200), base: || mosaik::run_itself(200), target: 1.5 },
 ];
 
 const RUNS: usize = 5;

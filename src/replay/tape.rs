@@ -347,8 +347,8 @@ impl Tape {
         self.bring_forth(at, || Record::Replied { number, to: "peer".into(), outcome: outcome_of(answer) });
     }
 
-    /// A request of a simulator begins; its number.
-    pub(crate) fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
+    /// A request of a simulator begins; its number, for its reply.
+    pub fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
         let Some(mut inner) = self.inner_mut() else { return 0 };
         let number = inner.inputs;
         inner.inputs += 1;
@@ -361,8 +361,11 @@ impl Tape {
         number
     }
 
-    /// Its reply is about to leave.
-    pub(crate) fn replied(
+    /// Its reply is about to leave, and everything before it has been written when this returns.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn replied(
         &self,
         kernel: Option<&Kernel>,
         number: u64,
