@@ -12,6 +12,7 @@
 mod blosc;
 pub mod date;
 mod de;
+pub(crate) mod envelope;
 mod error;
 pub mod json;
 mod keys;
