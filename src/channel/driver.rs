@@ -242,11 +242,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             let served = self.serve(cx);
             let written = self.write(cx);
             sorted.and(served)?;
+            let was_saturated = self.saturated || self.stopped;
             if self.look(written?)? {
                 return Ok(true);
             }
-            // Having answered, a channel that was saturated takes what it already has.
-            let more = self.stopped && !self.saturated;
+            // Having answered, a channel that was saturated takes what it already has, and reads on.
+            let more = was_saturated && !self.saturated;
             moved = !more;
             if !read && !more {
                 return self.pipe.broken.take().map_or(Ok(false), |error| Err(error.into()));
