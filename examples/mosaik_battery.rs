@@ -25,6 +25,9 @@ impl Default for Params {
     }
 }
 
+/// Above this voltage a battery charges with all its power.
+const HIGH_PU: f64 = 1.03;
+
 #[derive(Default)]
 struct BatteryAgent {
     hours: f64,
@@ -66,7 +69,8 @@ impl BatteryAgent {
     fn decide(&mut self) {
         let surplus = self.pv - self.load;
         let vm = if self.vm == 0.0 { 1.0 } else { self.vm };
-        let mut p = if vm > 1.03 { self.p_max_mw } else { (-self.p_max_mw).max(self.p_max_mw.min(surplus)) };
+        let mut p =
+            if vm > HIGH_PU { self.p_max_mw } else { (-self.p_max_mw).max(self.p_max_mw.min(surplus)) };
         p = p.min((1.0 - self.soc) * self.capacity_mwh / self.hours);
         p = p.max(-self.soc * self.capacity_mwh / self.hours);
         self.soc += p * self.hours / self.capacity_mwh;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
+use isochrone::prelude::*;
 use net::run;
 
 #[path = "support/aiomas.rs"]
@@ -87,4 +88,86 @@ fn where_it_is_found_may_be_told_apart_from_where_it_listens() {
     let there = format!("127.0.0.1:{}", aiomas::free_port());
     let said = run(aiomas::run(&["connect", &there, &format!("tcp://127.0.0.1:{port}/room"), "temperature"]));
     assert!(said.contains(r#""result": 20.0"#), "{said}");
+}
+
+/// Meets somebody elsewhere, passes itself, and is called.
+#[derive(Default)]
+struct Friend {
+    peer: String,
+    heard: Vec<f64>,
+}
+
+#[agent]
+impl Friend {
+    #[every(millis = 50)]
+    async fn talk(this: This<Self>) -> Result<(), CallError> {
+        let peer = Proxy::connect(&this.with(|me| me.peer.clone()), secs(5)).await?;
+        let told: f64 = peer.call("call_back").arg(this.proxy()).arg(1.5).returning().await?;
+        this.with(|me| me.heard.push(told));
+        peer.call("note").arg(told).send();
+        Ok(())
+    }
+
+    #[expose]
+    fn double(&mut self, x: f64) -> f64 {
+        2.0 * x
+    }
+}
+
+/// The somebody.
+struct Stranger;
+
+#[agent]
+impl Stranger {
+    #[expose]
+    async fn call_back(this: This<Self>, who: Proxy, x: f64) -> Result<f64, CallError> {
+        let _ = this;
+        who.call("double").arg(x).returning().await
+    }
+
+    #[expose]
+    fn note(&self, x: f64) {
+        let _ = x;
+    }
+}
+
+#[test]
+fn a_live_run_on_the_network_is_replayed_without_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jrn").display().to_string();
+    let app = |peer: String| {
+        App::new("friends").scenario(move |world| {
+            world.add("friend", Friend { peer: peer.clone(), heard: Vec::new() })?;
+            Ok(())
+        })
+    };
+    let peer = run(async {
+        let stranger = net::Running::start(
+            "strangers",
+            "tcp://127.0.0.1:0",
+            |all| all,
+            |world| {
+                world.add("stranger", Stranger).unwrap();
+            },
+        )
+        .await;
+        let (peer, record) = (stranger.address("stranger"), path.clone());
+        let there = peer.clone();
+        let (ended, live) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let args =
+                ["friends", "live", "--bind", "tcp://127.0.0.1:0", "--until", "700ms", "--record", &record];
+            ended.send(format!("{:?}", app(there).run(args)))
+        });
+        assert_eq!(live.await.unwrap(), format!("{:?}", ExitCode::SUCCESS));
+        stranger.stop().await;
+        peer
+    });
+    // nobody is there any more
+    let replayed = app(peer).run(["friends", "replay", &path]);
+    assert_eq!(format!("{replayed:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let journal = isochrone::journal::Reader::open(std::path::Path::new(&path)).unwrap();
+    let calls = journal
+        .filter(|entry| matches!(entry.as_ref().unwrap().record, isochrone::journal::Record::Call { .. }));
+    assert!(calls.count() > 3, "the stranger has called back");
 }

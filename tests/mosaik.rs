@@ -3,8 +3,9 @@
 //! Each test runs one script; what it prints is printed when it fails. The first run installs mosaik and pandapower
 //! into the target directory, see `peers/setup.rs`.
 
+use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[path = "peers/setup.rs"]
@@ -60,4 +61,71 @@ fn example(name: &str) -> String {
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").to_string()
+}
+
+/// Broken once: `Session::answer` did not record replies; then the changed battery was not noticed.
+#[test]
+fn the_energy_scenario_replays_without_python_and_a_changed_battery_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("energy.jrn");
+    let battery = example("mosaik_battery");
+    let command = format!("{battery} mosaik %(addr)s --record {}", journal.display());
+    run("e2e_energy.py", &["--cmd", &command]);
+
+    let (code, text) = replay(&battery, &journal, &[]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("the same"), "{text}");
+
+    let changed = changed_battery(folder.path());
+    let (code, text) = replay(&changed, &journal, &[]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("build executable: ") && text.contains(" became "), "{text}");
+
+    let (code, text) = replay(&changed, &journal, &["--force"]);
+    assert_eq!(code, 3, "{text}");
+    let block = text.split("first difference").nth(1).expect("a block");
+    assert!(block.contains("agent bat_") && block.contains("t = "), "{text}");
+    let differs = block.lines().find(|line| line.trim_start().starts_with("differs")).expect("both values");
+    assert!(
+        differs.contains("value.bat_") && differs.contains(".p_bat: ") && differs.contains(" became "),
+        "{text}"
+    );
+    assert!(block.contains("reproduce"), "{text}");
+
+    let (code, text) = replay(&changed, &journal, &["--against"]);
+    assert_eq!(code, 3, "what leaves the run is another thing: {text}");
+}
+
+fn replay(program: &str, journal: &Path, flags: &[&str]) -> (i32, String) {
+    // nothing but the program and the journal: no interpreter, no network
+    let out = Command::new(program).arg("replay").arg(journal).args(flags).env_clear().output().unwrap();
+    (out.status.code().unwrap(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+/// The example with another voltage at which it charges, built of what this test was built of.
+fn changed_battery(folder: &Path) -> String {
+    let source = fs::read_to_string(setup::root().join("examples/mosaik_battery.rs")).unwrap();
+    let changed = source.replace("const HIGH_PU: f64 = 1.03;", "const HIGH_PU: f64 = 0.97;");
+    assert_ne!(changed, source, "the constant is there");
+    // a program of one file has no dependencies but ours
+    let changed = changed.replace("use serde::", "use isochrone::serde::");
+    let changed = changed.replace("#[serde(default)]", "#[serde(default, crate = \"isochrone::serde\")]");
+    let (main, program) = (folder.join("mosaik_battery.rs"), folder.join("mosaik_battery"));
+    fs::write(&main, changed).unwrap();
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let deps = test.parent().expect("target/PROFILE/deps");
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("libisochrone-") && name.ends_with(".rlib")
+    };
+    let built = fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path()).filter(is_ours);
+    let newest = built.max_by_key(|path| path.metadata().unwrap().modified().unwrap()).expect("our library");
+    let compiled = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()))
+        .args(["--edition", "2024", "-L", &format!("dependency={}", deps.display())])
+        .args(["--extern", &format!("isochrone={}", newest.display()), "-o"])
+        .args([&program, &main])
+        .output()
+        .expect("rustc");
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    program.display().to_string()
 }

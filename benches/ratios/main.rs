@@ -16,9 +16,12 @@
 //! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
+//! | `near_*` | the same over TCP, MsgPack | ns a call between two containers of one process and thread, 1 or 256 in flight |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
+//! | `record_*` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
+//! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
 //! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers, ms of wall time |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
@@ -33,6 +36,8 @@ mod journal;
 mod local;
 mod memory;
 mod mosaik;
+mod near;
+mod recorded;
 mod rpc;
 mod wake;
 
@@ -106,6 +111,13 @@ const ROWS: &[Row] = &[
         target: 0.25,
     },
     Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
+    Row { name: "near_1", ours: || near::direct(100_000, 1), base: || near::tcp(20_000, 1), target: 0.05 },
+    Row {
+        name: "near_256",
+        ours: || near::direct(256_000, 256),
+        base: || near::tcp(128_000, 256),
+        target: 0.05,
+    },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
     Row {
@@ -116,6 +128,19 @@ const ROWS: &[Row] = &[
     },
     Row { name: "rpc_bytes", ours: rpc::bytes, base: || 28.0, target: 1.0 },
     Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
+    Row {
+        name: "record_inputs",
+        ours: || recorded::demo(Some("inputs")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.05,
+    },
+    Row {
+        name: "record_events",
+        ours: || recorded::demo(Some("events")),
+        base: || recorded::demo(None).unwrap_or(f64::NAN),
+        target: 1.30,
+    },
+    Row { name: "replay", ours: || mosaik::replay(200), base: || mosaik::run_itself(200), target: 1.5 },
 ];
 
 const RUNS: usize = 5;

@@ -21,7 +21,9 @@ use isochrone::agent::Vtable;
 use isochrone::clock::Interrupt;
 use isochrone::coupling::Mode;
 use isochrone::coupling::mosaik::{Api, Kind, ModelOptions, Simulator, serve};
+use isochrone::journal::{Header, Options, Writer};
 use isochrone::prelude::*;
+use isochrone::replay::{Memory, Source, Stops, Tape};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 const HOUSES: usize = 100;
@@ -147,10 +149,15 @@ fn requests(time: i64, max_advance: i64) -> [Vec<u8>; 2] {
 
 /// Runs the stand-in against a simulator of ours, on one thread as in a program of ours, and returns what it returns.
 fn run<R>(mode: Mode, master: impl AsyncFnOnce(&mut Master) -> R) -> R {
+    run_with(mode, Tape::default(), master)
+}
+
+fn run_with<R>(mode: Mode, tape: Tape, master: impl AsyncFnOnce(&mut Master) -> R) -> R {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (near, far) = tokio::io::duplex(1 << 16);
-        let simulator = simulator(mode);
+        let mut simulator = simulator(mode);
+        simulator.tape = tape.clone();
         let mut mosaik = Master { stream: near, reply: Vec::new(), frames: Vec::new(), recording: false };
         let playing = async {
             let result = master(&mut mosaik).await;
@@ -159,6 +166,8 @@ fn run<R>(mode: Mode, master: impl AsyncFnOnce(&mut Master) -> R) -> R {
         };
         let (served, result) = tokio::join!(serve(far, &simulator, Interrupt::default()), playing);
         served.result.expect("a run without failures");
+        let kernel = served.coupling.as_ref().expect("a run").container().kernel();
+        tape.finish(kernel, "stop").expect("memory");
         result
     })
 }
@@ -174,6 +183,47 @@ pub(crate) fn step(steps: i64) -> Option<f64> {
         }
         start.elapsed().as_nanos() as f64 / 1e3 / steps as f64
     }))
+}
+
+/// CPU time of the same steps, replayed from a recording of level `events`, in us each.
+pub(crate) fn replay(steps: i64) -> Option<f64> {
+    let memory = Memory::default();
+    let mut header = Header::new("bench", 0);
+    header.clock = "coupled".into();
+    let writer = Writer::to_stream(memory.clone(), header, Options::default()).ok()?;
+    record(steps, Tape::record(writer));
+    memory.seal();
+    let mut simulator = simulator(Mode::Exact);
+    simulator.tape = Tape::play(Source::Memory(memory), Stops::default(), false).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let start = ProcessTime::now();
+    let replayed = runtime.block_on(isochrone::coupling::mosaik::replay(&simulator, Interrupt::default()));
+    let took = start.elapsed().as_nanos() as f64 / 1e3 / steps as f64;
+    let kernel = replayed.coupling.as_ref().expect("a run").container().kernel();
+    simulator.tape.finish(kernel, "stop").ok()?;
+    let verdict = simulator.tape.verdict();
+    assert!(verdict.is_none(), "{verdict:?}");
+    Some(took)
+}
+
+/// CPU time of the steps, recorded or not, in us each.
+fn record(steps: i64, tape: Tape) -> f64 {
+    let requests: Vec<_> = (0..steps).map(|n| requests(n * STEP, n * STEP + STEP - 1)).collect();
+    let took = run_with(Mode::Exact, tape.clone(), async |master| {
+        let start = ProcessTime::now();
+        master.set_up(STEP as u64).await;
+        for request in &requests {
+            master.step(request).await;
+        }
+        start.elapsed().as_nanos() as f64 / 1e3 / steps as f64
+    });
+    drop(tape);
+    took
+}
+
+/// The run itself, which a replay is compared with.
+pub(crate) fn run_itself(steps: i64) -> f64 {
+    record(steps, Tape::default())
 }
 
 thread_local!(static RECORDED: RefCell<Vec<(Vec<u8>, serde_json::Value)>> = const { RefCell::new(Vec::new()) });

@@ -1,6 +1,7 @@
 //! A live run on the network: its flags.
 
 use std::io::Write;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,9 +10,11 @@ use super::App;
 use super::cli::span;
 use super::run::Ended;
 use crate::agent::Container;
+use crate::agent::far::Outside;
 use crate::clock::Live;
 use crate::codec::Codec;
-use crate::container::{AllowList, Node};
+use crate::container::{AllowList, Node, Recorded};
+use crate::replay::Tape;
 
 #[derive(Debug, Args)]
 pub(super) struct Network {
@@ -58,8 +61,16 @@ impl Network {
         app: &App,
         world: &Container,
         live: &Live,
+        tape: &Tape,
     ) -> Result<Option<Node>, Ended> {
         let Some(address) = &self.bind else { return Ok(None) };
+        if tape.is_playing() {
+            // what came and went over the network is in the recording
+            if let Some(endpoint) = tape.bound().and_then(|text| text.parse().ok()) {
+                world.kernel().provide(Rc::new(Outside(Rc::new(Recorded(endpoint)))));
+            }
+            return Ok(None);
+        }
         let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
         let mut binding = (app.network)(world.bind(address))
             .codec(self.codec)

@@ -10,8 +10,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::form::Form;
 use super::read::{Source, Token};
-use super::write::Form;
 use super::{Codec, CodecError, Limits, Types, json, msgpack, typed};
 
 /// Kind, id and content of a message `[kind, id, content]`.

@@ -9,11 +9,13 @@
 //!
 //! Failure modes: every error is a [`CodecError`], which says where and what. Bytes from a peer never panic.
 
+mod any;
 mod blosc;
 pub mod date;
 mod de;
 pub(crate) mod envelope;
 mod error;
+mod form;
 pub mod json;
 mod keys;
 mod limits;

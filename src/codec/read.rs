@@ -59,6 +59,12 @@ pub(super) trait Source<'de>: Sized {
     /// Takes the next value if it is an integer that is cheaply read.
     fn small(&mut self) -> Result<Option<i64>, CodecError>;
 
+    /// Passes over the next value if that is cheaply done; it is checked all the same.
+    #[inline]
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        Ok(false)
+    }
+
     /// Whether the next value may be a dict with the one key `__type__`; never false if it is one.
     fn at_custom(&mut self) -> bool;
 
@@ -174,6 +180,9 @@ fn map_value<'de, S: Source<'de>>(source: &mut S, mut map: Open) -> Result<Value
 
 /// Passes over the next value, which is checked all the same.
 pub(super) fn skip<'de, S: Source<'de>>(source: &mut S) -> Result<(), CodecError> {
+    if source.pass()? {
+        return Ok(());
+    }
     match source.token()? {
         Token::List(mut list) => {
             while source.item(&mut list)? {

@@ -1,6 +1,6 @@
 //! From values and Rust types to bytes: what all codecs have in common when they write.
 //!
-//! Why one serializer: a codec only knows how scalars, lists and dicts look ([`Form`]). How custom types, dates of
+//! Why one serializer: a codec only knows how scalars, lists and dicts look (`form`). How custom types, dates of
 //! chrono, enums and keys are written is the same for all, and a [`Value`] is written as any other type that serializes,
 //! so that a typed argument and the value it stands for are the same bytes.
 //!
@@ -12,47 +12,9 @@ use std::marker::PhantomData;
 
 use serde::ser::{self, Error as _, Serialize};
 
+use super::form::{Form, Open};
 use super::types::{self, Types};
 use super::{CodecError, CodecErrorKind, Limits, TypeName, Value, date, marks, to_value};
-
-/// How one codec writes.
-pub(super) trait Form {
-    /// Whether keys of dicts can only be text: scalars are then quoted.
-    const TEXT_KEYS: bool;
-
-    fn null(out: &mut Vec<u8>);
-    fn bool(b: bool, out: &mut Vec<u8>);
-    fn int(n: i64, out: &mut Vec<u8>);
-    fn uint(n: u64, out: &mut Vec<u8>);
-    /// An integer beyond 64 bits.
-    fn big_int(digits: &str, out: &mut Vec<u8>) -> Result<(), CodecError>;
-    fn float(x: f64, out: &mut Vec<u8>);
-    fn str(text: &str, out: &mut Vec<u8>) -> Result<(), CodecError>;
-    fn bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError>;
-    fn ext(code: i8, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError>;
-
-    /// Opens a list of so many items, if that is known.
-    fn open_list(len: Option<usize>, out: &mut Vec<u8>) -> Open;
-    /// Opens a dict of so many entries, if that is known.
-    fn open_map(len: Option<usize>, out: &mut Vec<u8>) -> Open;
-    /// Stands before every item and every entry.
-    fn item(open: &mut Open, out: &mut Vec<u8>);
-    /// Stands between a key and its value.
-    fn colon(out: &mut Vec<u8>);
-    fn close_list(open: Open, out: &mut Vec<u8>) -> Result<(), CodecError>;
-    fn close_map(open: Open, out: &mut Vec<u8>) -> Result<(), CodecError>;
-}
-
-/// A list or dict that is being written.
-#[derive(Debug)]
-pub(super) struct Open {
-    /// Where it begins.
-    pub(super) at: usize,
-    /// How many items were announced.
-    pub(super) announced: usize,
-    /// How many have been written.
-    pub(super) count: usize,
-}
 
 /// Appends one value.
 pub(super) fn encode<F: Form, T: Serialize + ?Sized>(
@@ -106,27 +68,30 @@ impl<'a, F: Form, const KEY: bool> Writer<'a, F, KEY> {
         }
     }
 
+    #[inline]
     fn list(mut self, len: Option<usize>, frame: Frame) -> Result<Compound<'a, F, KEY>, CodecError> {
         if KEY && F::TEXT_KEYS {
             return Err(not_a_key::<F>("list"));
         }
         self.deeper(1)?;
-        self.begin(&frame)?;
+        let closing = self.begin(frame)?;
         let open = F::open_list(len, self.out);
-        Ok(Compound { writer: self, open, frame })
+        Ok(Compound { writer: self, open, closing })
     }
 
+    #[inline]
     fn map(mut self, len: Option<usize>, frame: Frame) -> Result<Compound<'a, F, KEY>, CodecError> {
         if KEY {
             return Err(not_a_key::<F>("dict"));
         }
         self.deeper(1)?;
-        self.begin(&frame)?;
+        let closing = self.begin(frame)?;
         let open = F::open_map(len, self.out);
-        Ok(Compound { writer: self, open, frame })
+        Ok(Compound { writer: self, open, closing })
     }
 
     /// What stands around a list or dict of a type of this serde name.
+    #[inline]
     fn frame(&self, serde_name: &'static str) -> Result<Frame, CodecError> {
         match marks::custom(serde_name) {
             Some(name) => Ok(self.types.user(name)?.map_or(Frame::None, Frame::Custom)),
@@ -134,46 +99,53 @@ impl<'a, F: Form, const KEY: bool> Writer<'a, F, KEY> {
         }
     }
 
-    fn begin(&mut self, frame: &Frame) -> Result<(), CodecError> {
-        match *frame {
-            Frame::None => Ok(()),
-            Frame::Variant(name) => {
-                if KEY {
-                    return Err(not_a_key::<F>("dict"));
-                }
-                self.deeper(1)?;
-                let mut map = F::open_map(Some(1), self.out);
-                F::item(&mut map, self.out);
-                F::str(name, self.out)?;
-                F::colon(self.out);
-                Ok(())
-            }
-            Frame::Custom(number) => {
-                if KEY && F::TEXT_KEYS {
-                    return Err(not_a_key::<F>("object"));
-                }
-                self.deeper(2)?;
-                let mut map = F::open_map(Some(1), self.out);
-                F::item(&mut map, self.out);
-                F::str(types::KEY, self.out)?;
-                F::colon(self.out);
-                let mut list = F::open_list(Some(2), self.out);
-                F::item(&mut list, self.out);
-                F::uint(number.into(), self.out);
-                F::item(&mut list, self.out);
-                Ok(())
-            }
+    #[inline]
+    fn begin(&mut self, frame: Frame) -> Result<Closing, CodecError> {
+        match frame {
+            Frame::None => Ok(Closing::None),
+            Frame::Variant(name) => self.begin_variant(name),
+            Frame::Custom(number) => self.begin_custom(number),
         }
+    }
+
+    #[inline(never)]
+    fn begin_variant(&mut self, name: &'static str) -> Result<Closing, CodecError> {
+        if KEY {
+            return Err(not_a_key::<F>("dict"));
+        }
+        self.deeper(1)?;
+        let mut map = F::open_map(Some(1), self.out);
+        F::item(&mut map, self.out);
+        F::str(name, self.out)?;
+        F::colon(self.out);
+        Ok(Closing::Variant)
+    }
+
+    #[inline(never)]
+    fn begin_custom(&mut self, number: u32) -> Result<Closing, CodecError> {
+        if KEY && F::TEXT_KEYS {
+            return Err(not_a_key::<F>("object"));
+        }
+        self.deeper(2)?;
+        let mut map = F::open_map(Some(1), self.out);
+        F::item(&mut map, self.out);
+        F::str(types::KEY, self.out)?;
+        F::colon(self.out);
+        let mut list = F::open_list(Some(2), self.out);
+        F::item(&mut list, self.out);
+        F::uint(number.into(), self.out);
+        F::item(&mut list, self.out);
+        Ok(Closing::Custom)
     }
 
     /// One value within a frame.
     fn framed<T: Serialize + ?Sized>(mut self, frame: Frame, value: &T) -> Result<(), CodecError> {
-        self.begin(&frame)?;
-        match frame {
-            Frame::None => value.serialize(self.again::<KEY>())?,
+        let closing = self.begin(frame)?;
+        match closing {
+            Closing::None => value.serialize(self.again::<KEY>())?,
             _ => value.serialize(self.again::<false>())?,
         }
-        frame.end::<F>(self.out)
+        closing.end::<F>(self.out)
     }
 
     /// A value that serde has no word for.
@@ -225,14 +197,22 @@ enum Frame {
     Custom(u32),
 }
 
-impl Frame {
+/// What is left of it to write after the value.
+#[derive(Debug, Clone, Copy)]
+enum Closing {
+    None,
+    Variant,
+    Custom,
+}
+
+impl Closing {
     #[inline]
     fn end<F: Form>(self, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let complete = |announced| Open { at: 0, announced, count: announced };
         match self {
-            Frame::None => Ok(()),
-            Frame::Variant(_) => F::close_map(complete(1), out),
-            Frame::Custom(_) => {
+            Closing::None => Ok(()),
+            Closing::Variant => F::close_map(complete(1), out),
+            Closing::Custom => {
                 F::close_list(complete(2), out)?;
                 F::close_map(complete(1), out)
             }
@@ -413,7 +393,7 @@ impl<'a, F: Form, const KEY: bool> ser::Serializer for Writer<'a, F, KEY> {
 struct Compound<'a, F, const KEY: bool> {
     writer: Writer<'a, F, KEY>,
     open: Open,
-    frame: Frame,
+    closing: Closing,
 }
 
 impl<F: Form, const KEY: bool> Compound<'_, F, KEY> {
@@ -438,13 +418,13 @@ impl<F: Form, const KEY: bool> Compound<'_, F, KEY> {
     #[inline]
     fn end_list(self) -> Result<(), CodecError> {
         F::close_list(self.open, self.writer.out)?;
-        self.frame.end::<F>(self.writer.out)
+        self.closing.end::<F>(self.writer.out)
     }
 
     #[inline]
     fn end_map(self) -> Result<(), CodecError> {
         F::close_map(self.open, self.writer.out)?;
-        self.frame.end::<F>(self.writer.out)
+        self.closing.end::<F>(self.writer.out)
     }
 }
 

@@ -44,4 +44,5 @@ mod visitor;
 pub use allow::AllowList;
 pub use binding::{BindError, Binding, SameProcess};
 pub use node::Node;
+pub(crate) use reach::Recorded;
 pub use visitor::Visitor;

@@ -11,7 +11,7 @@ use super::conn::{AGENTS, Conn, VIA};
 use super::neighbour;
 use super::node::Shared;
 use super::slot::Slot;
-use crate::agent::far::{Answer, Far, Gateway, Reach, Work};
+use crate::agent::far::{Answer, Far, Gateway, Outside, PATIENCE, Reach, Work};
 use crate::channel::{Address, Endpoint};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
@@ -128,9 +128,31 @@ impl Gateway for Connections {
     }
 }
 
+/// What a kernel sees when a recording stands for its connections: where it was, and nobody to talk to.
+pub(crate) struct Recorded(pub(crate) Endpoint);
+
+impl Gateway for Recorded {
+    fn announced(&self) -> &Endpoint {
+        &self.0
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn far(&self, text: &str) -> Result<Far, String> {
+        Ok(Far::unreachable(text))
+    }
+
+    fn connect(&self, address: Address, _: Duration) -> Work<Result<String, CallError>> {
+        let never = format!("{address}: a replay connects to nobody");
+        Box::pin(std::future::ready(Err(CallError::disconnected(never))))
+    }
+}
+
 impl Connections {
-    pub(super) fn into_outside(self) -> Rc<crate::agent::far::Outside> {
-        Rc::new(crate::agent::far::Outside(Rc::new(self)))
+    pub(super) fn into_outside(self) -> Rc<Outside> {
+        Rc::new(Outside(Rc::new(self)))
     }
 }
 

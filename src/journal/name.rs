@@ -194,12 +194,17 @@ impl Names {
         self.names.iter()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn unpack(&self, from: &mut Unpack<'_>) -> Result<Name, Malformed> {
         if let Some(number) = from.short() {
             let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
             return known.cloned().ok_or("a name has a number that was not given to any");
         }
-        from.str().map(Name::new)
+        spelt_out(from)
     }
+}
+
+#[cold]
+fn spelt_out(from: &mut Unpack<'_>) -> Result<Name, Malformed> {
+    from.str().map(Name::new)
 }

@@ -205,7 +205,7 @@ impl<'a> Unpack<'a> {
     }
 
     /// The integer that most often comes next: one that is not negative, in its shortest form.
-    #[inline]
+    #[inline(always)]
     pub(super) fn short(&mut self) -> Option<u64> {
         let (value, rest) = match self.0 {
             [a @ 0..=0x7f, rest @ ..] => (u64::from(*a), rest),
@@ -274,6 +274,18 @@ impl<'a> Unpack<'a> {
         match self.item()? {
             Item::Bool(value) => Ok(value),
             _ => Err("a truth value is expected"),
+        }
+    }
+
+    /// What [`hash`] wrote.
+    #[inline(always)]
+    pub(super) fn hash(&mut self) -> Result<u64, Malformed> {
+        match self.0 {
+            [0xcf, a, b, c, d, e, f, g, h, rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
+            }
+            _ => self.uint(),
         }
     }
 

@@ -369,7 +369,7 @@ enum Decoded {
 }
 
 /// Takes a frame into account and decodes it.
-#[inline]
+#[inline(always)]
 fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Malformed> {
     let mut from = Unpack(payload);
     let before = state.chain;
@@ -390,24 +390,44 @@ fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Mal
         state.event += 1;
         state.time = time;
     }
+    state.ended = false;
     let Some(record) = Record::unpack(head.kind, fields, &mut from, &state.names)? else {
         return Ok(Decoded::Unknown);
     };
     if !from.is_empty() {
         return Err(SURPLUS);
     }
-    if volatile != record.is_volatile() {
-        return Err("its flags do not fit its kind");
+    if record.is_about_the_journal() {
+        check(&record, volatile, event, before, state)?;
+    } else if volatile {
+        return Err(OTHER_FLAGS);
     }
-    if let Record::Checkpoint { events, chain, .. } | Record::End { events, chain, .. } = &record {
+    Ok(Decoded::Entry(Entry { event, time, round, record }))
+}
+
+/// What checkpoints and the end say of the frames before them must be so.
+#[cold]
+fn check(
+    record: &Record,
+    volatile: bool,
+    event: u64,
+    before: u64,
+    state: &mut State,
+) -> Result<(), Malformed> {
+    if volatile != record.is_volatile() {
+        return Err(OTHER_FLAGS);
+    }
+    if let Record::Checkpoint { events, chain, .. } | Record::End { events, chain, .. } = record {
         if (*events, *chain) != (event, Hash(before)) {
             return Err(MOVED);
         }
         state.checkpoint = state.event;
     }
     state.ended = matches!(record, Record::End { .. });
-    Ok(Decoded::Entry(Entry { event, time, round, record }))
+    Ok(())
 }
+
+const OTHER_FLAGS: Malformed = "its flags do not fit its kind";
 
 const SURPLUS: Malformed = "something follows its last field";
 

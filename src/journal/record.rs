@@ -72,7 +72,7 @@ macro_rules! records {
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             /// Reads the fields; `None` for a kind that this version does not know.
             pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
             -> Result<Option<Record>, Malformed> {
@@ -192,6 +192,11 @@ impl Record {
         self.kind() >= 48
     }
 
+    /// Whether it is neither an input nor an output.
+    pub(super) fn is_about_the_journal(&self) -> bool {
+        self.kind() < 16
+    }
+
     /// Whether it may differ between two recordings of one run.
     pub fn is_volatile(&self) -> bool {
         matches!(self, Record::Origin { .. })
@@ -280,7 +285,7 @@ impl Field for Hash {
 
     #[inline]
     fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Hash, Malformed> {
-        from.uint().map(Hash)
+        from.hash().map(Hash)
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -357,7 +362,7 @@ impl<T: Field> Field for Option<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Option<T>, Malformed> {
         if from.nil() {
             return Ok(None);

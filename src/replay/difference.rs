@@ -65,8 +65,9 @@ pub(crate) fn find(
     let (event, history) = history(source, expected.as_ref());
     let record = expected.as_ref().map(|entry| &entry.record);
     let agent = actual.as_ref().and_then(agent_of).or_else(|| record.and_then(agent_of));
-    let agent = agent.map(|agent| agent.as_str().to_owned());
     let part = record.zip(actual.as_ref()).and_then(|(expected, actual)| differing_part(expected, actual));
+    let agent = agent.map(|agent| agent.as_str().to_owned());
+    let agent = agent.or_else(|| Some(part.as_ref()?.0.split('.').nth(1)?.to_owned()));
     let likely = likely(expected.as_ref(), actual.as_ref(), (time, round), rest);
     let causes = match (&expected, &agent) {
         (Some(expected), Some(_)) => causes(&history, expected),

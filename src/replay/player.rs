@@ -104,6 +104,15 @@ impl std::fmt::Debug for Player {
 }
 
 impl Player {
+    /// Of whom the first notice `bound` was.
+    pub(crate) fn bound(&self) -> Option<String> {
+        // from the beginning, in a reader of its own: the run has not begun
+        self.source.open().ok()?.find_map(|entry| match entry.ok()?.record {
+            Record::Command { from, name, .. } if name.as_str() == "bound" => Some(from.as_str().to_string()),
+            _ => None,
+        })
+    }
+
     pub(crate) fn new(source: Source, stops: Stops, outward: bool) -> Result<Self, JournalError> {
         let reader = source.open()?;
         let level = reader.header().level;

@@ -148,6 +148,11 @@ impl Tape {
         self.inner().is_some_and(|inner| matches!(inner.state, State::Playing(..)))
     }
 
+    /// Where the recorded run was on the network, as the notice `bound` says.
+    pub(crate) fn bound(&self) -> Option<String> {
+        self.player(|player| player.bound()).flatten()
+    }
+
     fn inner(&self) -> Option<Ref<'_, Inner>> {
         self.0.as_ref().map(|inner| inner.borrow())
     }
@@ -342,8 +347,8 @@ impl Tape {
         self.bring_forth(at, || Record::Replied { number, to: "peer".into(), outcome: outcome_of(answer) });
     }
 
-    /// A request of a simulator begins; its number.
-    pub(crate) fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
+    /// A request of a simulator begins; its number, for its reply.
+    pub fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
         let Some(mut inner) = self.inner_mut() else { return 0 };
         let number = inner.inputs;
         inner.inputs += 1;
@@ -356,8 +361,11 @@ impl Tape {
         number
     }
 
-    /// Its reply is about to leave.
-    pub(crate) fn replied(
+    /// Its reply is about to leave, and everything before it has been written when this returns.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn replied(
         &self,
         kernel: Option<&Kernel>,
         number: u64,

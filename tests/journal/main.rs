@@ -9,6 +9,7 @@
 //! | `corpus` | what the fuzzer has found stays found |
 
 mod bytes;
+mod corpus;
 mod files;
 mod golden;
 mod memory;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use isochrone::clock::Interrupt;
+use isochrone::journal::{Header, JournalError, Level, Options, Writer};
+use isochrone::replay::Tape;
 use isochrone::sim::display_span;
 
 use super::agents::INTERVAL;
@@ -61,6 +63,12 @@ pub struct Demo {
     /// Checks every event against the rules of order
     #[arg(long)]
     pub check_order: bool,
+    /// Records the agents' side into this journal: `isochrone journal cat` tells what happened
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How much is recorded: inputs, events or full
+    #[arg(long, value_name = "LEVEL", default_value = "events", requires = "record")]
+    pub record_level: Level,
     /// Where the report goes
     #[arg(long, value_name = "FILE", default_value = "target/demo/report.html")]
     pub report: PathBuf,
@@ -78,6 +86,16 @@ pub struct Said {
 }
 
 impl Demo {
+    /// What the run is recorded with.
+    fn tape(&self) -> Result<Tape, JournalError> {
+        let Some(path) = &self.record else { return Ok(Tape::default()) };
+        let mut header = Header::new("demo", self.seed);
+        header.shuffle = self.shuffle;
+        header.clock = "coupled".into();
+        header.level = self.record_level;
+        Writer::create(path, header, Options::default()).map(Tape::record)
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -94,10 +112,12 @@ impl Demo {
             Scenario { steps, copies: self.copies as usize, seed: self.seed, shuffle: self.shuffle };
         let order = self.check_order.then(|| isochrone::sim::OrderCheck::new(self.shuffle.is_some()));
         let watcher = order.clone().map(|order| Box::new(order) as Box<dyn isochrone::sim::Observer>);
+        let tape = self.tape()?;
         let bar = progress_bar(steps);
-        let outcome =
-            plant::run(&case, &grid, scenario, watcher, interrupt, |step| bar.set_position(step as u64))
-                .await;
+        let outcome = plant::run(&case, &grid, scenario, watcher, &tape, interrupt, |step| {
+            bar.set_position(step as u64)
+        })
+        .await;
         bar.finish_and_clear();
         let outcome = outcome?;
 
@@ -344,7 +364,8 @@ mod tests {
         let case = Case::embedded()?;
         let grid = Grid::new(&case)?;
         let scenario = Scenario { steps: 60, copies: 1, seed: 1, shuffle: None };
-        let mut outcome = plant::run(&case, &grid, scenario, None, Interrupt::default(), |_| ()).await?;
+        let mut outcome =
+            plant::run(&case, &grid, scenario, None, &Tape::default(), Interrupt::default(), |_| ()).await?;
         assert_eq!(
             line(&case, &outcome),
             "energy balance ok, every call for proposals answered or timed out ok, limit kept ok"

@@ -11,10 +11,12 @@ use std::time::Instant;
 
 use isochrone::agent::Container;
 use isochrone::app::Summary;
-use isochrone::clock::Interrupt;
+use isochrone::clock::{Interrupt, RunError};
 use isochrone::codec::{Value, from_value};
 use isochrone::coupling::{CoupleError, Coupling, Mode, PortInput};
-use isochrone::rpc::Args;
+use isochrone::journal::JournalError;
+use isochrone::replay::Tape;
+use isochrone::rpc::{Args, Request};
 use isochrone::sim::{Config, CreateError, Epoch, Event, Observer, SimError, Time};
 
 use super::agents::{Account, INTERVAL, PROGRAM, models};
@@ -24,6 +26,8 @@ use super::grid::{Flow, Grid, GridError};
 use super::report::Exchange;
 use super::trace::Trace;
 
+/// What the plant is called in journals.
+const PLANT: &str = "plant";
 /// Reads as the first instant of the profiles.
 const EPOCH: &str = "2016-05-22";
 
@@ -50,6 +54,12 @@ pub enum PlantError {
     /// The container.
     #[error(transparent)]
     Sim(#[from] SimError),
+    /// The recording.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The end of the recording.
+    #[error("the recording: {0}")]
+    Journal(#[from] JournalError),
     /// The power flow.
     #[error("step {step}: {source}")]
     Grid {
@@ -122,6 +132,7 @@ pub async fn run(
     grid: &Grid,
     scenario: Scenario,
     observer: Option<Box<dyn Observer>>,
+    tape: &Tape,
     interrupt: Interrupt,
     mut progress: impl FnMut(usize),
 ) -> Result<Outcome, PlantError> {
@@ -132,7 +143,9 @@ pub async fn run(
     config.epoch = Epoch::parse(EPOCH).unwrap_or_default();
     let container = Container::new(config)?;
     let begin = container.now();
-    let mut coupling = Coupling::new(container, models(), Mode::Window(INTERVAL), interrupt);
+    tape.attach(container.kernel());
+    let coupling = Coupling::new(container, models(), Mode::Window(INTERVAL), interrupt);
+    let mut coupling = coupling.with_tape(tape.clone());
     let mut copies = Vec::new();
     // whoever is asked for the ports of the first copy gets them first, so more copies change nothing for it
     for _ in 0..scenario.copies {
@@ -143,7 +156,9 @@ pub async fn run(
         .first()
         .and_then(|copy| coupling.entity(&copy.coordinator))
         .map(|position| Trace::of(coupling.entities()[position].agent));
-    coupling.container().kernel().set_observer(watchers(trace.clone(), observer));
+    if let Some(watchers) = watchers(trace.clone(), observer) {
+        coupling.container().kernel().add_observer(watchers);
+    }
 
     let rating = case.transformer.rating_kva;
     let column = || Column {
@@ -155,9 +170,16 @@ pub async fn run(
     let (mut residual_kw, mut battery_kwh, mut curtailed_kwh) = (0.0, 0.0, 0.0);
     for step in 0..scenario.steps {
         let time = begin.saturating_add(INTERVAL * step as u32);
-        let inputs = copies.iter().flat_map(|copy| copy.inputs(case, step)).collect();
+        let inputs: Vec<_> = copies.iter().flat_map(|copy| copy.inputs(case, step)).collect();
+        let request = tape.is_on().then(|| request(time, &inputs));
+        let kernel = coupling.container().kernel();
+        let asked = request.map(|request| tape.request(Some(kernel), PLANT, &request));
         coupling.step(time, inputs, Some(time.saturating_add(INTERVAL))).await?;
         let readings = coupling.read(&ports)?;
+        if let Some(asked) = asked {
+            let read = Value::List(readings.values.iter().map(|(_, _, value)| value.clone()).collect());
+            tape.replied(Some(coupling.container().kernel()), asked, PLANT, Ok(&read))?;
+        }
         let mut values = readings.values.iter().map(|(eid, _, value)| number(eid, value));
         for (copy, column) in copies.iter_mut().zip(&mut columns) {
             let mut injections = vec![Power::default(); case.buses.len()];
@@ -204,6 +226,7 @@ pub async fn run(
         progress(step + 1);
     }
 
+    tape.finish(coupling.container().kernel(), "the days are over")?;
     let account = account(&mut coupling, &copies)?;
     let kernel = coupling.container().kernel();
     let (steps, reads) = coupling.counts();
@@ -302,6 +325,15 @@ fn create(coupling: &mut Coupling, model: &str, params: Args) -> Result<String, 
         source: CreateError::Constructor { kind: "", message: "nothing was created".into() },
     };
     created.first().map(|position| coupling.entities()[*position].eid.clone()).ok_or_else(nothing)
+}
+
+/// A step as it is recorded.
+fn request(time: Time, inputs: &[PortInput]) -> Request {
+    let values = inputs.iter().map(|PortInput { eid, port, values }| {
+        let values = values.iter().map(|(source, value)| (source.as_str(), value.clone()));
+        Value::List(vec![eid.as_str().into(), port.as_str().into(), Value::map(values)])
+    });
+    Request::new("step", Args::new(vec![Value::Int(time.as_nanos()), Value::List(values.collect())], vec![]))
 }
 
 fn one(eid: &str, port: &str, source: &str, value: f64) -> PortInput {

@@ -1,4 +1,4 @@
-//! The reader: tokens of one slice, which is checked for UTF-8 once at the start.
+//! The reader: tokens of one slice. Only text can be other than ASCII, and is checked for UTF-8 where it stands.
 //!
 //! Why by hand: numbers keep their Python meaning, and it is as fast as serde_json: strings are borrowed in one piece
 //! up to the first escape, integers and short decimals are built while they are scanned.
@@ -29,7 +29,6 @@ const LATER: usize = 1;
 
 #[derive(Debug)]
 pub(in crate::codec) struct Reader<'de> {
-    text: &'de str,
     bytes: &'de [u8],
     at: usize,
     budget: Budget<'de>,
@@ -38,9 +37,7 @@ pub(in crate::codec) struct Reader<'de> {
 
 impl<'de> Source<'de> for Reader<'de> {
     fn new(bytes: &'de [u8], limits: &'de Limits, types: &'de Types) -> Result<Self, CodecError> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|e| CodecError::syntax("JSON", bytes, e.valid_up_to(), "not UTF-8"))?;
-        Ok(Reader { text, bytes, at: 0, budget: Budget::new(limits), types })
+        Ok(Reader { bytes, at: 0, budget: Budget::new(limits), types })
     }
 
     fn end(&mut self) -> Result<(), CodecError> {
@@ -176,7 +173,16 @@ impl<'de> Reader<'de> {
 
     #[cold]
     fn wrong(&self, problem: &'static str) -> CodecError {
-        CodecError::syntax("JSON", self.bytes, self.at, problem)
+        match std::str::from_utf8(self.bytes) {
+            Ok(_) => CodecError::syntax("JSON", self.bytes, self.at, problem),
+            // most likely the cause of whatever was noticed
+            Err(e) => CodecError::syntax("JSON", self.bytes, e.valid_up_to(), "not UTF-8"),
+        }
+    }
+
+    #[inline]
+    fn text(&self, from: usize, to: usize) -> Result<&'de str, CodecError> {
+        std::str::from_utf8(&self.bytes[from..to]).map_err(|_| self.wrong("not UTF-8"))
     }
 
     #[inline]
@@ -208,7 +214,7 @@ impl<'de> Reader<'de> {
         self.at = super::plain_run(self.bytes, start);
         if self.bytes.get(self.at) == Some(&b'"') {
             self.at += 1;
-            return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
+            return self.text(start, self.at - 1).map(Cow::Borrowed);
         }
         self.escaped_string(start).map(Cow::Owned)
     }
@@ -216,7 +222,7 @@ impl<'de> Reader<'de> {
     /// The rest of a string that does not end with its first plain run.
     #[cold]
     fn escaped_string(&mut self, start: usize) -> Result<String, CodecError> {
-        let mut string = self.text[start..self.at].to_owned();
+        let mut string = self.text(start, self.at)?.to_owned();
         loop {
             match self.bytes.get(self.at) {
                 Some(b'"') => {
@@ -229,7 +235,7 @@ impl<'de> Reader<'de> {
             }
             let run = self.at;
             self.at = super::plain_run(self.bytes, run);
-            string.push_str(&self.text[run..self.at]);
+            string.push_str(self.text(run, self.at)?);
         }
     }
 
@@ -320,7 +326,7 @@ impl<'de> Reader<'de> {
             let x = mantissa as f64 / EXACT_POWERS[fraction];
             return Ok(Token::Float(if negative { -x } else { x }));
         }
-        let text = &self.text[start..self.at];
+        let text = self.text(start, self.at)?;
         if integer && digits == self.at - start - usize::from(negative) {
             return Ok(big_integer(text));
         }

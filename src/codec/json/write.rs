@@ -1,6 +1,7 @@
 //! The writer: compact, straight into the caller's buffer.
 
-use crate::codec::write::{self, Form, Open};
+use crate::codec::form::{Form, Open};
+use crate::codec::write;
 use crate::codec::{CodecError, Types, Value};
 
 /// Appends `value` as compact JSON. Dates and proxies are text, instances of custom types their data.

@@ -136,6 +136,10 @@ impl<'de> Source<'de> for Reader<'de> {
         }
     }
 
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        self.pass_over(1).map(|()| true)
+    }
+
     #[inline]
     fn at_custom(&mut self) -> bool {
         const LEN: u8 = types::KEY.len() as u8;
@@ -207,6 +211,33 @@ impl<'de> Reader<'de> {
     fn ext(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         let [code] = self.array()?;
         Ok(Token::Ext(code as i8, self.take(len)?))
+    }
+
+    /// Passes over so many values, which are counted already.
+    fn pass_over(&mut self, values: usize) -> Result<(), CodecError> {
+        for _ in 0..values {
+            match self.bytes.get(self.at) {
+                Some(0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff) => self.at += 1,
+                Some(&marker @ 0xa0..=0xbf) => {
+                    self.at += 1;
+                    let start = self.at;
+                    if !self.take(usize::from(marker & 31))?.is_ascii() {
+                        self.at = start;
+                        self.str(usize::from(marker & 31))?;
+                    }
+                }
+                _ => {
+                    let inside = match self.token()? {
+                        Token::List(open) => open.0,
+                        Token::Map(open) => 2 * open.0,
+                        _ => continue,
+                    };
+                    self.pass_over(inside)?;
+                    self.budget.leave();
+                }
+            }
+        }
+        Ok(())
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! The writer: the shortest form of everything, straight into the caller's buffer.
 
 use crate::codec::CodecError;
-use crate::codec::write::{Form, Open};
+use crate::codec::form::{Form, Open};
 
 #[derive(Debug)]
 pub(in crate::codec) struct MsgPack;
@@ -31,13 +31,7 @@ impl Form for MsgPack {
 
     #[inline]
     fn uint(n: u64, out: &mut Vec<u8>) {
-        match n {
-            0..=0x7f => out.push(n as u8),
-            0x80..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
-            0x100..=0xffff => number(0xcd, (n as u16).to_be_bytes(), out),
-            0x1_0000..=0xffff_ffff => number(0xce, (n as u32).to_be_bytes(), out),
-            _ => number(0xcf, n.to_be_bytes(), out),
-        }
+        if n < 0x80 { out.push(n as u8) } else { long_uint(n, out) }
     }
 
     fn big_int(digits: &str, out: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -115,6 +109,15 @@ impl Form for MsgPack {
     }
 }
 
+fn long_uint(n: u64, out: &mut Vec<u8>) {
+    match n {
+        0..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
+        0x100..=0xffff => number(0xcd, (n as u16).to_be_bytes(), out),
+        0x1_0000..=0xffff_ffff => number(0xce, (n as u32).to_be_bytes(), out),
+        _ => number(0xcf, n.to_be_bytes(), out),
+    }
+}
+
 /// The markers for short, medium and long.
 type Markers = (u8, u8, u8);
 const LIST: Markers = (0x90, 0xdc, 0xdd);
@@ -150,8 +153,14 @@ fn correct(open: Open, markers: Markers, out: &mut Vec<u8>) -> Result<(), CodecE
 fn collection(len: u32, (short, medium, long): Markers, out: &mut Vec<u8>) {
     match len {
         0..=15 => out.push(short | len as u8),
-        16..=0xffff => number(medium, (len as u16).to_be_bytes(), out),
-        _ => number(long, len.to_be_bytes(), out),
+        _ => long_collection(len, medium, long, out),
+    }
+}
+
+fn long_collection(len: u32, medium: u8, long: u8, out: &mut Vec<u8>) {
+    match u16::try_from(len) {
+        Ok(len) => number(medium, len.to_be_bytes(), out),
+        Err(_) => number(long, len.to_be_bytes(), out),
     }
 }
 
@@ -168,6 +177,7 @@ fn header((byte, medium, long): Markers, len: usize, out: &mut Vec<u8>) -> Resul
 
 #[inline]
 fn number<const N: usize>(marker: u8, digits: [u8; N], out: &mut Vec<u8>) {
+    out.reserve(1 + N);
     out.push(marker);
     out.extend_from_slice(&digits);
 }

@@ -245,3 +245,61 @@ fn a_number_of_entries_that_was_announced_wrongly_is_corrected() {
         }
     }
 }
+
+/// The error of writing straight, after comparing it with that of the way by a value.
+fn unwritable<T: Serialize>(codec: Codec, value: T) -> String {
+    let (mut direct, mut by_value) = (b"before".to_vec(), b"before".to_vec());
+    let error = codec.write(&value, &values::types(), &mut direct).unwrap_err();
+    let other = codec.encode(&to_value(&value).unwrap(), &values::types(), &mut by_value).unwrap_err();
+    assert_eq!((error.to_string(), b"before".as_slice()), (other.to_string(), &*direct));
+    error.to_string()
+}
+
+#[test]
+fn what_cannot_be_written_says_the_same_straight_and_by_a_value() {
+    #[derive(Serialize)]
+    struct Reserved {
+        #[serde(rename = "__type__")]
+        kind: u8,
+    }
+    #[derive(Serialize)]
+    #[serde(rename = "$type::Unheard")]
+    struct Unheard(u8);
+    for codec in CODECS {
+        let reserved = "a dict with the key \"__type__\" cannot be sent";
+        assert!(unwritable(codec, [Some(Reserved { kind: 1 })]).starts_with(reserved));
+        assert!(unwritable(codec, BTreeMap::from([("__type__", 1), ("a", 2)])).starts_with(reserved));
+        assert!(unwritable(codec, BTreeMap::from([('a', Reserved { kind: 1 })])).starts_with(reserved));
+        assert!(unwritable(codec, Unheard(1)).contains("Unheard is not registered"));
+        let early = "+10000-01-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        assert!(unwritable(codec, early).contains("outside the years 1 to 9999"));
+        assert!(unwritable(codec, BTreeMap::from([(BTreeMap::<u8, u8>::new(), 1)])).contains("dict"));
+    }
+    assert!(unwritable(Codec::MsgPack, (1, u128::MAX)).contains("beyond 64 bits"));
+    assert!(unwritable(Codec::Json, BTreeMap::from([((1, 2), 3)])).contains("JSON keys must be"));
+}
+
+#[test]
+fn recursive_types_are_read_to_the_limit_and_not_to_the_end_of_the_stack() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Tree {
+        Leaf,
+        Node {
+            children: Vec<Tree>,
+            #[serde(default)]
+            note: Option<String>,
+        },
+    }
+    let mut deep = Tree::Leaf;
+    // each is an enum, a struct and a list
+    for _ in 0..42 {
+        deep = Tree::Node { children: vec![deep], note: None };
+    }
+    four_ways(&deep).unwrap();
+    let deeper = Tree::Node { children: vec![deep], note: None };
+    for codec in CODECS {
+        assert!(unwritable(codec, &deeper).starts_with("nested deeper than 128"));
+    }
+    let text = [r#"{"Node":{"children":["#.repeat(5000), "]}}".repeat(5000)].concat();
+    assert!(straight::<Tree>(&text).unwrap_err().starts_with("nested deeper than 128"));
+}

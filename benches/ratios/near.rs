@@ -1,0 +1,99 @@
+//! Calls between two containers of one process: handed over as they are, and over TCP as between processes.
+
+use std::rc::Rc;
+
+use cpu_time::ProcessTime;
+use isochrone::clock::{Interrupt, Live, Wall};
+use isochrone::codec::Codec;
+use isochrone::container::{Node, SameProcess};
+use isochrone::prelude::*;
+use tokio::task::{JoinHandle, LocalSet};
+
+use crate::nanos_each;
+
+struct Adder;
+
+#[agent]
+impl Adder {
+    #[expose]
+    fn add(&self, a: i64, b: i64) -> i64 {
+        a + b
+    }
+}
+
+struct Asker {
+    adder: AdderProxy,
+    /// its calls, and how many callers there are
+    times: i64,
+    callers: i64,
+    ended: i64,
+    done: Interrupt,
+}
+
+#[agent]
+impl Asker {
+    #[start]
+    async fn ask(this: This<Self>) {
+        for _ in 0..this.with(|me| me.callers) {
+            let asker = this.clone();
+            this.spawn(async move {
+                let (adder, times) = asker.with(|me| (me.adder.clone(), me.times / me.callers));
+                for n in 0..times {
+                    assert_eq!(adder.add(n, 1).await, Ok(n + 1));
+                }
+                asker.with(|me| {
+                    me.ended += 1;
+                    if me.ended == me.callers {
+                        me.done.set();
+                    }
+                });
+            });
+        }
+    }
+}
+
+/// A container on the wall clock.
+async fn site(name: &str, how: SameProcess, stop: Interrupt) -> (Rc<Container>, Node, Live, JoinHandle<()>) {
+    let mut config = Config::new(name);
+    Wall::configure(&mut config);
+    let world = Rc::new(Container::new(config).expect("a kernel"));
+    let (mut wall, live) = Wall::new(stop);
+    let binding = world.bind("tcp://127.0.0.1:0").codec(Codec::MsgPack).same_process(how);
+    let node = binding.serve(&live).await.expect("a free port");
+    let running = world.clone();
+    let run = tokio::task::spawn_local(async move {
+        wall.run(running.kernel(), Time::MAX).await.expect("no failure");
+    });
+    (world, node, live, run)
+}
+
+/// CPU time of a call, both sides.
+fn calls(times: i64, callers: i64, how: SameProcess) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        let (stop, done) = (Interrupt::default(), Interrupt::default());
+        let (here, node, _, run) = site("here", how, stop.clone()).await;
+        here.add("adder", Adder).expect("room");
+        let (there, _other, live, other) = site("there", how, stop.clone()).await;
+        let adder = there.connect(&node.address("adder").to_string(), secs(1)).await.expect("it is there");
+        let asker = Asker { adder, times, callers, ended: 0, done: done.clone() };
+        let start = ProcessTime::now();
+        there.add("asker", asker).expect("room");
+        // whose run is asleep
+        assert!(live.inject(|| ()));
+        done.wait().await;
+        let each = nanos_each(start, times as u64);
+        stop.set();
+        run.await.expect("no panic");
+        other.await.expect("no panic");
+        each
+    })
+}
+
+pub(crate) fn direct(times: i64, callers: i64) -> Option<f64> {
+    Some(calls(times, callers, SameProcess::Direct))
+}
+
+pub(crate) fn tcp(times: i64, callers: i64) -> f64 {
+    calls(times, callers, SameProcess::Socket)
+}
