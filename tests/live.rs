@@ -171,3 +171,49 @@ fn a_live_run_on_the_network_is_replayed_without_one() {
         .filter(|entry| matches!(entry.as_ref().unwrap().record, isochrone::journal::Record::Call { .. }));
     assert!(calls.count() > 3, "the stranger has called back");
 }
+
+#[test]
+fn agents_of_simulated_time_talk_to_others_too_and_the_port_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ended, told) = std::sync::mpsc::channel();
+    let paths = [0, 1].map(|n| dir.path().join(format!("{n}.jrn")).display().to_string());
+    let record = paths.clone();
+    run(async {
+        let stranger = net::Running::start(
+            "strangers",
+            "tcp://127.0.0.1:0",
+            |all| all,
+            |world| {
+                world.add("stranger", Stranger).unwrap();
+            },
+        )
+        .await;
+        let peer = stranger.address("stranger");
+        let simulated = std::thread::spawn(move || {
+            for path in &record {
+                let peer = peer.clone();
+                let app = App::new("friends").scenario(move |world| {
+                    world.add("friend", Friend { peer: peer.clone(), heard: Vec::new() })?;
+                    Ok(())
+                });
+                let args =
+                    ["friends", "sim", "--bind", "tcp://127.0.0.1:0", "--until", "500ms", "--record", path];
+                ended.send(format!("{:?}", app.run(args))).unwrap();
+            }
+        });
+        while !simulated.is_finished() {
+            tokio::time::sleep(millis(5)).await;
+        }
+        stranger.stop().await;
+    });
+    assert_eq!(told.iter().collect::<Vec<_>>(), vec![format!("{:?}", ExitCode::SUCCESS); 2]);
+    let fingerprint = |path: &String| {
+        let journal = isochrone::journal::Reader::open(std::path::Path::new(path)).unwrap();
+        let end = journal.filter_map(|entry| match entry.unwrap().record {
+            isochrone::journal::Record::End { fingerprint, .. } => Some(fingerprint),
+            _ => None,
+        });
+        end.last().unwrap()
+    };
+    assert_eq!(fingerprint(&paths[0]), fingerprint(&paths[1]));
+}

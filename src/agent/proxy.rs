@@ -2,8 +2,9 @@
 //!
 //! Why two: a typed proxy (`HouseProxy`, made by `#[agent]`) knows the methods and moves arguments without encoding; a
 //! [`Proxy`] calls anything by name. Both are the same address, near (an agent of this container) or [far](Far), and both
-//! serialize as its text, so that one can be an argument or a part of a message:
-//! `tcp://host:port/house_3`, or `local://grid/house_3` in a container that is not bound to an address.
+//! serialize as its text, so that one can be an argument or a part of a message: `local://grid/house_3` for an agent of the
+//! container `grid` itself, whatever network that is on (so a fingerprint does not know the port), and `tcp://host:port/house_3`
+//! for one elsewhere. Connections translate the former.
 //!
 //! Failure modes: text that stands for no agent of the wanted type is an error when it is read. An agent elsewhere is
 //! not asked for then: a call finds out.
@@ -309,13 +310,9 @@ impl From<Far> for Proxy {
     }
 }
 
-/// How an agent of the running container is called from outside.
-pub(crate) fn own_address(agent: AgentId) -> Address {
-    let endpoint = match Outside::here() {
-        Some(outside) => outside.announced().clone(),
-        None => Endpoint::Local { name: local::container() },
-    };
-    endpoint.agent(&local::path(agent))
+/// What an agent is called within its container.
+fn own_address(agent: AgentId) -> Address {
+    Endpoint::Local { name: local::container() }.agent(&local::path(agent))
 }
 
 impl Serialize for Proxy {

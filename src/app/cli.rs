@@ -150,6 +150,8 @@ pub(super) struct Sim {
     /// With --pace: an error when the run is behind by more than this
     #[arg(long, value_name = "SPAN", requires = "pace", value_parser = span)]
     pub(super) strict: Option<Duration>,
+    #[command(flatten)]
+    pub(super) network: Network,
     /// Does something to an agent: WHEN:AGENT:crash, :err, :pause:SPAN or :restart:SPAN; can be repeated
     #[arg(long = "fault", value_name = "FAULT")]
     pub(super) faults: Vec<Fault>,

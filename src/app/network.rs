@@ -1,4 +1,4 @@
-//! A live run on the network: its flags.
+//! A run on the network: its flags.
 
 use std::io::Write;
 use std::rc::Rc;
@@ -11,12 +11,13 @@ use super::cli::span;
 use super::run::Ended;
 use crate::agent::Container;
 use crate::agent::far::Outside;
+use crate::channel::Endpoint;
 use crate::clock::Live;
 use crate::codec::Codec;
 use crate::container::{AllowList, Node, Recorded};
 use crate::replay::Tape;
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Network {
     /// Lets agents be called, and call others: tcp://host:port, ipc://[path] or local://name. The first line on stdout,
     /// `listening at tcp://127.0.0.1:40123`, tells the real address
@@ -66,9 +67,10 @@ impl Network {
         let Some(address) = &self.bind else { return Ok(None) };
         if tape.is_playing() {
             // what came and went over the network is in the recording
-            if let Some(endpoint) = tape.bound().and_then(|text| text.parse().ok()) {
-                world.kernel().provide(Rc::new(Outside(Rc::new(Recorded(endpoint)))));
-            }
+            let bound = tape.bound().and_then(|text| text.parse().ok());
+            let local = || Endpoint::Local { name: world.kernel().config().name.clone() };
+            let recorded = Recorded(bound.unwrap_or_else(local));
+            world.kernel().provide(Rc::new(Outside(Rc::new(recorded))));
             return Ok(None);
         }
         let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());

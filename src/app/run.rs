@@ -204,15 +204,6 @@ fn watch_ctrl_c(interrupt: Interrupt) {
     });
 }
 
-fn build(app: &App, config: Config, params: &Value, tape: &Tape) -> Result<Container, Ended> {
-    let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
-    tape.attach(world.kernel());
-    // here they come from the command line alone
-    (app.prepare)(&world, params).map_err(Ended::Usage)?;
-    set_up(app, &world).map_err(Ended::Failed)?;
-    Ok(world)
-}
-
 pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
     for policy in &app.policies {
         policy(world);
@@ -237,17 +228,22 @@ pub(super) async fn run_simulated(
     progress: impl FnMut(Time),
 ) -> Result<Simulated, Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
-    let world = build(app, config, &params, tape)?;
+    let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
+    tape.attach(world.kernel());
+    (app.prepare)(&world, &params).map_err(Ended::Usage)?;
+    let pace = args.pace.filter(|_| !tape.is_playing());
+    let mut free = FreeRun::new(interrupt.clone()).tape(tape.clone());
+    let mut paced = Paced::new(pace.unwrap_or(1.0), interrupt).tape(tape.clone());
+    let live = if pace.is_some() { paced.live() } else { free.live() };
+    // agents of simulated time may call others elsewhere: it stands meanwhile
+    let node = args.network.join(app, &world, &live, tape).await?;
+    set_up(app, &world).map_err(Ended::Failed)?;
     let properties = Rc::new(Properties::new(tape.clone()));
     world.kernel().provide(properties.clone());
     arrange(world.kernel(), &args.faults, &args.without, tape).map_err(Ended::Usage)?;
-    let result = match args.pace.filter(|_| !tape.is_playing()) {
-        None => {
-            let mut free = FreeRun::new(interrupt).tape(tape.clone());
-            free.run(world.kernel(), args.until, progress).await.map(drop)
-        }
-        Some(factor) => {
-            let mut paced = Paced::new(factor, interrupt).tape(tape.clone());
+    let result = match pace {
+        None => free.run(world.kernel(), args.until, progress).await.map(drop),
+        Some(_) => {
             if let Some(allowed) = args.strict {
                 paced = paced.strict(allowed);
             }
@@ -260,6 +256,10 @@ pub(super) async fn run_simulated(
             result
         }
     };
+    drop((free, paced));
+    if let Some(node) = node {
+        node.shutdown(args.network.grace).await;
+    }
     let result = result.and_then(|()| match args.progress_since {
         None => Ok(()),
         Some(since) => world.kernel().check_progress(since).map_err(RunError::Sim),

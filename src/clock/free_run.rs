@@ -2,7 +2,7 @@
 
 use isochrone_sim::{Kernel, Time};
 
-use super::{Drive, Interrupt, RunError};
+use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::Tape;
 
 /// Runs to a time as fast as possible.
@@ -21,6 +21,11 @@ impl FreeRun {
     pub fn tape(mut self, tape: Tape) -> Self {
         self.drive.set_tape(tape);
         self
+    }
+
+    /// The way in for the outside. What comes is handled while an agent waits for an external operation: then time stands.
+    pub fn live(&self) -> Live {
+        self.drive.live()
     }
 
     /// Lets everything up to `until` happen, `progress` being told the time now and then. Nothing is left to happen when

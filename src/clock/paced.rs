@@ -8,7 +8,7 @@ use std::time::Duration;
 use isochrone_sim::{Kernel, Time};
 use tokio::time::Instant;
 
-use super::{Drive, Interrupt, RunError};
+use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::Tape;
 
 /// How far a paced run was behind the wall clock.
@@ -40,6 +40,11 @@ impl Paced {
     pub fn tape(mut self, tape: Tape) -> Self {
         self.drive.set_tape(tape);
         self
+    }
+
+    /// As [`FreeRun::live`](super::FreeRun::live).
+    pub fn live(&self) -> Live {
+        self.drive.live()
     }
 
     /// Makes it an error to be behind the wall clock by more than `allowed`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::conn::Own;
 use super::node::{Node, Shared};
 use super::reach::Connections;
 use super::{AllowList, neighbour};
@@ -219,7 +220,7 @@ impl Binding<'_> {
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| Shared {
             listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
             told: announced.to_string().into(),
-            announced,
+            own: Arc::new(Own { announced, local: Endpoint::Local { name: name.clone() } }),
             name,
             live: live.clone(),
             services: self.services,
@@ -235,7 +236,7 @@ impl Binding<'_> {
         });
         neighbour::announce(&shared);
         self.container.kernel().provide(Connections(shared.clone()).into_outside());
-        let detail = Value::from(shared.announced.to_string());
+        let detail = Value::from(&*shared.told);
         live.send(Input::Notice(Notice { from: shared.told.clone(), what: "bound".into(), detail }));
         Ok(Node { shared })
     }

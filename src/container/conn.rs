@@ -1,11 +1,12 @@
 //! One connection to another container: who is there, and what proxies mean on it.
 //!
 //! Why proxies are translated here: aiomas sends paths that mean something on one connection only, our peers send addresses.
-//! Within a kernel there are only texts that mean the same everywhere in it:
+//! Within a kernel there are only texts that mean the same everywhere in it, and in its repetition:
 //!
 //! | text | stands for | may be sent to |
 //! |------|------------|----------------|
-//! | `tcp://host:port/agent` | an agent with an address | ours; to aiomas only if it is our own, as its path |
+//! | `local://grid/agent` | an agent of the container `grid` itself | ours, as its address; aiomas, as its path |
+//! | `tcp://host:port/agent` | an agent elsewhere | ours |
 //! | `via://7/agents/0` | what the peer of our connection 7 has at that path | nobody |
 //!
 //! Contract: a connection is counted from 1 in its container, never twice. A proxy of a peer whose address is known (we
@@ -32,12 +33,49 @@ pub(super) const AGENTS: &str = "agents/";
 /// How long the answer to our hello is waited for where it matters; later is silence.
 const INTRODUCTION: Duration = Duration::from_secs(1);
 
+/// Where agents of ours are.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// For others.
+    pub(super) announced: Endpoint,
+    /// Within the container.
+    pub(super) local: Endpoint,
+}
+
+impl Own {
+    /// A proxy of our kernel, as others understand it.
+    pub(super) fn outward(&self, reference: Reference) -> Result<Reference, CallError> {
+        let Reference::Address(text) = &reference else { return Ok(reference) };
+        if text.starts_with(VIA) {
+            return Err(CallError::type_error(format!(
+                "a proxy from a connection ({text}) cannot be passed on: its agent has no address that we know"
+            )));
+        }
+        Ok(match text.parse::<Address>() {
+            Ok(address) if *address.endpoint() == self.local => moved(&address, &self.announced),
+            _ => reference,
+        })
+    }
+
+    /// A proxy of others', as our kernel understands it.
+    fn inward(&self, reference: Reference) -> Reference {
+        match reference.as_text().parse::<Address>() {
+            Ok(address) if *address.endpoint() == self.announced => moved(&address, &self.local),
+            _ => reference,
+        }
+    }
+}
+
+/// The agent of this name at another place.
+fn moved(address: &Address, to: &Endpoint) -> Reference {
+    Reference::Address(to.agent(address.agent().unwrap_or_default()).to_string())
+}
+
 /// One connection, either way.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) number: u64,
-    /// where agents of ours are, for others
-    own: Endpoint,
+    own: Arc<Own>,
     identities: Vec<String>,
     known: Mutex<Known>,
     /// Whether our hello has been answered, or nobody said one.
@@ -59,7 +97,7 @@ impl Conn {
     /// A connection to whom `name` tells; `endpoint` is where we have connected to.
     pub(super) fn new(
         number: u64,
-        own: Endpoint,
+        own: Arc<Own>,
         name: &str,
         identities: Vec<String>,
         endpoint: Option<Endpoint>,
@@ -148,25 +186,13 @@ impl Conn {
         let peer = self
             .peer()
             .ok_or_else(|| CallError::disconnected(format!("the connection to {} is closed", self.name())))?;
-        let args = self.each(args, |value| self.export(value))?;
+        let args = each(args, |value| self.export(value))?;
         Ok(rpc::Call::new(&peer.remote(), path, args))
-    }
-
-    fn each(
-        &self,
-        args: Args,
-        translate: impl Fn(Value) -> Result<Value, CallError>,
-    ) -> Result<Args, CallError> {
-        args.check()?;
-        let positional: Result<_, _> = args.positional.into_iter().map(&translate).collect();
-        let keyword: Result<_, CallError> =
-            args.keyword.into_iter().map(|(name, value)| Ok((name, translate(value)?))).collect();
-        Ok(Args::new(positional?, keyword?))
     }
 
     /// Arguments of the peer, as our kernel understands them.
     pub(super) fn import_args(&self, args: Args) -> Result<Args, CallError> {
-        self.each(args, |value| self.import(value))
+        each(args, |value| self.import(value))
     }
 
     /// What the peer sent, as our kernel understands it.
@@ -179,24 +205,20 @@ impl Conn {
                     _ => Reference::Address(format!("{VIA}{}/{path}", self.number)),
                 })
             }
-            address => Ok(address),
+            address => Ok(self.own.inward(address)),
         })
     }
 
     /// What our kernel sends, as the peer understands it.
     pub(super) fn export(&self, value: Value) -> Result<Value, CallError> {
         translate(value, &|reference| {
+            let reference = self.own.outward(reference)?;
             let Reference::Address(text) = &reference else { return Ok(reference) };
-            if text.starts_with(VIA) {
-                return Err(CallError::type_error(format!(
-                    "a proxy from a connection ({text}) cannot be passed on: its agent has no address that we know"
-                )));
-            }
             if self.known().ours {
                 return Ok(reference);
             }
             match text.parse::<Address>() {
-                Ok(address) if *address.endpoint() == self.own => {
+                Ok(address) if *address.endpoint() == self.own.announced => {
                     Ok(Reference::Path(format!("{AGENTS}{}", address.agent().unwrap_or_default())))
                 }
                 _ => Err(CallError::type_error(format!(
@@ -209,11 +231,24 @@ impl Conn {
     }
 }
 
+/// Arguments, each translated.
+pub(super) fn each(
+    args: Args,
+    translate: impl Fn(Value) -> Result<Value, CallError>,
+) -> Result<Args, CallError> {
+    args.check()?;
+    let positional: Result<_, _> = args.positional.into_iter().map(&translate).collect();
+    let keyword: Result<_, CallError> =
+        args.keyword.into_iter().map(|(name, value)| Ok((name, translate(value)?))).collect();
+    Ok(Args::new(positional?, keyword?))
+}
+
 /// Whether a proxy within is of an agent that is not ours.
-fn is_foreign(value: &Value, own: &Endpoint) -> bool {
+fn is_foreign(value: &Value, own: &Own) -> bool {
     match value {
         Value::Proxy(reference) => {
-            !reference.as_text().parse::<Address>().is_ok_and(|address| address.endpoint() == own)
+            let own = |address: Address| [&own.local, &own.announced].contains(&address.endpoint());
+            !reference.as_text().parse().is_ok_and(own)
         }
         Value::List(items) => items.iter().any(|item| is_foreign(item, own)),
         Value::Map(entries) => entries.iter().any(|(_, value)| is_foreign(value, own)),
@@ -223,7 +258,7 @@ fn is_foreign(value: &Value, own: &Endpoint) -> bool {
 }
 
 /// Replaces the proxies within a value.
-fn translate(
+pub(super) fn translate(
     value: Value,
     each: &dyn Fn(Reference) -> Result<Reference, CallError>,
 ) -> Result<Value, CallError> {
@@ -250,7 +285,8 @@ mod tests {
 
     fn conn(endpoint: Option<&str>) -> Conn {
         let endpoint = endpoint.map(|text| text.parse().unwrap());
-        Conn::new(7, "tcp://me:1".parse().unwrap(), "tcp://them:9", Vec::new(), endpoint)
+        let own = Own { announced: "tcp://me:1".parse().unwrap(), local: "local://grid".parse().unwrap() };
+        Conn::new(7, own.into(), "tcp://them:9", Vec::new(), endpoint)
     }
 
     fn proxy(text: &str) -> Value {
@@ -267,17 +303,18 @@ mod tests {
         met.heard(Some("tcp://them:6".parse().unwrap()));
         assert_eq!(met.import(nested("agents/h/1")).unwrap(), nested("tcp://them:6/h/1"));
         assert_eq!(met.import(nested("tcp://third:6/0")).unwrap(), nested("tcp://third:6/0"));
+        assert_eq!(met.import(nested("tcp://me:1/h")).unwrap(), nested("local://grid/h"), "it is our own");
     }
 
     #[test]
     fn aiomas_gets_paths_of_our_own_agents_and_nothing_else() {
         let aiomas = conn(Some("tcp://them:5"));
-        assert_eq!(aiomas.export(proxy("tcp://me:1/house")).unwrap(), proxy("agents/house"));
+        assert_eq!(aiomas.export(proxy("local://grid/house")).unwrap(), proxy("agents/house"));
         let refused = aiomas.export(proxy("tcp://third:6/0")).unwrap_err();
         assert!(refused.message().contains("pass the address as text"), "{refused}");
         let ours = conn(None);
         ours.heard(None);
-        assert_eq!(ours.export(proxy("tcp://me:1/house")).unwrap(), proxy("tcp://me:1/house"));
+        assert_eq!(ours.export(proxy("local://grid/house")).unwrap(), proxy("tcp://me:1/house"));
         assert_eq!(ours.export(proxy("tcp://third:6/0")).unwrap(), proxy("tcp://third:6/0"));
         for conn in [aiomas, ours] {
             let refused = conn.export(proxy("via://3/agents/0")).unwrap_err();

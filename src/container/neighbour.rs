@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::oneshot;
 
 use super::SameProcess;
-use super::conn::{AGENTS, VIA};
+use super::conn::{AGENTS, each, translate};
 use super::node::Shared;
 use super::root::of_agent;
 use crate::agent::far::{Answer, Work};
 use crate::channel::Endpoint;
 use crate::clock::{Input, Look, Reply, Request};
-use crate::codec::{Reference, Value};
+use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
 static BOUND: Mutex<BTreeMap<Endpoint, Weak<Shared>>> = Mutex::new(BTreeMap::new());
@@ -29,15 +29,15 @@ fn bound() -> MutexGuard<'static, BTreeMap<Endpoint, Weak<Shared>>> {
 
 /// Lets others of this process find a container.
 pub(super) fn announce(shared: &Arc<Shared>) {
-    bound().insert(shared.announced.clone(), Arc::downgrade(shared));
+    bound().insert(shared.own.announced.clone(), Arc::downgrade(shared));
 }
 
 /// It is to be found no longer.
 pub(super) fn withdraw(shared: &Shared) {
     let mut bound = bound();
     // another one may have its address by now
-    if bound.get(&shared.announced).is_some_and(|known| std::ptr::eq(known.as_ptr(), shared)) {
-        bound.remove(&shared.announced);
+    if bound.get(&shared.own.announced).is_some_and(|known| std::ptr::eq(known.as_ptr(), shared)) {
+        bound.remove(&shared.own.announced);
     }
 }
 
@@ -48,10 +48,13 @@ pub(super) fn find(endpoint: &Endpoint) -> Option<Arc<Shared>> {
 }
 
 /// Calls an agent of another container.
-pub(super) fn ask(from: &Shared, to: &Shared, agent: &str, method: String, args: Args) -> Work<Answer> {
+pub(super) fn ask(from: &Shared, to: &Arc<Shared>, agent: &str, method: String, args: Args) -> Work<Answer> {
     let (reply, answer) = oneshot::channel();
     match enter(from, to, agent, method, args, Reply::new(move |answer| drop(reply.send(answer)))) {
-        Ok(()) => Box::pin(async move { answer.await.unwrap_or_else(|_| Err(over())) }),
+        Ok(()) => {
+            let to = to.clone();
+            Box::pin(async move { outward(&to, answer.await.unwrap_or_else(|_| Err(over()))?) })
+        }
         Err(error) => Box::pin(std::future::ready(Err(error))),
     }
 }
@@ -75,10 +78,7 @@ fn enter(
     args: Args,
     reply: Reply,
 ) -> Result<(), CallError> {
-    args.check()?;
-    for value in args.positional.iter().chain(args.keyword.iter().map(|(_, value)| value)) {
-        passable(value)?;
-    }
+    let args = each(args, |value| outward(from, value))?;
     if let Some(allow) = &to.allow {
         let who = [format!("process:{}", from.name)];
         let path = format!("{AGENTS}{agent}/{method}");
@@ -91,19 +91,9 @@ fn enter(
     Ok(())
 }
 
-/// A proxy that belongs to one of our connections means nothing to anybody else.
-fn passable(value: &Value) -> Result<(), CallError> {
-    match value {
-        Value::Proxy(Reference::Address(text)) if text.starts_with(VIA) => {
-            Err(CallError::type_error(format!(
-                "a proxy from a connection ({text}) cannot be passed on: its agent has no address that we know"
-            )))
-        }
-        Value::List(items) => items.iter().try_for_each(passable),
-        Value::Map(entries) => entries.iter().try_for_each(|(_, value)| passable(value)),
-        Value::Object(object) => passable(&object.data),
-        _ => Ok(()),
-    }
+/// What one container hands to another.
+fn outward(from: &Shared, value: Value) -> Answer {
+    translate(value, &|reference| from.own.outward(reference))
 }
 
 /// The type of an agent of another container.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::conn::Conn;
+use super::conn::{Conn, Own};
 use super::root::Root;
 use super::slot::Slot;
 use super::{AllowList, SameProcess, hello, neighbour};
@@ -30,8 +30,7 @@ const MAX_SLOTS: usize = 4_096;
 /// What the parts of a node share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Where others find our agents.
-    pub(super) announced: Endpoint,
+    pub(super) own: Arc<Own>,
     /// The same, as others name us.
     pub(super) told: Arc<str>,
     /// Of the container.
@@ -120,7 +119,7 @@ impl Shared {
         };
         let slot = self.slot(endpoint).map_err(CallError::disconnected)?;
         let (conn, peer) = self.serve(stream, Some(slot));
-        let told = hello::told(Some(&self.announced), &self.name);
+        let told = hello::told(Some(&self.own.announced), &self.name);
         let mut asking = Box::pin(rpc::Call::<Value, _>::new(&peer.remote(), hello::HELLO, told));
         // sent now, in front of whatever is asked next; who does not understand is an aiomas program
         if futures::poll!(&mut asking).is_pending() {
@@ -144,8 +143,7 @@ impl Shared {
         let number = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         let endpoint = slot.as_ref().map(|slot| slot.endpoint.clone());
         let name = who.identities.first().cloned().unwrap_or_else(|| who.address.clone());
-        let conn =
-            Arc::new(Conn::new(number, self.announced.clone(), &name, who.identities.clone(), endpoint));
+        let conn = Arc::new(Conn::new(number, self.own.clone(), &name, who.identities.clone(), endpoint));
         let root = Root { shared: self.clone(), conn: conn.clone() };
         let service = Service::of(Entry::handler(root));
         let (peer, driver) = Peer::over(stream, who, self.config.clone(), service);
@@ -214,12 +212,12 @@ pub struct Node {
 impl Node {
     /// Where it is, as its peers are told.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.shared.announced
+        &self.shared.own.announced
     }
 
     /// The address of an agent.
     pub fn address(&self, agent: &str) -> Address {
-        self.shared.announced.agent(agent)
+        self.shared.own.announced.agent(agent)
     }
 
     /// Connections there are, either way.

@@ -102,7 +102,7 @@ pub(super) struct Connections(pub(super) Arc<Shared>);
 
 impl Gateway for Connections {
     fn announced(&self) -> &Endpoint {
-        &self.0.announced
+        &self.0.own.announced
     }
 
     fn patience(&self) -> Duration {
@@ -159,7 +159,7 @@ impl Connections {
 /// Connects to the agent's container and asks whether it is there.
 async fn connect(shared: &Arc<Shared>, address: &Address, patience: Duration) -> Result<(), CallError> {
     let agent = address.agent().unwrap_or_default();
-    if *address.endpoint() == shared.announced {
+    if *address.endpoint() == shared.own.announced {
         // one of our own: whoever reads its address finds it, or not
         return Ok(());
     }

@@ -118,7 +118,7 @@ impl Root {
         if let Some(endpoint) = hello::heard(&args.positional) {
             self.conn.heard(endpoint);
         }
-        Value::List(hello::told(Some(&self.shared.announced), &self.shared.name).positional)
+        Value::List(hello::told(Some(&self.shared.own.announced), &self.shared.name).positional)
     }
 
     fn list(&self, args: Args) -> Outcome {
