@@ -20,9 +20,9 @@
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
+//! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers under the real mosaik, ms of wall time of the whole co-simulation |
 //! | `record_*` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
 //! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
-//! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers, ms of wall time |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
 //! | `rpc_*_aiomas` | aiomas to aiomas | the same, to an aiomas server and from an aiomas client |
@@ -32,11 +32,14 @@
 //!
 //! A line a row, `name ours base ratio target ok|MISS`; the exit status is 1 if there is a miss.
 
+mod day;
 mod journal;
 mod local;
 mod memory;
 mod mosaik;
 mod near;
+#[path = "../../tests/peers/setup.rs"]
+mod peers;
 mod recorded;
 mod rpc;
 mod wake;
@@ -120,12 +123,7 @@ const ROWS: &[Row] = &[
     },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
-    Row {
-        name: "mosaik_ahead",
-        ours: || mosaik::day(1),
-        base: || mosaik::day(900).unwrap_or(f64::NAN),
-        target: 1.5,
-    },
+    Row { name: "mosaik_ahead", ours: || Some(day::run(1)), base: || day::run(900), target: 1.5 },
     Row { name: "rpc_bytes", ours: rpc::bytes, base: || 28.0, target: 1.0 },
     Row { name: "journal_read", ours: journal::read, base: journal::write, target: 1.0 },
     Row {
@@ -149,6 +147,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if let [memory::CHILD, agents] = [0, 1].map(|at| arguments.get(at).map_or("", String::as_str)) {
         memory::child(agents.parse().expect("a number of agents"));
+        return ExitCode::SUCCESS;
+    }
+    if let [day::CHILD, address] = [0, 1].map(|at| arguments.get(at).map_or("", String::as_str)) {
+        day::child(address);
         return ExitCode::SUCCESS;
     }
     if let Some((rpc::CHILD, role)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {

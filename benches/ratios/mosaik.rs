@@ -14,7 +14,6 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::rc::Rc;
-use std::time::Instant;
 
 use cpu_time::ProcessTime;
 use isochrone::agent::Vtable;
@@ -28,7 +27,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 const HOUSES: usize = 100;
 const STEP: i64 = 900;
-const DAY: i64 = 86_400;
 
 #[derive(Default)]
 struct House {
@@ -70,7 +68,8 @@ impl House {
     }
 }
 
-fn simulator(mode: Mode) -> Simulator {
+/// A simulator of houses.
+pub(crate) fn simulator(mode: Mode) -> Simulator {
     Simulator {
         kind: Kind::Hybrid,
         api: Api::V3,
@@ -254,27 +253,4 @@ pub(crate) fn step_json(steps: i64) -> f64 {
         }
         start.elapsed().as_nanos() as f64 / 1e3 / steps as f64
     })
-}
-
-/// A day with timers of so many seconds, under a grid that steps every 900 s; ms of wall time.
-///
-/// # Panics
-/// When mosaik would make more than the 96 steps of the grid.
-pub(crate) fn day(seconds: u64) -> Option<f64> {
-    let requests: Vec<_> = (0..DAY / STEP).map(|n| requests(n * STEP, n * STEP + STEP - 1)).collect();
-    let (steps, wall) = run(Mode::Ahead, async |master| {
-        master.set_up(seconds).await;
-        let start = Instant::now();
-        let (mut steps, mut own) = (0, Some(0));
-        for time in 0..DAY {
-            // stepped by its own wish, and by the grid's values
-            if time % STEP == 0 || own == Some(time) {
-                own = master.step(&requests[(time / STEP) as usize]).await;
-                steps += 1;
-            }
-        }
-        (steps, start.elapsed())
-    });
-    assert_eq!(steps, DAY / STEP, "mosaik steps with timers of {seconds} s");
-    Some(wall.as_secs_f64() * 1e3)
 }

@@ -26,8 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Row;
 
-#[path = "../../tests/peers/setup.rs"]
-mod setup;
+use crate::peers as setup;
 
 /// The argument that makes this program one end of a connection.
 pub(crate) const CHILD: &str = "--rpc";

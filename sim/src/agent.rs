@@ -65,21 +65,25 @@ pub enum Status {
     Stopped,
 }
 
+/// What every message to or from an agent touches: half a cache line.
 pub(crate) struct Meta {
-    pub(crate) identity: u64,
     pub(crate) fingerprint: Fingerprint,
     /// of the next message this agent sends
     pub(crate) sequence: u64,
     /// where its state lies in its class
     pub(crate) index: u32,
+    /// messages that wait for it
+    pub(crate) queued: u32,
+    pub(crate) class: u16,
+    pub(crate) status: Status,
+}
+
+/// Where an agent comes from: looked at seldom.
+pub(crate) struct Origin {
+    pub(crate) identity: u64,
     pub(crate) creator: AgentId,
     /// n of `Type#n`; `NAMED` when it has a name of its own
     number: u32,
-    /// messages that wait for it
-    pub(crate) queued: u32,
-    /// tasks it has started; numbers them for the fingerprint
-    pub(crate) class: u16,
-    pub(crate) status: Status,
 }
 
 const NAMED: u32 = u32::MAX;
@@ -88,6 +92,7 @@ const NAMED: u32 = u32::MAX;
 #[derive(Default)]
 pub(crate) struct Agents {
     pub(crate) meta: Vec<Meta>,
+    pub(crate) origins: Vec<Origin>,
     names: BTreeMap<AgentId, Box<str>>,
     by_name: BTreeMap<(AgentId, Box<str>), AgentId>,
     unnamed: BTreeMap<(AgentId, u16), Vec<AgentId>>,
@@ -126,22 +131,8 @@ impl Agents {
                 siblings.len() as u32 - 1
             }
         };
-        self.meta.push(Meta {
-            identity: 0,
-            fingerprint: Fingerprint::new(0),
-            sequence: 0,
-            index,
-            creator,
-            number,
-            queued: 0,
-            class,
-            status: Status::Running,
-        });
         // the identity of an unnamed agent is chained from its creator's: no string is built for a million agents
-        let parent = self
-            .meta
-            .get(creator.index())
-            .map_or_else(|| crate::random::identity_of(container), |m| m.identity);
+        let parent = self.identity(creator).unwrap_or_else(|| crate::random::identity_of(container));
         let own = match name {
             Some(name) => crate::random::identity_of(name),
             None => crate::fingerprint::fold(
@@ -150,23 +141,32 @@ impl Agents {
             ),
         };
         let identity = crate::fingerprint::fold(parent ^ 0xA076_1D64_78BD_642F, own ^ 0xE703_7ED1_A0B4_28DB);
-        let meta = &mut self.meta[id.index()];
-        meta.identity = identity;
-        meta.fingerprint = Fingerprint::new(identity);
+        let fingerprint = Fingerprint::new(identity);
+        self.meta.push(Meta { fingerprint, sequence: 0, index, queued: 0, class, status: Status::Running });
+        self.origins.push(Origin { identity, creator, number });
         Ok(id)
+    }
+
+    pub(crate) fn identity(&self, id: AgentId) -> Option<u64> {
+        self.origins.get(id.index()).map(|origin| origin.identity)
+    }
+
+    /// Who created it; [`AgentId::OUTSIDE`] for the set-up, and for an agent that is not here.
+    pub(crate) fn creator(&self, id: AgentId) -> AgentId {
+        self.origins.get(id.index()).map_or(AgentId::OUTSIDE, |origin| origin.creator)
     }
 
     /// The path below the container: `house_3/Battery#0`.
     pub(crate) fn path(&self, id: AgentId, types: &[&'static str]) -> String {
-        let Some(meta) = self.meta.get(id.index()) else { return "outside".into() };
+        let Some(origin) = self.origins.get(id.index()) else { return "outside".into() };
         let own = match self.names.get(&id) {
             Some(name) => name.to_string(),
-            None => format!("{}#{}", types[usize::from(meta.class)], meta.number),
+            None => format!("{}#{}", types[usize::from(self.meta[id.index()].class)], origin.number),
         };
-        if meta.creator == AgentId::OUTSIDE {
+        if origin.creator == AgentId::OUTSIDE {
             own
         } else {
-            format!("{}/{own}", self.path(meta.creator, types))
+            format!("{}/{own}", self.path(origin.creator, types))
         }
     }
 

@@ -116,6 +116,22 @@ impl Calls {
         }
     }
 
+    /// Closes a call whose reply has arrived, and says where that lies; or who waits for it. `None` for a call that is
+    /// over.
+    #[inline]
+    pub(crate) fn take_answer(&mut self, call: CallRef) -> Option<Result<u32, u32>> {
+        let head = self.get(call)?;
+        Some(match head.state {
+            CallState::Open => Err(head.waiter),
+            CallState::Answered(value) => {
+                head.generation = head.generation.wrapping_add(1);
+                head.live = false;
+                self.free.push(call.index);
+                Ok(value)
+            }
+        })
+    }
+
     /// All calls that have no reply yet, in order of their age and number.
     pub(crate) fn unanswered(&self) -> Vec<&Head> {
         let mut open: Vec<_> =

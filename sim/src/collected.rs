@@ -22,11 +22,6 @@ impl<T> Collected<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.borrow().is_empty()
-    }
-
-    #[inline(always)]
     pub(crate) fn borrow(&self) -> Ref<'_, Vec<T>> {
         self.items.borrow()
     }

@@ -258,7 +258,7 @@ pub struct Random {
 impl Draw for Random {
     fn next_u64(&mut self) -> u64 {
         current::with(|core| {
-            let identity = core.agents.borrow().meta.get(self.agent.index()).map_or(0, |meta| meta.identity);
+            let identity = core.agents.borrow().identity(self.agent).unwrap_or(0);
             let mut draws = core.draws.borrow_mut();
             let n = draws.entry((self.agent, self.purpose)).or_default();
             *n += 1;
@@ -340,6 +340,16 @@ impl<A: Actor> This<A> {
         let Some(core) = current::current() else { return };
         let Some(task) = core.new_task(self.id(), label, crate::call::CallRef::NONE) else { return };
         core.first_poll(task, small_body(self.id(), future));
+    }
+
+    /// Runs a function of the agent after one period, two, three, from now on; ticks that are missed are skipped. It is a task
+    /// of the agent that takes no future; the error it returns is a failure of the agent, and its end.
+    pub fn every(&self, label: Label, period: Duration, run: fn(&This<A>) -> Option<String>) {
+        // a period of zero would never let time go on
+        let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX).max(1);
+        if let Some(core) = current::current() {
+            core.start_period(self.id(), label, period, run);
+        }
     }
 
     /// Answers a call by a task that runs beside others of this agent. It is polled at once; only if it has to wait does

@@ -4,7 +4,7 @@
 //! is borrowed, so agents' code may come back in at any place.
 
 use std::any::{Any, TypeId};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,9 @@ use crate::external::Externals;
 use crate::mailbox::{Actor, Class, Factory, Inbox, Ref};
 use crate::observe::{Event, Observer, What};
 use crate::order::{OrderKey, Shuffle};
+use crate::pending::{MAIL, Pending, READY};
 use crate::reply::ReplyNote;
+use crate::shelf::Shelf;
 use crate::supervise::{Policy, Report};
 use crate::task::{Label, Tasks};
 use crate::time::Time;
@@ -62,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) task: Cell<u32>,
     pub(crate) label: Cell<Label>,
     pub(crate) tasks: RefCell<Tasks>,
+    /// what there is to do
+    pub(crate) pending: Pending,
     pub(crate) ready: Collected<u32>,
     /// waiters whose time has come already: they go with the next round
     pub(crate) soon: RefCell<Vec<u32>>,
@@ -76,12 +80,11 @@ pub(crate) struct Core {
     pub(crate) timers_fired: Cell<u64>,
     pub(crate) sides: RefCell<Sides>,
     pub(crate) agents: RefCell<Agents>,
-    pub(crate) classes: RefCell<Vec<Rc<dyn Class>>>,
-    /// the same, to be told by their types
-    pub(crate) inboxes: RefCell<Vec<Rc<dyn Any>>>,
+    pub(crate) classes: Classes,
     pub(crate) types: RefCell<Vec<&'static str>>,
     pub(crate) policies: RefCell<BTreeMap<u16, Policy>>,
-    pub(crate) active: Collected<u16>,
+    /// a bit for each class with mail or starts; class 64 shares one with class 0
+    pub(crate) active: Cell<u64>,
     pub(crate) calls: RefCell<Calls>,
     pub(crate) replies: Collected<ReplyNote>,
     pub(crate) injections: RefCell<BTreeMap<(Time, u64), Injection>>,
@@ -116,6 +119,57 @@ pub(crate) struct Core {
     pub(crate) failed: Cell<u64>,
     pub(crate) dead: Cell<u64>,
     pub(crate) late: Cell<u64>,
+}
+
+/// The classes of agents. The first 64, and hardly a program has more types, are found by one look.
+pub(crate) struct Classes {
+    first: [OnceCell<Box<dyn Class>>; 64],
+    more: Shelf<Box<dyn Class>>,
+    len: Cell<u16>,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Classes { first: [const { OnceCell::new() }; 64], more: Shelf::default(), len: Cell::new(0) }
+    }
+}
+
+impl Classes {
+    #[inline(always)]
+    pub(crate) fn get(&self, number: u16) -> Option<&dyn Class> {
+        match self.first.get(usize::from(number)) {
+            Some(class) => class.get().map(|class| &**class),
+            None => self.more.get(u32::from(number) - 64).map(|class| &**class),
+        }
+    }
+
+    #[inline(always)]
+    fn inbox<A: Actor>(&self, number: u16) -> Option<&Inbox<A>> {
+        let class: &dyn Any = self.get(number)?;
+        class.downcast_ref()
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self) -> u16 {
+        self.len.get()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn Class> {
+        (0..self.len()).filter_map(|number| self.get(number))
+    }
+
+    fn number<A: Actor>(&self) -> Option<u16> {
+        (0..self.len()).find(|number| self.inbox::<A>(*number).is_some())
+    }
+
+    fn push(&self, class: Box<dyn Class>) {
+        let number = usize::from(self.len());
+        match self.first.get(number) {
+            Some(slot) => drop(slot.set(class)),
+            None => drop(self.more.push(class)),
+        }
+        self.len.set(number as u16 + 1);
+    }
 }
 
 impl fmt::Debug for Core {
@@ -153,7 +207,8 @@ impl Core {
             agent: Cell::new(AgentId::OUTSIDE),
             task: Cell::new(NO_TASK),
             label: Cell::new(""),
-            tasks: RefCell::default(),
+            tasks: RefCell::new(Tasks::new(id)),
+            pending: Pending::default(),
             ready: Collected::default(),
             soon: RefCell::default(),
             parked: RefCell::default(),
@@ -165,11 +220,10 @@ impl Core {
             timers_fired: Cell::new(0),
             sides: RefCell::default(),
             agents: RefCell::default(),
-            classes: RefCell::default(),
-            inboxes: RefCell::default(),
+            classes: Classes::default(),
             types: RefCell::default(),
             policies: RefCell::default(),
-            active: Collected::default(),
+            active: Cell::new(0),
             calls: RefCell::default(),
             replies: Collected::default(),
             injections: RefCell::default(),
@@ -383,16 +437,26 @@ impl Core {
         self.agents.borrow().find(path, &self.types.borrow())
     }
 
-    #[inline]
+    /// The class has something to deliver in the next round.
+    #[inline(always)]
     pub(crate) fn activate(&self, class: u16) {
-        self.active.push(class);
+        self.active.set(self.active.get() | 1 << (class % 64));
+        self.pending.raise(MAIL);
     }
 
-    pub(crate) fn class(&self, number: u16) -> Option<Rc<dyn Class>> {
-        self.classes.borrow().get(usize::from(number)).cloned()
+    /// The task runs in the next round.
+    #[inline(always)]
+    pub(crate) fn enqueue(&self, task: u32) {
+        self.ready.push(task);
+        self.pending.raise(READY);
     }
 
-    pub(crate) fn class_of(&self, agent: AgentId) -> Option<(Rc<dyn Class>, u32)> {
+    #[inline(always)]
+    pub(crate) fn class(&self, number: u16) -> Option<&dyn Class> {
+        self.classes.get(number)
+    }
+
+    pub(crate) fn class_of(&self, agent: AgentId) -> Option<(&dyn Class, u32)> {
         let (class, index) = {
             let agents = self.agents.borrow();
             let meta = agents.meta.get(agent.index())?;
@@ -403,31 +467,21 @@ impl Core {
 
     #[inline(always)]
     pub(crate) fn with_class<A: Actor, R>(&self, class: u16, f: impl FnOnce(&Inbox<A>) -> R) -> Option<R> {
-        let inboxes = self.inboxes.borrow();
-        inboxes.get(usize::from(class))?.downcast_ref::<Inbox<A>>().map(f)
+        self.inbox(class).map(f)
     }
 
-    #[inline]
-    pub(crate) fn with_class_of<A: Actor, R>(
-        &self,
-        agent: AgentId,
-        f: impl FnOnce(&Inbox<A>) -> R,
-    ) -> Option<R> {
-        let class = self.agents.borrow().meta.get(agent.index())?.class;
-        self.with_class::<A, R>(class, f)
+    #[inline(always)]
+    pub(crate) fn inbox<A: Actor>(&self, class: u16) -> Option<&Inbox<A>> {
+        self.classes.inbox(class)
     }
 
     pub(crate) fn register<A: Actor>(&self) -> u16 {
-        let known = self.inboxes.borrow().iter().position(|inbox| inbox.is::<Inbox<A>>());
-        let number = known.unwrap_or_else(|| {
-            let number = self.classes.borrow().len();
-            let inbox = Rc::new(Inbox::<A>::new(number as u16));
-            self.classes.borrow_mut().push(inbox.clone());
-            self.inboxes.borrow_mut().push(inbox);
+        self.classes.number::<A>().unwrap_or_else(|| {
+            let number = self.classes.len();
+            self.classes.push(Box::new(Inbox::<A>::new(number)));
             self.types.borrow_mut().push(A::TYPE);
             number
-        });
-        number as u16
+        })
     }
 
     pub(crate) fn create<A: Actor>(
@@ -438,7 +492,7 @@ impl Core {
     ) -> Result<Ref<A>, NameError> {
         let class = self.register::<A>();
         let creator = self.agent.get();
-        let index = self.classes.borrow()[usize::from(class)].size() as u32;
+        let index = self.class(class).map_or(0, Class::size);
         let id = self.agents.borrow_mut().add(
             &self.config.name,
             class,
@@ -457,22 +511,12 @@ impl Core {
         self.with_class::<A, _>(class, |_| Ref::new(self.id, class, agent))
     }
 
-    /// As [`reference`](Core::reference) and [`this`](Core::this), in one step.
-    pub(crate) fn this_of<A: Actor>(&self, agent: AgentId) -> Option<This<A>> {
-        let (class, index) = {
-            let agents = self.agents.borrow();
-            let meta = agents.meta.get(agent.index())?;
-            (meta.class, meta.index)
-        };
-        self.with_class::<A, _>(class, |inbox| inbox.this(index)).flatten()
-    }
-
     pub(crate) fn this<A: Actor>(&self, agent: Ref<A>) -> Option<This<A>> {
         if agent.kernel() != self.id {
             return None;
         }
         let index = self.agents.borrow().meta.get(agent.id().index())?.index;
-        self.with_class::<A, _>(agent.class(), |inbox| inbox.this(index)).flatten()
+        self.inbox::<A>(agent.class())?.this(index).cloned()
     }
 
     pub(crate) fn policy(&self, agent: AgentId) -> Policy {
@@ -506,8 +550,7 @@ impl Core {
         drop(injections);
         let externals = std::mem::take(&mut *self.externals.borrow_mut());
         drop(externals);
-        let classes: Vec<_> = self.classes.borrow().iter().cloned().collect();
-        for class in classes {
+        for class in self.classes.iter() {
             let _ = catch_unwind(AssertUnwindSafe(|| class.teardown()));
         }
         let sides = std::mem::take(&mut self.sides.borrow_mut().wakers);

@@ -30,6 +30,7 @@ use crate::core::Core;
 use crate::current;
 use crate::fingerprint::{Tag, payload_hash};
 use crate::observe::What;
+use crate::pending::EXTERNAL;
 use crate::supervise::panic_text;
 use crate::time::Time;
 
@@ -241,6 +242,7 @@ impl Core {
         externals.open.insert(id, operation);
         let Ask { make, form, recall } = ask;
         externals.started.push(Started { id, name, agent, make, form, recall });
+        self.pending.raise(EXTERNAL);
         id
     }
 

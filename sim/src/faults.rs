@@ -93,7 +93,7 @@ impl Core {
                 self.lock(agent, PAUSED);
                 let end: Injection = Box::new(move |core| core.end_pause(agent));
                 let number = self.next_injection();
-                self.injections.borrow_mut().insert((self.now().saturating_add(span), number), end);
+                self.enter_at(self.now().saturating_add(span), number, end);
             }
             Injected::Err => self.agents.borrow_mut().meta[agent.index()].status = Status::Tripped,
         }

@@ -4,7 +4,7 @@
 //! keep that as a log is dear; each agent keeps a running hash of it instead, and the hashes are summed, so that
 //! neither the order of agents nor their placement matters.
 //!
-//! **Contract.** [`Fingerprint::mix`] costs three multiplications, of which the kernel shares two among events. [`payload_hash`] hashes a value by its shape and
+//! **Contract.** [`Fingerprint::mix`] costs one wide multiplication; the kernel shares the rest among events. [`payload_hash`] hashes a value by its shape and
 //! contents as serde shows it, without allocating:
 //!
 //! | serialised as | hashed as |
@@ -113,10 +113,17 @@ impl Fingerprint {
     }
 }
 
-/// When something happened, for [`Fingerprint::mix_at`].
-#[inline]
+/// When something happened, for [`Fingerprint::mix_at`]: time and round as multiples of odd constants. What mixes it in
+/// multiplies it with everything else.
+#[inline(always)]
 pub(crate) const fn instant(time: Time, round: u32) -> u64 {
-    fold(time.as_nanos() as u64, round as u64 ^ K[2])
+    (time.as_nanos() as u64).wrapping_mul(K[1]).wrapping_add((round as u64).wrapping_mul(K[2]))
+}
+
+/// The [`instant`] of the next round.
+#[inline(always)]
+pub(crate) const fn next_round(instant: u64) -> u64 {
+    instant.wrapping_add(K[2])
 }
 
 /// What happened, for [`Fingerprint::mix_at`].

@@ -7,11 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use crate::config::Progress;
-use crate::core::{Core, wheel_key, wheel_time};
+use crate::core::{Core, Injection, wheel_key, wheel_time};
 use crate::error::{Involved, SimError};
-use crate::fingerprint::{Tag, fold, instant};
+use crate::fingerprint::{Tag, fold, instant, next_round};
+use crate::mailbox::Class;
 use crate::observe::What;
 use crate::order::arrange;
+use crate::pending::{ESCALATED, EXTERNAL, INJECTED, MAIL, RARE, READY, REPLIES, ROUND, SETTLED, SOON};
+use crate::reply::ReplyNote;
 use crate::time::Time;
 use crate::waiter::{RESTART, SIDE};
 use crate::wheel::Wheel;
@@ -36,67 +39,135 @@ impl Core {
     /// One round: replies and messages of the previous one, then the tasks they and the timers woke.
     #[inline]
     pub(crate) fn run_round(&self) -> bool {
-        let mut some = false;
         // all that the previous round sent is taken before any code of this one can send
-        let mut replies = self.replies.take();
-        let mut active = self.active.take();
-        if !active.is_empty() {
-            // sealing runs no code but ours
-            let classes = self.classes.borrow();
-            for number in &active {
-                classes[usize::from(*number)].seal();
+        let pending = self.pending.begin_round();
+        match pending & (ROUND | EXTERNAL) {
+            0 => return false,
+            READY => self.run_tasks(),
+            MAIL => self.run_mail(),
+            REPLIES => self.run_replies(),
+            _ => {
+                if !self.run_all(pending) {
+                    return false;
+                }
             }
         }
-        if !self.externals.borrow().is_empty() && !self.is_blocked() {
+        if self.round.get() == 0 {
+            self.instants.set(self.instants.get() + 1);
+        }
+        self.round.set(self.round.get().saturating_add(1));
+        self.instant.set(next_round(self.instant.get()));
+        self.spent.set(self.spent.get() + 1);
+        true
+    }
+
+    /// A round that is about everything there can be.
+    #[inline(never)]
+    fn run_all(&self, pending: u16) -> bool {
+        let mut some = pending & ROUND != 0;
+        let replies = self.replies.take();
+        let active = self.active.take();
+        // sealing runs no code but ours
+        self.for_classes(active, |class| class.seal());
+        if pending & EXTERNAL != 0 && !self.is_blocked() {
             some |= self.deliver_externals();
         }
-        if !self.soon.borrow().is_empty() {
-            some = true;
+        if pending & SOON != 0 {
             let soon = std::mem::take(&mut *self.soon.borrow_mut());
             for waiter in soon {
                 self.wake_waiter(waiter);
             }
         }
         if !replies.is_empty() {
-            some = true;
-            arrange(&mut replies, self.shuffle());
-            for note in replies.drain(..) {
-                self.deliver_reply(&note);
-            }
-            self.replies.give_back(replies);
+            self.deliver_replies(replies);
         }
-        if !active.is_empty() {
-            some = true;
-            if self.shuffled.get().is_none() {
-                active.sort_unstable();
-            } else if let Some(shuffle) = self.shuffle() {
-                active.sort_by_cached_key(|class| shuffle.turn(u32::from(*class)));
-            }
-            for number in active.drain(..) {
-                if let Some(class) = self.class(number) {
-                    class.deliver(self);
-                }
-            }
-            self.active.give_back(active);
+        self.for_classes(active, |class| class.deliver(self));
+        self.pending.raise(pending & READY);
+        self.run_woken();
+        some
+    }
+
+    /// A round of replies, and of the tasks they wake.
+    #[inline]
+    fn run_replies(&self) {
+        let first = {
+            let mut replies = self.replies.borrow_mut();
+            if replies.len() == 1 { replies.pop() } else { None }
+        };
+        match first {
+            Some(note) => self.deliver_reply(&note),
+            None => self.deliver_replies(self.replies.take()),
+        }
+        self.run_woken();
+    }
+
+    fn deliver_replies(&self, mut replies: Vec<ReplyNote>) {
+        arrange(&mut replies, self.shuffle());
+        for note in replies.drain(..) {
+            self.deliver_reply(&note);
+        }
+        self.replies.give_back(replies);
+    }
+
+    /// A round of mail, and of the tasks it wakes.
+    #[inline]
+    fn run_mail(&self) {
+        let active = self.active.take();
+        if active.is_power_of_two()
+            && self.classes.len() <= 64
+            && let Some(class) = self.class(active.trailing_zeros() as u16)
+        {
+            class.deliver_now(self);
+        } else {
+            self.for_classes(active, |class| class.seal());
+            self.for_classes(active, |class| class.deliver(self));
+        }
+        self.run_woken();
+    }
+
+    /// The tasks that the first part of the round has woken.
+    #[inline(always)]
+    fn run_woken(&self) {
+        if self.pending.has(READY) {
+            self.pending.lower(READY);
+            self.run_tasks();
+        }
+    }
+
+    /// The tasks that are ready now.
+    #[inline]
+    fn run_tasks(&self) {
+        let first = {
+            let mut ready = self.ready.borrow_mut();
+            if ready.len() < 2 { ready.pop() } else { None }
+        };
+        if let Some(task) = first {
+            return self.poll_task(task);
         }
         let mut ready = self.ready.take();
-        if !ready.is_empty() {
-            some = true;
-            if let Some(shuffle) = self.shuffle() {
-                ready.sort_by_cached_key(|task| shuffle.turn(*task));
-            }
-            self.poll_tasks(&ready);
-            ready.clear();
-            self.ready.give_back(ready);
+        if let Some(shuffle) = self.shuffle() {
+            ready.sort_by_cached_key(|task| shuffle.turn(*task));
         }
-        if some {
-            if self.round.get() == 0 {
-                self.instants.set(self.instants.get() + 1);
+        self.poll_tasks(&ready);
+        ready.clear();
+        self.ready.give_back(ready);
+    }
+
+    /// Goes through the classes behind these bits, in the order of delivery; also through one that shares a bit.
+    fn for_classes(&self, mut active: u64, mut each: impl FnMut(&dyn Class)) {
+        let (kinds, shuffle) = (self.classes.len(), self.shuffle());
+        if kinds <= 64 && shuffle.is_none() {
+            while active != 0 {
+                self.class(active.trailing_zeros() as u16).into_iter().for_each(&mut each);
+                active &= active - 1;
             }
-            self.set_instant(self.now.get(), self.round.get().saturating_add(1));
-            self.spent.set(self.spent.get() + 1);
+            return;
         }
-        some
+        let mut numbers: Vec<u16> = (0..kinds).filter(|number| active >> (number % 64) & 1 == 1).collect();
+        if let Some(shuffle) = shuffle {
+            numbers.sort_by_cached_key(|class| shuffle.turn(u32::from(*class)));
+        }
+        numbers.into_iter().filter_map(|number| self.class(number)).for_each(each);
     }
 
     #[inline]
@@ -145,6 +216,9 @@ impl Core {
                 ready.push(waiter);
             }
         });
+        if !ready.is_empty() {
+            self.pending.raise(READY);
+        }
         drop((wheel, tasks, ready, sides));
         self.timers_fired.set(sum);
         for waiter in fired {
@@ -170,10 +244,12 @@ impl Core {
     /// Judges the wakes that came from outside since the last turn.
     pub(crate) fn admit_wakes(&self) {
         for key in self.injector.take() {
-            let known =
-                self.tasks.borrow().slots.get(key.task() as usize).and_then(|slot| {
-                    (slot.alive && key.is_generation(slot.generation)).then_some(slot.agent)
-                });
+            let known = self
+                .tasks
+                .borrow()
+                .slots
+                .get(key.task() as usize)
+                .and_then(|slot| (slot.alive && key == slot.key).then_some(slot.agent));
             let known = known.map(|agent| (agent, self.task_of(key.task()).1));
             match known {
                 Some(who) if self.config.realtime => {
@@ -192,8 +268,7 @@ impl Core {
 
     pub(crate) fn livelock(&self) -> SimError {
         let mut busy: Vec<Involved> = Vec::new();
-        let classes: Vec<_> = self.classes.borrow().iter().cloned().collect();
-        for class in classes {
+        for class in self.classes.iter() {
             for (to, from, label) in class.pending(self) {
                 busy.push(Involved {
                     agent: self.path(to),
@@ -221,10 +296,7 @@ impl Core {
 
     /// Whether the next round of this instant has anything to do.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.active.is_empty()
-            || !self.ready.is_empty()
-            || !self.replies.is_empty()
-            || !self.soon.borrow().is_empty()
+        self.pending.has(ROUND)
     }
 
     /// The time of the earliest event that has not happened yet.
@@ -237,36 +309,22 @@ impl Core {
         [timer, deadline, self.next_input()].into_iter().flatten().min()
     }
 
-    #[inline]
-    fn fire_timers(&self, at: u64) {
-        self.move_to(wheel_time(at));
-        // deadlines are mostly cancelled: without this their wheel would stand still
-        self.deadlines.borrow_mut().advance(at);
-        self.fetch_near();
-        self.fire(&self.timers, Tag::Timer);
-    }
-
-    /// Brings the earliest timer or deadline at or before the horizon to firing.
+    /// Lets the earliest timer or deadline at or before the horizon happen.
     #[inline]
     pub(crate) fn fire_next(&self, horizon: Time) -> bool {
         // what the clock has jumped over is due now, timers before deadlines
         let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
-        let bound = self.deadlines.borrow().lower_bound().map(|bound| bound.max(now));
-        let first = self.timers.borrow_mut().ready(bound.map_or(horizon, |bound| bound.min(horizon)));
-        if let Ok(at) = first {
-            self.fire_timers(at);
+        let bound = self.deadlines.borrow_mut().advance(now).map(|bound| bound.max(now));
+        if self.fire_timers(bound.map_or(horizon, |bound| bound.min(horizon))) {
             return true;
         }
         if bound.is_none_or(|bound| bound > horizon) {
             return false;
         }
         // a deadline may be near: its exact time decides, and a timer of the same instant goes first
-        let Some(deadline) = self.deadlines.borrow_mut().earliest().map(|at| at.max(now)) else {
-            return false;
-        };
-        let timer = self.timers.borrow_mut().ready(deadline.min(horizon));
-        if let Ok(at) = timer {
-            self.fire_timers(at);
+        let earliest = self.deadlines.borrow_mut().earliest();
+        let Some(deadline) = earliest.map(|at| at.max(now)) else { return false };
+        if self.fire_timers(deadline.min(horizon)) {
             return true;
         }
         if deadline > horizon {
@@ -287,6 +345,17 @@ impl Core {
         true
     }
 
+    /// Fires the earliest timers, if they are due by this instant.
+    #[inline(always)]
+    fn fire_timers(&self, by: u64) -> bool {
+        let timer = self.timers.borrow_mut().ready(by);
+        let Ok(at) = timer else { return false };
+        self.move_to(wheel_time(at));
+        self.fetch_near();
+        self.fire(&self.timers, Tag::Timer);
+        true
+    }
+
     pub(crate) fn resume_settled(&self) -> bool {
         if self.settled.borrow().is_empty() {
             return false;
@@ -297,6 +366,12 @@ impl Core {
             self.wake_waiter(waiter);
         }
         true
+    }
+
+    /// Runs an input when time reaches `at`.
+    pub(crate) fn enter_at(&self, at: Time, number: u64, input: Injection) {
+        self.injections.borrow_mut().insert((at, number), input);
+        self.pending.raise(INJECTED);
     }
 
     /// Inputs that are due at the present time.
@@ -336,7 +411,7 @@ impl Core {
                     return Err(error);
                 }
             }
-            if !self.externals.borrow().is_empty() && self.is_blocked() {
+            if self.pending.has(EXTERNAL) && self.is_blocked() {
                 return Ok(Progress::Blocked);
             }
             if self.spent.get() >= self.config.livelock && self.is_busy() {
@@ -352,6 +427,13 @@ impl Core {
                 continue;
             }
             // quiet: what else belongs to this instant, and if nothing does, which instant is next?
+            if !self.pending.has(RARE) {
+                if self.fire_next(horizon) {
+                    continue;
+                }
+                break;
+            }
+            self.rest_rare();
             if self.next_phase(horizon) {
                 continue;
             }
@@ -366,6 +448,15 @@ impl Core {
             self.move_to(limit);
         }
         Ok(Progress::Quiet { next: self.next_event() })
+    }
+
+    /// Lowers the bits of places that have become empty.
+    fn rest_rare(&self) {
+        let lower = |bit, empty: bool| self.pending.lower(if empty { bit } else { 0 });
+        lower(INJECTED, self.injections.borrow().is_empty());
+        lower(EXTERNAL, self.externals.borrow().is_empty());
+        lower(SETTLED, self.settled.borrow().is_empty());
+        lower(ESCALATED, self.escalated.borrow().is_none());
     }
 
     /// Handles inputs of the present time while an external operation is awaited.

@@ -118,7 +118,7 @@ impl Kernel {
 
     /// Who created the agent; [`AgentId::OUTSIDE`] for the set-up, and for an agent that is not here.
     pub fn creator(&self, agent: AgentId) -> AgentId {
-        self.core.agents.borrow().meta.get(agent.index()).map_or(AgentId::OUTSIDE, |meta| meta.creator)
+        self.core.agents.borrow().creator(agent)
     }
 
     /// Everything that happens is shown to this observer from now on.
@@ -253,7 +253,7 @@ impl Kernel {
             return Err(SimError::Past { now: self.core.now(), asked: at });
         }
         let number = self.core.next_injection();
-        self.core.injections.borrow_mut().insert((at, number), Box::new(move |_| enter()));
+        self.core.enter_at(at, number, Box::new(move |_| enter()));
         Ok(())
     }
 
@@ -274,7 +274,12 @@ impl Kernel {
 
     /// Looks at an agent's state, by its number; `None` when it is of another type, or has no state now.
     pub fn look<A: Actor, R>(&self, agent: AgentId, f: impl FnOnce(&mut A) -> R) -> Option<R> {
-        let this = self.core.this_of::<A>(agent)?;
+        let (class, index) = {
+            let agents = self.core.agents.borrow();
+            let meta = agents.meta.get(agent.index())?;
+            (meta.class, meta.index)
+        };
+        let this = self.core.inbox::<A>(class)?.this(index)?;
         self.enter(|| this.try_with(f))
     }
 

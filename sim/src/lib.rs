@@ -44,10 +44,12 @@
 //! | file | mechanism |
 //! |------|-----------|
 //! | `time`, `wheel`, `timers` | time as integers; the timer wheel; what waits: sleep, timeout, interval, settled |
-//! | `kernel`, `instant` | the contract of a driver; rounds, phases, instants |
+//! | `kernel`, `instant`, `pending` | the contract of a driver; rounds, phases, instants; what there is to do |
 //! | `mailbox`, `request`, `call`, `reply`, `order` | typed messages and requests; calls in flight and their replies; the order of delivery |
 //! | `agent`, `context`, `local` | identity and life; the handle agents' code holds; the kernel of this thread |
 //! | `task`, `waiter`, `waker`, `current` | futures in a slab; who is to be woken; a waker that is an integer; which kernel runs here |
+//! | `period` | periodic code that runs in place |
+//! | `shelf`, `collected` | a vector that grows while its items are borrowed; what one round collects for the next |
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
 //! | `external` | calls that leave the simulated world |
 //! | `random`, `fingerprint` | streams by counter; the running hash of a run |
@@ -72,9 +74,12 @@ pub mod local;
 mod mailbox;
 mod observe;
 mod order;
+mod pending;
+mod period;
 pub mod random;
 mod reply;
 mod request;
+mod shelf;
 mod supervise;
 mod task;
 pub mod time;

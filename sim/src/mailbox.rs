@@ -29,8 +29,10 @@ use crate::current;
 use crate::fingerprint::Tag;
 use crate::observe::What;
 use crate::order::{Ordered, arrange};
+use crate::period::{Periods, Run};
 use crate::reply::ReplyNote;
 use crate::request::Call;
+use crate::shelf::Shelf;
 use crate::supervise::panic_text;
 use crate::task::Label;
 use crate::waiter::NO_TASK;
@@ -186,17 +188,30 @@ pub(crate) type Factory<A> = Rc<dyn Fn(&Ctx) -> Result<A, String>>;
 /// All agents of one type in one container.
 pub(crate) struct Inbox<A: Actor> {
     number: u16,
-    cells: RefCell<Vec<Rc<Cell<A>>>>,
+    agents: Shelf<This<A>>,
     factories: RefCell<BTreeMap<u32, Factory<A>>>,
-    starts: RefCell<Vec<u32>>,
-    resumed: RefCell<Vec<u32>>,
-    /// whether the kernel knows that there is something to deliver
-    active: std::cell::Cell<bool>,
+    /// who starts, and whose queued mail goes first
+    early: RefCell<Early>,
     mail: RefCell<Vec<Mail<A>>>,
-    /// the same three, of the round that is being delivered
-    sealed: RefCell<(Vec<u32>, Vec<u32>)>,
+    /// the same two, of the round that is being delivered
+    sealed: RefCell<Early>,
     arriving: RefCell<Vec<Mail<A>>>,
     values: RefCell<Values<Result<A::Reply, Box<Fault>>>>,
+    periods: RefCell<Periods<A>>,
+}
+
+/// What comes before the mail of a round.
+#[derive(Default)]
+struct Early {
+    starts: Vec<u32>,
+    resumed: Vec<u32>,
+}
+
+impl Early {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.starts.is_empty() && self.resumed.is_empty()
+    }
 }
 
 /// Replies that lie here until their caller takes them.
@@ -229,11 +244,17 @@ impl<T> Values<T> {
 }
 
 /// An inbox as the kernel sees it, without its types.
-pub(crate) trait Class {
+pub(crate) trait Class: Any {
     /// Takes what was sent in the previous round: whatever is sent from now on arrives in the next one.
     fn seal(&self);
     /// Hands out what was taken.
     fn deliver(&self, core: &Core);
+    /// Both, when no other class has anything.
+    fn deliver_now(&self, core: &Core);
+    /// Runs a periodic method; false if it has failed.
+    fn run_period(&self, core: &Core, number: u32) -> bool;
+    /// The task of a periodic method has ended.
+    fn end_period(&self, core: &Core, number: u32);
     /// Drops a reply nobody waits for.
     fn discard(&self, value: u32);
     /// A reply as layers above write it down.
@@ -254,7 +275,7 @@ pub(crate) trait Class {
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)>;
     /// Drops everything, inside the kernel.
     fn teardown(&self);
-    fn size(&self) -> usize;
+    fn size(&self) -> u32;
     fn facet(&self) -> Option<&'static dyn Any>;
 }
 
@@ -262,44 +283,39 @@ impl<A: Actor> Inbox<A> {
     pub(crate) fn new(number: u16) -> Self {
         Inbox {
             number,
-            cells: RefCell::default(),
+            agents: Shelf::default(),
             factories: RefCell::default(),
-            starts: RefCell::default(),
-            resumed: RefCell::default(),
-            active: std::cell::Cell::new(false),
+            early: RefCell::default(),
             mail: RefCell::default(),
             sealed: RefCell::default(),
             arriving: RefCell::default(),
             values: RefCell::new(Values { slots: Vec::new(), free: Vec::new() }),
+            periods: RefCell::default(),
         }
     }
 
     pub(crate) fn add(&self, core: &Core, id: AgentId, state: Option<A>, factory: Option<Factory<A>>) {
-        let index = self.cells.borrow().len() as u32;
         let cell = Cell { ctx: Ctx::new(id), state: RefCell::new(state), waiting: RefCell::default() };
-        self.cells.borrow_mut().push(Rc::new(cell));
+        let index = self.agents.push(This::new(Rc::new(cell)));
         if let Some(factory) = factory {
             self.factories.borrow_mut().insert(index, factory);
         }
-        self.activate(core);
-        self.starts.borrow_mut().push(index);
+        core.activate(self.number);
+        self.early.borrow_mut().starts.push(index);
     }
 
-    pub(crate) fn this(&self, index: u32) -> Option<This<A>> {
-        self.cells.borrow().get(index as usize).cloned().map(This::new)
+    pub(crate) fn add_period(&self, core: &Core, of: (u32, u32), period: u64, run: Run<A>) -> u32 {
+        self.periods.borrow_mut().add(core, of, period, run)
     }
 
-    /// Tells the kernel, once a round, that there is something to deliver.
-    #[inline]
-    fn activate(&self, core: &Core) {
-        if !self.active.replace(true) {
-            core.activate(self.number);
-        }
+    #[inline(always)]
+    pub(crate) fn this(&self, index: u32) -> Option<&This<A>> {
+        self.agents.get(index)
     }
 
     #[inline(always)]
     pub(crate) fn push(&self, core: &Core, mail: Mail<A>) {
-        self.activate(core);
+        core.activate(self.number);
         self.mail.borrow_mut().push(mail);
     }
 
@@ -326,22 +342,22 @@ impl<A: Actor> Inbox<A> {
         };
         if runs {
             core.observe(id, || What::Start);
-            self.guarded(core, id, "start", || A::started(&this));
+            self.guarded(core, id, "start", || A::started(this));
         }
     }
 
     /// What comes before the mail: agents start, and what queued for agents that are free again is put in front.
     #[cold]
     fn deliver_first(&self, core: &Core, mail: &mut Vec<Mail<A>>) {
-        let (starts, resumed) = self.sealed.take();
+        let Early { starts, resumed } = self.sealed.take();
         for index in starts {
             self.start(core, index);
         }
         let mut first = Vec::new();
         for index in resumed {
-            let Some(cell) = self.cells.borrow().get(index as usize).cloned() else { continue };
+            let Some(this) = self.this(index) else { continue };
             // the queue is taken at its present length: a handler may lock the agent again, and the rest stays in order
-            let queued = cell.waiting.borrow_mut().take();
+            let queued = this.cell().waiting.borrow_mut().take();
             first.extend(queued.into_iter().flat_map(|queue| *queue));
         }
         if !first.is_empty() {
@@ -360,12 +376,7 @@ impl<A: Actor> Inbox<A> {
                 self.hand_over(core, mail);
             }
         })) {
-            if core.running() == AgentId::OUTSIDE {
-                // no agent's code: an observer's, or a message that cannot name itself
-                resume_unwind(panic);
-            }
-            core.fail(core.running(), core.running_label(), panic_text(&*panic));
-            core.finish();
+            caught(core, panic);
         }
     }
 
@@ -380,24 +391,14 @@ impl<A: Actor> Inbox<A> {
                 meta.fingerprint.mix_at(core.instant.get(), Tag::Receive, peer, mail.hash);
                 let index = meta.index;
                 drop(agents);
-                let this = This::new(self.cells.borrow()[index as usize].clone());
-                self.handle(core, this, mail);
+                if let Some(this) = self.this(index) {
+                    self.handle(core, this, mail);
+                }
             }
             Status::Locked | Status::Down => {
                 let index = meta.index;
                 drop(agents);
-                let cell = self.cells.borrow()[index as usize].clone();
-                let (call, to) = (mail.call, mail.to);
-                core.observe(to, || What::Held { from: mail.from, sequence: mail.sequence });
-                cell.waiting.borrow_mut().get_or_insert_default().push_back(mail);
-                if let Some(cycle) = core.wait_cycle(call, to) {
-                    let mut waiting = cell.waiting.borrow_mut();
-                    if let Some(mail) = waiting.as_mut().and_then(|queue| queue.pop_back()) {
-                        drop(waiting);
-                        core.agents.borrow_mut().meta[to.index()].queued -= 1;
-                        self.refuse(core, mail, Box::new(Fault::WaitCycle(cycle)));
-                    }
-                }
+                self.hold(core, index, mail);
             }
             Status::Tripped => {
                 meta.queued -= 1;
@@ -416,16 +417,34 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
+    /// Keeps mail for an agent that is not free, unless it would wait for itself.
+    #[cold]
+    fn hold(&self, core: &Core, index: u32, mail: Mail<A>) {
+        let Some(this) = self.this(index) else { return };
+        let waiting = &this.cell().waiting;
+        let (call, to) = (mail.call, mail.to);
+        core.observe(to, || What::Held { from: mail.from, sequence: mail.sequence });
+        waiting.borrow_mut().get_or_insert_default().push_back(mail);
+        if let Some(cycle) = core.wait_cycle(call, to) {
+            let mail = waiting.borrow_mut().as_mut().and_then(|queue| queue.pop_back());
+            if let Some(mail) = mail {
+                core.agents.borrow_mut().meta[to.index()].queued -= 1;
+                self.refuse(core, mail, Box::new(Fault::WaitCycle(cycle)));
+            }
+        }
+    }
+
     #[inline(always)]
-    fn handle(&self, core: &Core, this: This<A>, mail: Mail<A>) {
+    fn handle(&self, core: &Core, this: &This<A>, mail: Mail<A>) {
         let Mail { to, from, sequence, hash, call, message } = mail;
         let label = A::label(&message);
         let number = call.number();
         core.observe(to, || What::Receive { from, key: core.key(from), sequence, label, hash, call: number });
         core.count_message();
-        let reply = ReplyTo { kernel: core.id(), call, caller: from, callee: to, kind: PhantomData };
+        let (kernel, class) = (core.id(), self.number);
+        let reply = ReplyTo { kernel, class, call, caller: from, callee: to, kind: PhantomData };
         core.begin(to, NO_TASK, label);
-        A::receive(&this, message, reply);
+        A::receive(this, message, reply);
         core.finish();
     }
 
@@ -446,48 +465,93 @@ impl<A: Actor> Inbox<A> {
                 format!("`{}` to {}: {fault}", A::label(&mail.message), core.path(mail.to))
             });
         } else {
-            self.reply(core, mail.to, mail.from, mail.call, Err(fault));
+            self.reply(core, mail.to, mail.from, mail.call, fault.hash(), Err(fault));
         }
         core.drop_as(mail.to, "drop", mail.message);
     }
 
     /// Puts a reply on its way: it arrives in the next round.
-    #[inline]
+    #[inline(always)]
     fn reply(
         &self,
         core: &Core,
         from: AgentId,
         to: AgentId,
         call: CallRef,
+        hash: u64,
         value: Result<A::Reply, Box<Fault>>,
     ) {
-        let hash = match &value {
-            Ok(reply) => A::reply_hash(reply),
-            Err(fault) => fault.hash(),
-        };
         let value = self.put_value(value);
         core.reply(from, ReplyNote::new(to, self.number, call, value, hash));
     }
 }
 
+/// A panic of an agent's code, while its mail was handed over.
+#[cold]
+fn caught(core: &Core, panic: Box<dyn Any + Send>) {
+    if core.running() == AgentId::OUTSIDE {
+        // no agent's code: an observer's, or a message that cannot name itself
+        resume_unwind(panic);
+    }
+    core.fail(core.running(), core.running_label(), panic_text(&*panic));
+    core.finish();
+}
+
 impl<A: Actor> Class for Inbox<A> {
     fn seal(&self) {
-        self.active.set(false);
         std::mem::swap(&mut *self.mail.borrow_mut(), &mut *self.arriving.borrow_mut());
-        if !self.starts.borrow().is_empty() || !self.resumed.borrow().is_empty() {
-            *self.sealed.borrow_mut() = (self.starts.take(), self.resumed.take());
+        if !self.early.borrow().is_empty() {
+            *self.sealed.borrow_mut() = self.early.take();
         }
     }
 
     fn deliver(&self, core: &Core) {
         let mut mail = self.arriving.take();
         arrange(&mut mail, core.shuffle());
-        let starts = !self.sealed.borrow().0.is_empty();
-        if starts || !self.sealed.borrow().1.is_empty() {
+        if !self.sealed.borrow().is_empty() {
             self.deliver_first(core, &mut mail);
         }
         self.hand_over_all(core, &mut mail);
         *self.arriving.borrow_mut() = mail;
+    }
+
+    fn run_period(&self, core: &Core, number: u32) -> bool {
+        let found = self.periods.borrow().get(number);
+        let Some((this, run)) = found.and_then(|(index, run)| Some((self.this(index)?, run))) else {
+            return false;
+        };
+        match run(this) {
+            Some(message) => {
+                this.fail(message);
+                false
+            }
+            None => {
+                self.periods.borrow_mut().again(core, number);
+                true
+            }
+        }
+    }
+
+    fn end_period(&self, core: &Core, number: u32) {
+        self.periods.borrow_mut().remove(core, number);
+    }
+
+    fn deliver_now(&self, core: &Core) {
+        let first = {
+            let mut mail = self.mail.borrow_mut();
+            if mail.len() == 1 && self.early.borrow().is_empty() { mail.pop() } else { None }
+        };
+        match first {
+            Some(mail) => {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.hand_over(core, mail))) {
+                    caught(core, panic);
+                }
+            }
+            None => {
+                self.seal();
+                self.deliver(core);
+            }
+        }
     }
 
     fn show(&self, value: u32) -> Option<Rc<dyn Any>> {
@@ -507,7 +571,7 @@ impl<A: Actor> Class for Inbox<A> {
         let Some(this) = self.this(index) else { return };
         if this.try_with(|_| ()).is_some() {
             core.acting_as(this.id(), "stop", || {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| A::stopping(&this))) {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| A::stopping(this))) {
                     core.fail(this.id(), "stop", panic_text(&*panic));
                 }
             });
@@ -523,12 +587,12 @@ impl<A: Actor> Class for Inbox<A> {
     fn rebuild(&self, core: &Core, index: u32) -> Option<Result<(), String>> {
         let factory = self.factories.borrow().get(&index)?.clone();
         let this = self.this(index)?;
-        let built = catch_unwind(AssertUnwindSafe(|| factory(&this)));
+        let built = catch_unwind(AssertUnwindSafe(|| factory(this)));
         Some(match built {
             Ok(Ok(state)) => {
                 *this.cell().state.borrow_mut() = Some(state);
-                self.activate(core);
-                self.starts.borrow_mut().push(index);
+                core.activate(self.number);
+                self.early.borrow_mut().starts.push(index);
                 Ok(())
             }
             Ok(Err(message)) => Err(message),
@@ -541,18 +605,15 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn resume(&self, core: &Core, index: u32) {
-        let waiting =
-            self.cells.borrow().get(index as usize).is_some_and(|cell| cell.waiting.borrow().is_some());
-        if waiting {
-            self.activate(core);
-            self.resumed.borrow_mut().push(index);
+        if self.this(index).is_some_and(|this| this.cell().waiting.borrow().is_some()) {
+            core.activate(self.number);
+            self.early.borrow_mut().resumed.push(index);
         }
     }
 
     fn queued_callers(&self, core: &Core, index: u32) -> Vec<u32> {
-        let cells = self.cells.borrow();
-        let Some(cell) = cells.get(index as usize) else { return Vec::new() };
-        let waiting = cell.waiting.borrow();
+        let Some(this) = self.this(index) else { return Vec::new() };
+        let waiting = this.cell().waiting.borrow();
         let mut calls = core.calls.borrow_mut();
         waiting
             .iter()
@@ -564,21 +625,14 @@ impl<A: Actor> Class for Inbox<A> {
     fn pending(&self, core: &Core) -> Vec<(AgentId, AgentId, Label)> {
         let label = |mail: &Mail<A>| (mail.to, mail.from, A::label(&mail.message));
         let mut pending: Vec<_> = self.mail.borrow().iter().take(32).map(label).collect();
-        let cells = self.cells.borrow();
-        for index in self.resumed.borrow().iter().take(32) {
-            pending.extend(
-                cells[*index as usize]
-                    .waiting
-                    .borrow()
-                    .iter()
-                    .flat_map(|queue| queue.iter())
-                    .take(32)
-                    .map(label),
-            );
+        let early = self.early.borrow();
+        for this in early.resumed.iter().take(32).filter_map(|index| self.this(*index)) {
+            let waiting = this.cell().waiting.borrow();
+            pending.extend(waiting.iter().flat_map(|queue| queue.iter()).take(32).map(label));
         }
-        for index in self.starts.borrow().iter().take(32) {
-            let id = cells[*index as usize].ctx.id();
-            pending.push((id, core.agents.borrow().meta[id.index()].creator, "start"));
+        for this in early.starts.iter().take(32).filter_map(|index| self.this(*index)) {
+            let id = this.id();
+            pending.push((id, core.agents.borrow().creator(id), "start"));
         }
         pending
     }
@@ -589,20 +643,18 @@ impl<A: Actor> Class for Inbox<A> {
         drop(mail);
         let values = std::mem::take(&mut self.values.borrow_mut().slots);
         drop(values);
-        let cells = std::mem::take(&mut *self.cells.borrow_mut());
-        for cell in &cells {
-            let waiting = cell.waiting.borrow_mut().take();
+        for this in self.agents.iter() {
+            let waiting = this.cell().waiting.borrow_mut().take();
             drop(waiting);
-            let state = cell.state.try_borrow_mut().ok().and_then(|mut state| state.take());
+            let state = this.cell().state.try_borrow_mut().ok().and_then(|mut state| state.take());
             drop(state);
         }
-        drop(cells);
         let factories = std::mem::take(&mut *self.factories.borrow_mut());
         drop(factories);
     }
 
-    fn size(&self) -> usize {
-        self.cells.borrow().len()
+    fn size(&self) -> u32 {
+        self.agents.len()
     }
 
     fn facet(&self) -> Option<&'static dyn Any> {
@@ -614,6 +666,8 @@ impl<A: Actor> Class for Inbox<A> {
 #[must_use = "dropping it ends the call with `Fault::Abandoned`"]
 pub struct ReplyTo<A: Actor> {
     kernel: u16,
+    /// of the callee
+    class: u16,
     call: CallRef,
     caller: AgentId,
     callee: AgentId,
@@ -632,7 +686,7 @@ impl<A: Actor> ReplyTo<A> {
     pub fn send(mut self, value: A::Reply) {
         // most messages want none
         if !self.call.is_none() {
-            self.finish(Ok(value));
+            self.finish(A::reply_hash(&value), Ok(value));
         }
     }
 
@@ -650,35 +704,37 @@ impl<A: Actor> ReplyTo<A> {
         self.call
     }
 
-    #[inline]
-    fn finish(&mut self, value: Result<A::Reply, Box<Fault>>) {
-        let call = self.call;
-        if !call.is_none() {
-            // inside another kernel the numbers would mean others
-            current::try_with(|core| {
-                core.id() == self.kernel && {
-                    core.with_class_of::<A, _>(self.callee, |inbox| {
-                        inbox.reply(core, self.callee, self.caller, call, value);
-                    });
-                    true
-                }
-            });
-            // only now: if hashing the value panics, the call still ends, as abandoned
-            self.call = CallRef::NONE;
+    /// The call ends without an answer.
+    #[cold]
+    #[inline(never)]
+    fn abandon(&mut self) {
+        let ours = |core: &Core| (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call));
+        if let Some(Some(fault)) = current::try_with(ours) {
+            self.finish(fault.hash(), Err(fault));
         }
+    }
+
+    /// Puts the answer on its way. Its hash is taken before, with the call still to be answered: if that panics, the call
+    /// ends as abandoned.
+    #[inline(always)]
+    fn finish(&mut self, hash: u64, value: Result<A::Reply, Box<Fault>>) {
+        let call = std::mem::replace(&mut self.call, CallRef::NONE);
+        current::try_with(|core| {
+            // inside another kernel the numbers would mean others
+            if core.id() == self.kernel
+                && let Some(inbox) = core.inbox::<A>(self.class)
+            {
+                inbox.reply(core, self.callee, self.caller, call, hash, value);
+            }
+        });
     }
 }
 
 impl<A: Actor> Drop for ReplyTo<A> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if !self.call.is_none() {
-            let fault = current::try_with(|core| {
-                (core.id() == self.kernel).then(|| core.abandoned(self.callee, self.call))
-            });
-            if let Some(Some(fault)) = fault {
-                self.finish(Err(fault));
-            }
+            self.abandon();
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::fingerprint::{Tag, content};
 use crate::observe::What;
 use crate::order::Ordered;
+use crate::pending::REPLIES;
 use crate::supervise::panic_text;
 
 /// A reply on its way to its caller.
@@ -40,7 +41,7 @@ impl Ordered for ReplyNote {
 
 impl Core {
     /// Puts a reply on its way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reply(&self, from: AgentId, mut note: ReplyNote) {
         {
             let mut agents = self.agents.borrow_mut();
@@ -62,6 +63,7 @@ impl Core {
             self.tell_with(from, what, || self.class(note.class)?.show(note.value));
         }
         self.replies.push(note);
+        self.pending.raise(REPLIES);
     }
 
     /// Why a call ends whose handler was dropped.

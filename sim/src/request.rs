@@ -3,11 +3,11 @@
 //! Why a named future and no async function: a call can leave the closure that made it, be joined, be given a deadline, or be
 //! sent without waiting. It holds its message until it is first polled, then the number of its entry in the table of calls.
 //!
-//! | state | meaning |
-//! |-------|---------|
-//! | `New`  | not sent; dropping it does nothing |
-//! | `Sent` | on its way, or answered; dropping it abandons the call, and the reply is counted as late |
-//! | `Done` | over |
+//! | message | call | meaning |
+//! |---------|------|---------|
+//! | some | none | not sent; dropping it does nothing |
+//! | none | some | on its way, or answered; dropping it abandons the call, and the reply is counted as late |
+//! | none | none | over |
 
 use std::fmt;
 use std::future::Future;
@@ -19,33 +19,8 @@ use crate::call::{CallRef, CallState, Fault};
 use crate::core::Core;
 use crate::current;
 use crate::fingerprint::{Tag, content};
-use crate::mailbox::{Actor, Inbox, Mail, Ref};
+use crate::mailbox::{Actor, Mail, Ref};
 use crate::observe::What;
-
-enum Sending<A: Actor> {
-    New(A::Msg),
-    Sent(Sent<A>),
-    Done,
-}
-
-/// A call on its way. Dropping it abandons the call, unless it is over.
-struct Sent<A: Actor> {
-    to: Ref<A>,
-    call: CallRef,
-}
-
-impl<A: Actor> Drop for Sent<A> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.call.is_none() {
-            // the value is user code's to drop: not under the thread-local's borrow
-            let ours =
-                |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, self.call));
-            let value = current::try_with(ours);
-            drop(value);
-        }
-    }
-}
 
 /// A request to an agent of the same kernel: a named, `'static` future that does nothing until it is polled or sent.
 ///
@@ -53,7 +28,8 @@ impl<A: Actor> Drop for Sent<A> {
 #[must_use = "a call does nothing until it is awaited or sent"]
 pub struct Call<A: Actor> {
     to: Ref<A>,
-    state: Sending<A>,
+    call: CallRef,
+    message: Option<A::Msg>,
 }
 
 impl<A: Actor> fmt::Debug for Call<A> {
@@ -67,13 +43,13 @@ impl<A: Actor> Unpin for Call<A> {}
 impl<A: Actor> Call<A> {
     #[inline(always)]
     pub(crate) fn new(to: Ref<A>, message: A::Msg) -> Self {
-        Call { to, state: Sending::New(message) }
+        Call { to, call: CallRef::NONE, message: Some(message) }
     }
 
     /// Sends it one-way: whatever the handler returns is dropped.
     #[inline(always)]
-    pub fn send(self) {
-        if let Sending::New(message) = self.state {
+    pub fn send(mut self) {
+        if let Some(message) = self.message.take() {
             let sent = current::try_with(|core| drop(post(core, self.to, message, None)));
             if sent.is_none() {
                 crate::core::count_homeless();
@@ -85,6 +61,40 @@ impl<A: Actor> Call<A> {
     pub fn to(&self) -> Ref<A> {
         self.to
     }
+
+    #[inline]
+    fn ask(&mut self, message: A::Msg, cx: &mut Context<'_>) -> Poll<Result<A::Reply, Box<Fault>>> {
+        let sent = current::try_with(|core| {
+            let waiter = core.waiter(cx.waker());
+            post(core, self.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
+        });
+        match sent {
+            Some(Ok(call)) => {
+                self.call = call;
+                Poll::Pending
+            }
+            Some(Err(fault)) => Poll::Ready(Err(fault)),
+            None => no_kernel(),
+        }
+    }
+
+    /// The call is on its way.
+    #[cold]
+    fn abandon(&mut self) {
+        // the value is user code's to drop: not under the thread-local's borrow
+        let ours = |core: &Core| (core.id() == self.to.kernel).then(|| drop_call(core, self.to, self.call));
+        let value = current::try_with(ours);
+        drop(value);
+    }
+}
+
+impl<A: Actor> Drop for Call<A> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.call.is_none() {
+            self.abandon();
+        }
+    }
 }
 
 impl<A: Actor> Future for Call<A> {
@@ -93,37 +103,24 @@ impl<A: Actor> Future for Call<A> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = &mut *self;
-        if let Sending::Sent(sent) = &mut me.state {
-            let ours =
-                |core: &Core| (core.id() == sent.to.kernel).then(|| take(core, sent.to, sent.call, cx));
-            let taken = current::try_with(ours).flatten();
-            let taken = taken.unwrap_or_else(|| Poll::Ready(Err(Box::new(Fault::NoKernel))));
-            if taken.is_ready() {
-                sent.call = CallRef::NONE;
-                me.state = Sending::Done;
-            }
-            return taken;
+        if me.call.is_none() {
+            return match me.message.take() {
+                Some(message) => me.ask(message, cx),
+                None => no_kernel(),
+            };
         }
-        match std::mem::replace(&mut me.state, Sending::Done) {
-            Sending::New(message) => {
-                let sent = current::try_with(|core| {
-                    let waiter = core.waiter(cx.waker());
-                    post(core, me.to, message, Some(waiter)).inspect_err(|_| core.release_waiter(waiter))
-                });
-                match sent {
-                    Some(Ok(call)) => {
-                        me.state = Sending::Sent(Sent { to: me.to, call });
-                        Poll::Pending
-                    }
-                    failed => {
-                        let fault = failed.and_then(Result::err);
-                        Poll::Ready(Err(fault.unwrap_or_else(|| Box::new(Fault::NoKernel))))
-                    }
-                }
-            }
-            Sending::Sent(_) | Sending::Done => Poll::Ready(Err(Box::new(Fault::NoKernel))),
+        let ours = |core: &Core| (core.id() == me.to.kernel).then(|| take(core, me.to, me.call, cx));
+        let taken = current::try_with(ours).flatten().unwrap_or_else(no_kernel);
+        if taken.is_ready() {
+            me.call = CallRef::NONE;
         }
+        taken
     }
+}
+
+#[cold]
+fn no_kernel<R>() -> Poll<Result<R, Box<Fault>>> {
+    Poll::Ready(Err(Box::new(Fault::NoKernel)))
 }
 
 #[cold]
@@ -187,15 +184,14 @@ pub(crate) fn post<A: Actor>(
             core.calls.borrow_mut().open(caller, waiter, (to.agent, label), core.now())
         }
     };
-    let inboxes = core.inboxes.borrow();
-    if let Some(inbox) = inboxes.get(usize::from(to.class)).and_then(|inbox| inbox.downcast_ref::<Inbox<A>>())
-    {
+    if let Some(inbox) = core.inbox::<A>(to.class) {
         inbox.push(core, Mail { to: to.agent, from, sequence, hash, call, message });
     }
     Ok(call)
 }
 
 /// Takes the reply of a call, or notes who waits for it now.
+#[inline]
 fn take<A: Actor>(
     core: &Core,
     to: Ref<A>,
@@ -203,16 +199,15 @@ fn take<A: Actor>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<A::Reply, Box<Fault>>> {
     let mut calls = core.calls.borrow_mut();
-    let Some(head) = calls.get(call) else { return Poll::Ready(Err(Box::new(Fault::NoKernel))) };
-    match head.state {
-        CallState::Answered(value) => {
-            calls.close(call);
+    match calls.take_answer(call) {
+        Some(Ok(value)) => {
             drop(calls);
-            let value = core.with_class::<A, _>(to.class, |inbox| inbox.take_value(value));
-            Poll::Ready(value.flatten().unwrap_or_else(|| Err(Box::new(Fault::NoKernel))))
+            match core.inbox::<A>(to.class).and_then(|inbox| inbox.take_value(value)) {
+                Some(value) => Poll::Ready(value),
+                None => no_kernel(),
+            }
         }
-        CallState::Open => {
-            let old = head.waiter;
+        Some(Err(old)) => {
             drop(calls);
             let new = core.renew_waiter(old, cx.waker());
             if new != old {
@@ -223,6 +218,7 @@ fn take<A: Actor>(
             }
             Poll::Pending
         }
+        None => no_kernel(),
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::agent::{AgentId, Status};
 use crate::core::Core;
 use crate::observe::What;
+use crate::pending::ESCALATED;
 use crate::time::Time;
 
 /// What to do with an agent that fails.
@@ -166,6 +167,7 @@ impl Core {
         }
         if outcome == Outcome::Escalated {
             self.escalated.borrow_mut().get_or_insert(report);
+            self.pending.raise(ESCALATED);
         }
     }
 

@@ -3,15 +3,15 @@
 //! Why: an agent waits far more often than it works. A task is one slot of 32 bytes beside its boxed future, found by
 //! index, so waking, polling and cancelling touch one cache line.
 //!
-//! | state    | `future` | `queued` | `alive` |
+//! | state    | `work` | `queued` | `alive` |
 //! |----------|----------|----------|---------|
 //! | waiting  | some     | no       | yes |
 //! | ready    | some     | yes      | yes |
-//! | polled   | none     | no, or yes when woken meanwhile | yes |
+//! | polled   | none, if it is a future | no, or yes when woken meanwhile | yes |
 //! | ended    | none     | yes: its entry in the run queue is still there | no |
 //! | free     | none     | no       | no |
 //!
-//! Contract: a slot's generation grows when its task ends, so a stale key names nobody. A run queue holds a slot once if
+//! Contract: a slot's key changes when its task ends, so a stale key names nobody. A run queue holds a slot once if
 //! and only if it is `queued`, and the slot of a task that ends in there is not reused before it comes up: the entry
 //! would run a stranger in the wrong round. Futures are polled and dropped
 //! by the kernel while no borrow of the slab is held.
@@ -27,6 +27,8 @@ use crate::agent::{AgentId, Status};
 use crate::call::CallRef;
 use crate::core::Core;
 use crate::error::SimError;
+use crate::mailbox::Actor;
+use crate::period::Run;
 use crate::supervise::panic_text;
 use crate::waker::{self, TaskKey};
 
@@ -100,18 +102,49 @@ const MANY: usize = 1 << 12;
 /// As many loads as a processor has under way at once.
 const TOGETHER: usize = 16;
 
+/// What a task runs.
+pub(crate) enum Work {
+    Future(TaskFuture),
+    /// An entry in the periodic methods of a class; or nothing.
+    Period {
+        class: u16,
+        number: u32,
+    },
+}
+
+const _: () = assert!(size_of::<Work>() == 16, "half a slot");
+
+impl Work {
+    /// It is being polled, or there is no task.
+    const NONE: Work = Work::Period { class: u16::MAX, number: u32::MAX };
+
+    #[inline]
+    fn is_none(&self) -> bool {
+        matches!(self, Work::Period { number: u32::MAX, .. })
+    }
+
+    #[inline]
+    fn touch(&self) -> u32 {
+        match self {
+            Work::Future(future) => future.touch(),
+            Work::Period { number, .. } => *number,
+        }
+    }
+}
+
 pub(crate) struct Slot {
-    pub(crate) future: Option<TaskFuture>,
+    pub(crate) work: Work,
+    /// of this task, or of the next one here
+    pub(crate) key: TaskKey,
     pub(crate) agent: AgentId,
-    pub(crate) generation: u32,
     /// index into the labels
     label: u16,
     pub(crate) queued: bool,
     pub(crate) alive: bool,
 }
 
-#[derive(Default)]
 pub(crate) struct Tasks {
+    kernel: u16,
     pub(crate) slots: Vec<Slot>,
     /// the call each task answers; apart from the slots, since nobody looks at it while all is well
     serves: Vec<CallRef>,
@@ -121,16 +154,28 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    pub(crate) fn new(kernel: u16) -> Self {
+        Tasks {
+            kernel,
+            slots: Vec::new(),
+            serves: Vec::new(),
+            labels: Vec::new(),
+            free: Vec::new(),
+            alive: 0,
+        }
+    }
+
     /// A new slot, alive and without a future; `None` when 2^28 tasks are alive.
     pub(crate) fn add(&mut self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
         let label = self.number(label);
         let task = match self.free.pop() {
             Some(task) => task,
             None if self.slots.len() < crate::waker::MAX_TASKS => {
-                let fresh = Slot { future: None, agent, generation: 0, label, queued: false, alive: false };
-                self.slots.push(fresh);
+                let task = self.slots.len() as u32;
+                let key = TaskKey::new(self.kernel, 0, task);
+                self.slots.push(Slot { work: Work::NONE, key, agent, label, queued: false, alive: false });
                 self.serves.push(CallRef::NONE);
-                self.slots.len() as u32 - 1
+                task
             }
             None => return None,
         };
@@ -159,20 +204,20 @@ impl Tasks {
         self.serves[task as usize]
     }
 
-    /// Ends a task; its future, if it is here, is the caller's to drop outside any borrow.
-    pub(crate) fn end(&mut self, task: u32) -> Option<TaskFuture> {
+    /// Ends a task; what it runs, if that is here, is the caller's to drop outside any borrow.
+    pub(crate) fn end(&mut self, task: u32) -> Work {
         let slot = &mut self.slots[task as usize];
         if !slot.alive {
-            return None;
+            return Work::NONE;
         }
         slot.alive = false;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.key = slot.key.next();
         self.serves[task as usize] = CallRef::NONE;
         if !slot.queued {
             self.free.push(task);
         }
         self.alive -= 1;
-        slot.future.take()
+        std::mem::replace(&mut slot.work, Work::NONE)
     }
 
     /// The run queue has come to this task; false if it has ended meanwhile.
@@ -215,11 +260,11 @@ impl Core {
         let task = self.new_task(agent, label, CallRef::NONE)?;
         let mut tasks = self.tasks.borrow_mut();
         let slot = &mut tasks.slots[task as usize];
-        slot.future = Some(future);
+        slot.work = Work::Future(future);
         slot.queued = true;
-        let key = TaskKey::new(self.id, slot.generation, task);
+        let key = slot.key;
         drop(tasks);
-        self.ready.push(task);
+        self.enqueue(task);
         Some(key)
     }
 
@@ -236,7 +281,7 @@ impl Core {
 
     /// Polls a new task at once, in place of the handler that made it; it stays as a task if it has to wait.
     pub(crate) fn first_poll(&self, task: u32, mut future: TaskFuture) {
-        let key = TaskKey::new(self.id, self.tasks.borrow().slots[task as usize].generation, task);
+        let key = self.tasks.borrow().slots[task as usize].key;
         let outer = self.task.replace(task);
         let waker = waker::waker(key);
         let polled =
@@ -249,8 +294,8 @@ impl Core {
     pub(crate) fn polled(&self, key: TaskKey, future: TaskFuture, polled: std::thread::Result<Poll<()>>) {
         if matches!(polled, Ok(Poll::Pending)) {
             let slot = &mut self.tasks.borrow_mut().slots[key.task() as usize];
-            if slot.alive && key.is_generation(slot.generation) {
-                slot.future = Some(future);
+            if slot.alive && key == slot.key {
+                slot.work = Work::Future(future);
                 return;
             }
         }
@@ -264,7 +309,7 @@ impl Core {
         let running = {
             let tasks = self.tasks.borrow();
             let slot = &tasks.slots[task as usize];
-            let alive = slot.alive && key.is_generation(slot.generation);
+            let alive = slot.alive && key == slot.key;
             // it has ended, or its agent was stopped while it ran: then the slot may be another task's
             let agent = slot.agent;
             alive.then(|| (agent, tasks.label(task)))
@@ -291,26 +336,31 @@ impl Core {
         (tasks.slots[task as usize].agent, tasks.label(task))
     }
 
-    /// Ends a task and drops its future.
+    /// Ends a task and drops what it runs.
     pub(crate) fn end_task(&self, task: u32) {
-        let (agent, label, future) = {
+        let (agent, label, work) = {
             let mut tasks = self.tasks.borrow_mut();
             let agent = tasks.slots[task as usize].agent;
             (agent, tasks.label(task), tasks.end(task))
         };
-        if future.is_some() {
-            self.drop_as(agent, label, future);
+        match work {
+            Work::Future(future) => self.drop_as(agent, label, future),
+            Work::Period { class, number } => {
+                if let Some(class) = self.class(class) {
+                    class.end_period(self, number);
+                }
+            }
         }
     }
 
     /// Ends a task of somebody's choice, if it is still that one.
     pub(crate) fn cancel_task(&self, key: TaskKey) {
-        let ours = self.tasks.borrow().slots.get(key.task() as usize).is_some_and(|slot| {
-            slot.alive
-                && key.kernel() == self.id
-                && key.is_generation(slot.generation)
-                && slot.future.is_some()
-        });
+        let ours = self
+            .tasks
+            .borrow()
+            .slots
+            .get(key.task() as usize)
+            .is_some_and(|slot| slot.alive && key == slot.key && !slot.work.is_none());
         if ours {
             self.end_task(key.task());
         }
@@ -320,15 +370,11 @@ impl Core {
     #[inline]
     pub(crate) fn fetch_near(&self) {
         let mut timers = self.timers.borrow_mut();
-        if timers.near().is_empty() {
-            return;
-        }
+        let Some(near) = timers.near() else { return };
         let tasks = self.tasks.borrow();
-        let slots = || timers.near().iter().filter_map(|waiter| tasks.slots.get(*waiter as usize));
-        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.generation));
-        let futures = slots().filter_map(|slot| slot.future.as_ref());
-        std::hint::black_box(futures.fold(sum, |sum, future| sum.wrapping_add(future.touch())));
-        timers.forget_near();
+        let slots = || near.clone().filter_map(|waiter| tasks.slots.get(waiter as usize));
+        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.key.task()));
+        std::hint::black_box(slots().fold(sum, |sum, slot| sum.wrapping_add(slot.work.touch())));
     }
 
     /// Polls the tasks of a round, in this order. A future that is out of the cache takes longer to come than to run, so
@@ -341,8 +387,8 @@ impl Core {
         }
         for together in ready.chunks(TOGETHER) {
             let tasks = self.tasks.borrow();
-            let futures = together.iter().filter_map(|task| tasks.slots[*task as usize].future.as_ref());
-            std::hint::black_box(futures.fold(0, |sum: u32, future| sum.wrapping_add(future.touch())));
+            let touched = together.iter().map(|task| tasks.slots[*task as usize].work.touch());
+            std::hint::black_box(touched.fold(0, u32::wrapping_add));
             drop(tasks);
             together.iter().for_each(|task| self.poll_task(*task));
         }
@@ -350,27 +396,70 @@ impl Core {
 
     #[inline]
     pub(crate) fn poll_task(&self, task: u32) {
-        let (future, key, agent) = {
+        let (work, key, agent) = {
+            let locked = !self.locks.borrow().is_empty();
             let mut tasks = self.tasks.borrow_mut();
             if !tasks.take_turn(task) {
                 return;
             }
             let slot = &mut tasks.slots[task as usize];
-            if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
+            if locked && self.is_kept_waiting(slot.agent, task) {
                 self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
                 return;
             }
-            let Some(future) = slot.future.take() else { return };
-            (future, TaskKey::new(self.id, slot.generation, task), slot.agent)
+            let work = match slot.work {
+                Work::Period { class, number } => Work::Period { class, number },
+                Work::Future(_) => std::mem::replace(&mut slot.work, Work::NONE),
+            };
+            (work, slot.key, slot.agent)
         };
-        let mut future = future;
-        self.begin(agent, task, "");
-        self.activations.set(self.activations.get() + 1);
-        let waker = waker::waker(key);
-        let polled =
-            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-        self.polled(key, future, polled);
-        self.finish();
+        match work {
+            Work::Future(mut future) => {
+                self.begin(agent, task, "");
+                self.activations.set(self.activations.get() + 1);
+                let waker = waker::waker(key);
+                let polled =
+                    catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+                self.polled(key, future, polled);
+                self.finish();
+            }
+            Work::Period { class, number } => {
+                if let Some(class) = self.class(class) {
+                    self.begin(agent, task, "");
+                    self.activations.set(self.activations.get() + 1);
+                    let ran = catch_unwind(AssertUnwindSafe(|| class.run_period(self, number)));
+                    self.ran(task, ran);
+                    self.finish();
+                }
+            }
+        }
+    }
+
+    /// Periodic code has run; false if it has failed.
+    #[inline]
+    fn ran(&self, task: u32, ran: std::thread::Result<bool>) {
+        if matches!(ran, Ok(true)) {
+            return;
+        }
+        if let Err(panic) = ran {
+            let (agent, label) = self.task_of(task);
+            self.fail(agent, label, panic_text(&*panic));
+        }
+        self.end_task(task);
+    }
+
+    /// Starts periodic code of an agent, from now on.
+    pub(crate) fn start_period<A: Actor>(&self, agent: AgentId, label: Label, period: u64, run: Run<A>) {
+        let Some(task) = self.new_task(agent, label, CallRef::NONE) else { return };
+        let (class, index) = {
+            let agents = self.agents.borrow();
+            let meta = &agents.meta[agent.index()];
+            (meta.class, meta.index)
+        };
+        if let Some(inbox) = self.inbox::<A>(class) {
+            let number = inbox.add_period(self, (index, task), period, run);
+            self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number };
+        }
     }
 
     /// Whether an exclusive method of the agent keeps this task from running.

@@ -70,79 +70,110 @@ impl Sleep {
     }
 }
 
+impl Sleep {
+    /// Whether the phase it waits for has been at its instant.
+    #[inline(always)]
+    fn has_fired(&self, core: &Core, timer: TimerId) -> bool {
+        if self.deadline {
+            return core.now() >= self.when && !core.deadlines.borrow().is_live(timer);
+        }
+        // what was armed lay in the future then: it fires with all that is due at its instant
+        core.timers.borrow().cursor() >= wheel_key(self.when)
+    }
+
+    #[inline(never)]
+    fn arm(&mut self, core: &Core, cx: &Context<'_>) {
+        let waiter = core.waiter(cx.waker());
+        self.kernel = core.id();
+        // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
+        if self.when <= core.now() && !self.deadline {
+            core.wake_soon(waiter);
+            self.when = core.now();
+            self.state = State::Due { round: core.round(), waiter };
+        } else {
+            self.when = self.when.max(core.now());
+            self.state = State::Armed(self.wheel(core).borrow_mut().insert(wheel_key(self.when), waiter));
+        }
+    }
+
+    /// Polled again before its time, for another reason.
+    #[cold]
+    fn stay(&mut self, core: &Core, cx: &Context<'_>) {
+        match self.state {
+            State::Armed(timer) => {
+                let old = self.wheel(core).borrow().payload(timer);
+                let new = core.renew_waiter(old, cx.waker());
+                if new != old {
+                    self.wheel(core).borrow_mut().set_payload(timer, new);
+                }
+            }
+            State::Due { round, waiter } => {
+                let new = core.renew_waiter(waiter, cx.waker());
+                core.wake_soon_as(waiter, new);
+                self.state = State::Due { round, waiter: new };
+            }
+            State::New | State::Done => {}
+        }
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
-        current::with(|core| match me.state {
-            State::New if me.when == Time::MAX => Poll::Pending,
+        let waits = match me.state {
             State::New => {
-                let waiter = core.waiter(cx.waker());
-                // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
-                if me.when <= core.now() && !me.deadline {
-                    core.wake_soon(waiter);
-                    me.when = core.now();
-                    (me.state, me.kernel) = (State::Due { round: core.round(), waiter }, core.id());
-                } else {
-                    let when = me.when.max(core.now());
-                    me.when = when;
-                    let timer = me.wheel(core).borrow_mut().insert(wheel_key(when), waiter);
-                    (me.state, me.kernel) = (State::Armed(timer), core.id());
+                if me.when < Time::MAX {
+                    current::with(|core| me.arm(core, cx));
                 }
-                Poll::Pending
+                return Poll::Pending;
             }
-            State::Armed(timer) => {
-                let live = core.now() < me.when || me.wheel(core).borrow().is_live(timer);
-                if !live {
-                    me.state = State::Done;
-                    return Poll::Ready(());
-                }
-                let old = me.wheel(core).borrow().payload(timer);
-                let new = core.renew_waiter(old, cx.waker());
-                if new != old {
-                    me.wheel(core).borrow_mut().set_payload(timer, new);
-                }
-                Poll::Pending
-            }
-            // polled again in its own round, for another reason
-            State::Due { round, waiter } if (core.now(), core.round()) <= (me.when, round) => {
-                let new = core.renew_waiter(waiter, cx.waker());
-                core.wake_soon_as(waiter, new);
-                me.state = State::Due { round, waiter: new };
-                Poll::Pending
-            }
-            State::Due { .. } | State::Done => {
-                me.state = State::Done;
-                Poll::Ready(())
-            }
-        })
+            State::Armed(timer) => current::with(|core| !me.has_fired(core, timer)),
+            State::Due { round, .. } => current::with(|core| (core.now(), core.round()) <= (me.when, round)),
+            State::Done => false,
+        };
+        if waits {
+            current::with(|core| me.stay(core, cx));
+            return Poll::Pending;
+        }
+        me.state = State::Done;
+        Poll::Ready(())
     }
 }
 
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
-        if let State::Due { waiter, .. } = self.state {
-            current::try_with(|core| {
-                if core.id() == self.kernel {
-                    core.forget_soon(waiter)
-                }
-            });
+        if !matches!(self.state, State::New | State::Done) {
+            self.disarm();
         }
-        if let State::Armed(timer) = self.state {
-            current::try_with(|core| {
-                let mut wheel = self.wheel(core).borrow_mut();
-                // inside another kernel the number would be a stranger's timer
-                if core.id() == self.kernel && wheel.is_live(timer) {
-                    let waiter = wheel.payload(timer);
-                    wheel.cancel(wheel_key(self.when), timer);
-                    drop(wheel);
-                    core.release_waiter(waiter);
+    }
+}
+
+impl Sleep {
+    /// Takes it out of where it waits.
+    fn disarm(&mut self) {
+        current::try_with(|core| {
+            // inside another kernel the numbers would be a stranger's
+            if core.id() != self.kernel {
+                return;
+            }
+            match self.state {
+                State::Due { waiter, .. } => core.forget_soon(waiter),
+                State::Armed(timer) => {
+                    let mut wheel = self.wheel(core).borrow_mut();
+                    if wheel.is_live(timer) {
+                        let waiter = wheel.payload(timer);
+                        wheel.cancel(wheel_key(self.when), timer);
+                        drop(wheel);
+                        core.release_waiter(waiter);
+                    }
                 }
-            });
-        }
+                State::New | State::Done => {}
+            }
+        });
     }
 }
 

@@ -18,6 +18,7 @@ use crate::agent::{AgentId, Status};
 use crate::core::Core;
 use crate::core::wheel_key;
 use crate::error::SimError;
+use crate::pending::{SETTLED, SOON};
 use crate::task::Label;
 use crate::time::Time;
 use crate::waker::{self, TaskKey};
@@ -54,7 +55,7 @@ impl Core {
     pub(crate) fn wake_from_code(&self, key: TaskKey) {
         let mut tasks = self.tasks.borrow_mut();
         let Some(slot) = tasks.slots.get_mut(key.task() as usize) else { return };
-        if !slot.alive || !key.is_generation(slot.generation) {
+        if !slot.alive || key != slot.key {
             return;
         }
         let (owner, by) = (slot.agent, self.agent.get());
@@ -68,7 +69,7 @@ impl Core {
         if !slot.queued {
             slot.queued = true;
             drop(tasks);
-            self.ready.push(key.task());
+            self.enqueue(key.task());
         }
     }
 
@@ -89,7 +90,7 @@ impl Core {
             && !slot.queued
         {
             slot.queued = true;
-            self.ready.push(waiter);
+            self.enqueue(waiter);
         }
     }
 
@@ -183,6 +184,7 @@ impl Core {
     /// Wakes the waiter in the next round.
     pub(crate) fn wake_soon(&self, waiter: u32) {
         self.soon.borrow_mut().push(waiter);
+        self.pending.raise(SOON);
     }
 
     /// Another waiter stands in for one that is to be woken in the next round.
@@ -193,6 +195,7 @@ impl Core {
     /// Registers a waiter for the moment when this instant is quiet; the number to compare in [`Core::settlings`].
     pub(crate) fn settle(&self, waiter: u32) -> u64 {
         self.settled.borrow_mut().push(waiter);
+        self.pending.raise(SETTLED);
         self.settlings.get()
     }
 
@@ -209,6 +212,9 @@ impl Core {
     /// The same for the next round.
     pub(crate) fn forget_soon(&self, waiter: u32) {
         self.forget(&self.soon, waiter);
+        if self.soon.borrow().is_empty() {
+            self.pending.lower(SOON);
+        }
     }
 
     pub(crate) fn forget(&self, waiters: &RefCell<Vec<u32>>, waiter: u32) {

@@ -42,9 +42,10 @@ impl TaskKey {
         self.0 as u32 & (MAX_TASKS as u32 - 1)
     }
 
-    /// Whether this key was made for the given generation of its slot.
-    pub(crate) fn is_generation(self, generation: u32) -> bool {
-        (self.0 >> 28) as u32 % GENERATIONS == generation % GENERATIONS
+    /// The key of the next task in the same slot.
+    pub(crate) fn next(self) -> Self {
+        let generation = (self.0 >> 28) as u32 % GENERATIONS;
+        TaskKey::new(self.kernel(), generation.wrapping_add(1), self.task())
     }
 }
 

@@ -5,62 +5,63 @@
 //! or twice in its life, always at the end of a plain vector, so equal instants stay first in, first out
 //! without a sequence number.
 //!
-//! **How.** Instants are `u64` and are read in base 64. A timer lies on the level of the highest digit in which
-//! its instant differs from the *cursor* (the instant the wheel has come to), in the slot of that digit:
+//! **How.** Instants are `u64` and are read in base 256. The earliest timers lie in the *run*, sorted; all others are later
+//! than its *end*, and a timer lies on the level of the highest digit in which its instant differs from that end, in the
+//! slot of that digit:
 //!
 //! | level | bits | a slot spans | in ns, a slot is |
 //! |---|---|---|---|
-//! | 0 | 0..6 | one instant | 1 ns |
-//! | 1 | 6..12 | 64 | 64 ns |
-//! | 2 | 12..18 | 64^2 | 4.1 us |
-//! | 3 | 18..24 | 64^3 | 262 us |
-//! | 4 | 24..30 | 64^4 | 16.8 ms |
-//! | 5 | 30..36 | 64^5 | 1.07 s |
-//! | 6 | 36..42 | 64^6 | 69 s |
-//! | 7 | 42..48 | 64^7 | 73 min |
-//! | 8 | 48..54 | 64^8 | 3.3 d |
-//! | 9 | 54..60 | 64^9 | 209 d |
-//! | 10 | 60..64 | 64^10 | 37 years, 16 slots used |
+//! | 0 | 0..8 | one instant | 1 ns |
+//! | 1 | 8..16 | 256 | 256 ns |
+//! | 2 | 16..24 | 256^2 | 65.5 us |
+//! | 3 | 24..32 | 256^3 | 16.8 ms |
+//! | 4 | 32..40 | 256^4 | 4.29 s |
+//! | 5 | 40..48 | 256^5 | 18.3 min |
+//! | 6 | 48..56 | 256^6 | 3.3 d |
+//! | 7 | 56..64 | 256^7 | 2.3 years |
 //!
 //! So everything on a level is earlier than everything on the levels above, and the lowest occupied slot holds
-//! the next timer. To reach it the cursor jumps to the earliest instant of that slot and the slot's timers are
-//! filed again relative to it, in order, until all that is left in the lowest slot is due at one instant:
-//! then it fires from where it lies. This changes no other timer's slot: they differ from old and new
-//! cursor in the same digit. Hence the slot of any timer can be *computed* from its instant, which makes
-//! [`Wheel::cancel`] cheap, and timers of one instant are always filed in one slot in the order of insertion,
+//! the next timers. When the run is empty and they are due, that slot becomes the run, sorted by instant, and its last
+//! instant the new end. If it holds too many to be sorted quickly, of several instants, only those of the first instant do,
+//! that is the new end, and the others are filed again relative to it. Neither changes any other timer's slot: they differ
+//! from old and new end in the same digit. Hence the slot of any timer can be *computed* from its instant, which makes
+//! [`Wheel::cancel`] cheap; and timers of one instant are always together, in the order of insertion, and sorting is stable,
 //! which makes them first in, first out.
 //!
-//! **Contract.** The cursor moves only in [`Wheel::ready`], never beyond its horizon, in [`Wheel::advance`] and in [`Wheel::fire`]. Nothing may be inserted
-//! before the cursor; the kernel's `now` never is.
+//! **Contract.** The end moves only in [`Wheel::ready`], to the slot of what is ready, and in [`Wheel::advance`]. Nothing may be
+//! inserted before the *cursor*, which is what was ready last; the kernel's `now` never is.
 //!
 //! **Cancelling** bumps the timer's generation and takes it off its slot's live count; the dead entry stays
-//! until the slot is drained or more than half dead. A slot without live timers is emptied at once, so a
-//! cancelled timer never shows in [`Wheel::next`] and never causes a stop.
+//! until the slot is emptied or more than half dead. A slot without live timers is emptied at once, and the run starts with
+//! a live timer or is empty, so a cancelled timer never shows in [`Wheel::next`] and never causes a stop.
 //!
 //! **Memory.** 16 bytes a filed timer and 8 to 12 for its place in the table (which keeps its high-water
-//! mark). An emptied slot keeps a small vector; larger ones are pooled per level, because a level fills one slot
-//! while it empties another, and given back when the pools hold more than is live and a constant.
+//! mark). An emptied slot keeps a small vector; larger ones are pooled, because one slot fills
+//! while another empties, and given back when the pool holds more than is live and a constant.
 //!
 //! **Failure modes.** A timer id is never valid again after its timer has fired or was cancelled: a place in
 //! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
 //! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
 
-const DIGIT_BITS: usize = 6;
+const DIGIT_BITS: usize = 8;
 const SLOTS_PER_LEVEL: usize = 1 << DIGIT_BITS;
-const LEVELS: usize = 11; // 64 bits in digits of 6
+const LEVELS: usize = 8; // 64 bits in digits of 8
 const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
+const WORDS: usize = SLOTS_PER_LEVEL / 64;
 
+/// Entries of several instants that are sorted rather than filed again.
+const SORTED: usize = 20;
+/// Entries that may lie behind the place where one more is put into the run.
+const MOVED: usize = 64;
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
 const DEAD_ALLOWED: usize = 32;
-/// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the level's pool.
+/// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the pool.
 const KEPT_IN_PLACE: usize = 64;
 /// Places of the table (8 bytes each) that the processor's cache is trusted to hold.
 const CACHED: usize = 1 << 14;
-/// Entries of a slot whose places in a larger table are fetched when it is cascaded.
-const FETCHED_AHEAD: usize = 1024;
-/// Entries of a slot that are worth being told about when it is cascaded, see [`Wheel::near`].
+/// Entries of a run that are worth being told about, see [`Wheel::near`].
 const WORTH_TELLING: usize = 8;
-/// Entries for which the pools may keep room beside as many as are live.
+/// Entries for which the pool may keep room beside as many as are live.
 const SPARE_ALLOWED: usize = 4096;
 
 /// Names one timer, from [`Wheel::insert`] until it fires or is cancelled. Never reused.
@@ -90,8 +91,6 @@ struct Slot {
     entries: Vec<Entry>,
     /// Never later than the earliest live entry; exactly that unless `stale`.
     earliest: u64,
-    /// Never earlier than the latest live entry.
-    latest: u64,
     /// Entries that are not cancelled.
     live: u32,
     /// The entry at `earliest` was cancelled, and there may be no other there.
@@ -99,17 +98,8 @@ struct Slot {
 }
 
 impl Slot {
-    const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX, latest: 0, live: 0, stale: false };
+    const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX, live: 0, stale: false };
 
-    /// Empties the slot but for this vector's capacity.
-    #[inline]
-    fn reset(&mut self, mut entries: Vec<Entry>) {
-        entries.clear();
-        *self = Slot { entries, ..Slot::EMPTY };
-    }
-
-    /// Whether some entries are cancelled.
-    #[inline]
     fn has_dead(&self) -> bool {
         self.live as usize != self.entries.len()
     }
@@ -132,47 +122,59 @@ impl Slot {
 /// assert_eq!(wheel.next(), None);
 /// ```
 pub struct Wheel {
+    /// The earliest timers, in order, from `head` on; the entry there is live.
+    run: Vec<Entry>,
+    head: usize,
+    /// Entries of the run, from `head` on, that are cancelled.
+    dead: usize,
+    /// All timers up to this instant are in the run, all later ones in the slots.
+    end: u64,
     /// `LEVELS` times `SLOTS_PER_LEVEL`.
     slots: Box<[Slot]>,
     /// Per level, a bit for every slot with live timers.
-    occupied: [u64; LEVELS],
+    occupied: [[u64; WORDS]; LEVELS],
     /// A bit for every level with an occupied slot.
     levels: u32,
     cursor: u64,
-    near: Vec<u32>,
+    /// Whether the run is new and worth being told about.
+    near: bool,
     table: Vec<Timer>,
     free: Vec<u32>,
     /// Places in the table that ran out of generations.
     retired: usize,
     /// What `ready` last answered, until it is fired.
     ready: Option<u64>,
-    /// Per level, empty vectors with room for more than `KEPT_IN_PLACE` entries.
-    pools: [Vec<Vec<Entry>>; LEVELS],
-    /// The capacity of all vectors in the pools.
+    /// Empty vectors with room for more than `KEPT_IN_PLACE` entries.
+    pool: Vec<Vec<Entry>>,
+    /// The capacity of all vectors in the pool.
     spare: usize,
 }
 
 impl Wheel {
     /// An empty wheel with its cursor at 0.
     pub fn new() -> Wheel {
-        Wheel {
-            slots: (0..LEVELS * SLOTS_PER_LEVEL).map(|_| Slot::EMPTY).collect(),
-            occupied: [0; LEVELS],
-            levels: 0,
-            cursor: 0,
-            near: Vec::new(),
-            table: Vec::new(),
-            free: Vec::new(),
-            retired: 0,
-            ready: None,
-            pools: [const { Vec::new() }; LEVELS],
-            spare: 0,
-        }
+        Wheel::starting_at(0)
     }
 
     /// An empty wheel with its cursor at the given instant.
     pub fn starting_at(cursor: u64) -> Wheel {
-        Wheel { cursor, ..Wheel::new() }
+        Wheel {
+            run: Vec::new(),
+            head: 0,
+            dead: 0,
+            end: cursor,
+            slots: (0..LEVELS * SLOTS_PER_LEVEL).map(|_| Slot::EMPTY).collect(),
+            occupied: [[0; WORDS]; LEVELS],
+            levels: 0,
+            cursor,
+            near: false,
+            table: Vec::new(),
+            free: Vec::new(),
+            retired: 0,
+            ready: None,
+            pool: Vec::new(),
+            spare: 0,
+        }
     }
 
     /// The instant the wheel has come to: no timer lies before it, and none may be inserted before it.
@@ -187,7 +189,7 @@ impl Wheel {
 
     /// Whether there is no timer.
     pub fn is_empty(&self) -> bool {
-        self.levels == 0
+        self.len() == 0
     }
 
     /// Files a timer for `when`, behind those already filed for the same instant.
@@ -212,7 +214,12 @@ impl Wheel {
                 (id, 0)
             }
         };
-        self.file(Entry { when, id, generation });
+        let entry = Entry { when, id, generation };
+        if when <= self.end {
+            self.insert_in_run(entry);
+        } else {
+            self.file(entry);
+        }
         TimerId { id, generation }
     }
 
@@ -230,15 +237,19 @@ impl Wheel {
             self.cursor
         );
         release(&mut self.table, &mut self.free, &mut self.retired, timer.id);
+        if when <= self.end {
+            self.dead += 1;
+            self.bury();
+            return true;
+        }
         let index = self.slot_of(when);
         let slot = &mut self.slots[index];
-        debug_assert!(slot.earliest <= when && when <= slot.latest, "the timer was not inserted for {when}");
+        debug_assert!(slot.live > 0, "the timer was not inserted for {when}");
         slot.live -= 1;
-        slot.stale |= slot.earliest == when && slot.latest != when;
+        slot.stale |= slot.earliest == when;
         let live = slot.live as usize;
         if live == 0 {
-            self.vacate(index);
-            let entries = std::mem::take(&mut self.slots[index].entries);
+            let entries = self.vacate(index);
             self.recycle(index, entries);
         } else if slot.entries.len() > DEAD_ALLOWED + 2 * live {
             self.sweep(index);
@@ -271,67 +282,61 @@ impl Wheel {
 
     /// Gets the earliest timers ready to [`fire`](Wheel::fire) if they are due at or before `horizon`.
     ///
-    /// `Ok` is their instant, and the cursor is now at or before it; nothing earlier may be inserted any more.
-    /// `Err` is the earliest instant beyond the horizon, or `None` without timers.
+    /// `Ok` is their instant, and nothing earlier may be inserted any more. `Err` is the earliest instant beyond the horizon,
+    /// or `None` without timers.
     #[inline]
     pub fn ready(&mut self, horizon: u64) -> Result<u64, Option<u64>> {
-        self.ready = None;
-        loop {
-            let Some(index) = self.lowest() else { return Err(None) };
-            if self.slots[index].stale {
-                self.sweep(index);
-            }
-            let earliest = self.slots[index].earliest;
-            if earliest > horizon {
-                return Err(Some(earliest));
-            }
-            if self.slots[index].latest == earliest {
-                self.ready = Some(earliest);
-                return Ok(earliest);
-            }
-            self.cascade(index, earliest);
+        if self.head == self.run.len() {
+            self.load(horizon)?;
         }
+        let next = self.run[self.head].when;
+        if next > horizon {
+            self.ready = None;
+            return Err(Some(next));
+        }
+        (self.cursor, self.ready) = (next, Some(next));
+        Ok(next)
     }
 
-    /// Payloads of timers that have come near, some at a time, since [`forget_near`](Wheel::forget_near): what they stand
-    /// for will soon be needed, and can be fetched into the cache together. Only told of large wheels, and of a few.
+    /// Payloads of timers that have come near, once: what they stand for will soon be needed, and can be fetched into the
+    /// cache together. Only told of large wheels.
     #[inline]
-    pub fn near(&self) -> &[u32] {
-        &self.near
+    pub fn near(&mut self) -> Option<impl Iterator<Item = u32> + Clone> {
+        let (run, table) = (&self.run[self.head..], &self.table);
+        std::mem::take(&mut self.near).then(|| run.iter().map(|entry| table[entry.id as usize].payload))
     }
 
-    /// Empties [`near`](Wheel::near).
-    #[inline]
-    pub fn forget_near(&mut self) {
-        self.near.clear();
-    }
-
-    /// The instant of the earliest timer, exactly, as [`next`](Wheel::next); a search is remembered.
+    /// As [`next`](Wheel::next); a search is remembered.
     #[inline]
     pub fn earliest(&mut self) -> Option<u64> {
-        let index = self.lowest()?;
-        if self.slots[index].stale {
+        if self.head == self.run.len()
+            && let Some(index) = self.lowest()
+            && self.slots[index].stale
+        {
             self.sweep(index);
         }
-        Some(self.slots[index].earliest)
+        self.next()
     }
 
-    /// Moves the cursor on to an instant before which nothing is filed and nothing will be inserted; not beyond the
-    /// earliest timer. A wheel that seldom fires files everything far from its cursor, thousands to a slot, where
-    /// cancelling and searching are slow.
+    /// Moves the end on to an instant before which nothing will be inserted, if nothing is filed before it either, and returns
+    /// an instant that is not after the earliest timer, in O(1). For a wheel that seldom fires: everything would be filed far
+    /// from its end, thousands to a slot, where cancelling and searching are slow.
     #[inline]
-    pub fn advance(&mut self, to: u64) {
-        self.ready = None;
-        let Some(index) = self.lowest() else { return };
-        if to <= self.cursor || to > self.slots[index].earliest {
-            return;
+    pub fn advance(&mut self, to: u64) -> Option<u64> {
+        if let Some(first) = self.run.get(self.head) {
+            return Some(first.when);
         }
-        if self.slot_of(to) == index && index >= SLOTS_PER_LEVEL {
-            self.cascade(index, to);
-        } else {
-            // not within the lowest slot, or on level 0: every timer differs from both cursors in the same digit
+        let index = self.lowest();
+        let bound = index.map(|index| self.slots[index].earliest);
+        if to > self.end && bound.is_none_or(|bound| bound > to) {
+            match index {
+                Some(index) if self.slot_of(to) == index => self.refile(index, to),
+                // every timer differs from both ends in the same digit
+                _ => self.end = to,
+            }
             self.cursor = to;
         }
+        bound
     }
 
     /// Hands out, in the order of insertion, the payload of every timer due at the instant that
@@ -340,62 +345,66 @@ impl Wheel {
     /// Without such an answer, or if those timers were cancelled, nothing happens.
     #[inline]
     pub fn fire(&mut self, mut out: impl FnMut(u32)) {
-        let Some(instant) = self.ready else { return };
-        // once more, in case something was inserted or cancelled since
-        if self.ready(instant) != Ok(instant) {
+        let Some(instant) = self.ready.take() else { return };
+        if self.run.get(self.head).is_none_or(|first| first.when != instant) {
+            // cancelled since
             return;
         }
-        self.ready = None;
-        let Some(index) = self.lowest() else { return };
-        self.vacate(index);
-        self.cursor = instant;
-        let entries = std::mem::take(&mut self.slots[index].entries);
-        for entry in &entries {
+        let due = &self.run[self.head..];
+        let mut fired = 0;
+        for entry in due.iter().take_while(|entry| entry.when == instant) {
+            fired += 1;
             let timer = self.table[entry.id as usize];
             if timer.generation == entry.generation {
                 release(&mut self.table, &mut self.free, &mut self.retired, entry.id);
                 out(timer.payload);
+            } else {
+                self.dead -= 1;
             }
         }
-        self.recycle(index, entries);
+        self.head += fired;
+        if self.dead > 0 {
+            self.bury();
+        }
     }
 
     /// The instant of the earliest timer, exactly. O(1) unless the earliest was just cancelled.
+    #[inline]
     pub fn next(&self) -> Option<u64> {
+        if let Some(first) = self.run.get(self.head) {
+            return Some(first.when);
+        }
         let slot = &self.slots[self.lowest()?];
         if !slot.stale {
             return Some(slot.earliest);
         }
-        live_entries(slot, &self.table).map(|entry| entry.when).min()
-    }
-
-    /// An instant not before the cursor and not after [`Wheel::next`], in O(1); `None` without timers.
-    #[inline]
-    pub fn lower_bound(&self) -> Option<u64> {
-        Some(self.slots[self.lowest()?].earliest)
+        let is_live = |entry: &&Entry| self.table[entry.id as usize].generation == entry.generation;
+        slot.entries.iter().filter(is_live).map(|entry| entry.when).min()
     }
 
     /// The bytes allocated.
     pub fn held_bytes(&self) -> usize {
         let entries: usize = self.slots.iter().map(|slot| slot.entries.capacity()).sum();
-        let pools: usize = self.pools.iter().map(Vec::capacity).sum();
         std::mem::size_of_val(&*self.slots)
-            + (entries + self.spare) * size_of::<Entry>()
-            + pools * size_of::<Vec<Entry>>()
+            + (self.run.capacity() + entries + self.spare) * size_of::<Entry>()
+            + self.pool.capacity() * size_of::<Vec<Entry>>()
             + self.table.capacity() * size_of::<Timer>()
-            + (self.free.capacity() + self.near.capacity()) * size_of::<u32>()
+            + self.free.capacity() * size_of::<u32>()
     }
 
     /// Instant and payload of every timer, in no particular order: for diagnostics.
     pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
-        let entries = self.slots.iter().flat_map(|slot| live_entries(slot, &self.table));
-        entries.map(|entry| (entry.when, self.table[entry.id as usize].payload))
+        let filed = self.slots.iter().flat_map(|slot| &slot.entries);
+        self.run[self.head..].iter().chain(filed).filter_map(|entry| {
+            let timer = self.table[entry.id as usize];
+            (timer.generation == entry.generation).then_some((entry.when, timer.payload))
+        })
     }
 
-    /// The slot in which a timer for `when` is filed while the cursor is where it is.
+    /// The slot in which a timer for `when`, beyond the end, is filed.
     #[inline]
     fn slot_of(&self, when: u64) -> usize {
-        let highest_bit = 63 - ((when ^ self.cursor) | 1).leading_zeros() as usize;
+        let highest_bit = 63 - ((when ^ self.end) | 1).leading_zeros() as usize;
         let level = highest_bit / DIGIT_BITS;
         level * SLOTS_PER_LEVEL + ((when >> (level * DIGIT_BITS)) & DIGIT_MASK) as usize
     }
@@ -404,133 +413,218 @@ impl Wheel {
     fn file(&mut self, entry: Entry) {
         let index = self.slot_of(entry.when);
         let level = index / SLOTS_PER_LEVEL;
-        self.occupied[level] |= 1 << (index % SLOTS_PER_LEVEL);
+        self.occupied[level % LEVELS][index / 64 % WORDS] |= 1 << (index % 64);
         self.levels |= 1 << level;
-        if self.slots[index].entries.len() == self.slots[index].entries.capacity() {
-            self.grow(index);
-        }
         let slot = &mut self.slots[index];
-        slot.earliest = slot.earliest.min(entry.when);
-        slot.latest = slot.latest.max(entry.when);
         slot.live += 1;
+        slot.earliest = slot.earliest.min(entry.when);
+        if slot.entries.len() == slot.entries.capacity() {
+            grow(&mut slot.entries, &mut self.pool, &mut self.spare);
+        }
         slot.entries.push(entry);
     }
 
-    /// Makes room in a full slot: a small one's own, then what the level's pool has, then twice as much.
-    #[cold]
-    fn grow(&mut self, index: usize) {
-        let entries = &mut self.slots[index].entries;
-        let held = entries.len();
-        if held < KEPT_IN_PLACE {
-            entries.reserve_exact((4 * held).clamp(4, KEPT_IN_PLACE) - held);
-            return;
-        }
-        if let Some(mut larger) = self.pools[index / SLOTS_PER_LEVEL].pop() {
-            self.spare -= larger.capacity();
-            if larger.capacity() > held {
-                larger.extend_from_slice(entries);
-                *entries = larger;
-                return;
-            }
-        }
-        entries.reserve(1); // doubles
-    }
-
-    #[inline]
-    fn vacate(&mut self, index: usize) {
-        let level = index / SLOTS_PER_LEVEL;
-        self.occupied[level] &= !(1 << (index % SLOTS_PER_LEVEL));
-        self.levels &= !(u32::from(self.occupied[level] == 0) << level);
-    }
-
-    /// The slot with the earliest timer.
+    /// The slot with the earliest filed timer.
     #[inline]
     fn lowest(&self) -> Option<usize> {
         if self.levels == 0 {
             return None;
         }
         let level = self.levels.trailing_zeros() as usize;
-        Some(level * SLOTS_PER_LEVEL + self.occupied[level].trailing_zeros() as usize)
+        let words = &self.occupied[level % LEVELS];
+        let word = words.iter().position(|word| *word != 0)?;
+        Some(level * SLOTS_PER_LEVEL + word * 64 + words[word].trailing_zeros() as usize)
     }
 
-    /// Moves the cursor to an instant of the lowest slot, not after its earliest, and files the slot's timers again.
-    fn cascade(&mut self, index: usize, to: u64) {
-        self.vacate(index);
-        self.cursor = to;
-        let slot = &mut self.slots[index];
-        let has_dead = slot.has_dead();
-        let entries = std::mem::take(&mut slot.entries);
-        // Reading the table also fetches the places of the timers that fire next, all at once; without it each is
-        // waited for when it fires. For a large slot they would be gone from the cache by then.
-        let fetch = entries.len() <= FETCHED_AHEAD && self.table.len() > CACHED;
-        let tell = fetch && entries.len() >= WORTH_TELLING && self.near.len() <= FETCHED_AHEAD;
-        if has_dead || fetch {
-            for &entry in &entries {
-                let timer = self.table[entry.id as usize];
-                if timer.generation == entry.generation {
-                    if tell {
-                        self.near.push(timer.payload);
-                    }
-                    self.file(entry);
-                }
-            }
+    /// Puts a timer into the run, behind those of the same instant.
+    fn insert_in_run(&mut self, entry: Entry) {
+        if self.head == self.run.len() {
+            self.run.clear();
+            self.head = 0;
+        }
+        if self.run.last().is_none_or(|last| last.when <= entry.when) {
+            return self.run.push(entry);
+        }
+        let at = self.head + self.run[self.head..].partition_point(|other| other.when <= entry.when);
+        if at == self.head && self.head > 0 {
+            // what has been fired makes room
+            self.head -= 1;
+            self.run[self.head] = entry;
+        } else if self.run.len() - at < MOVED {
+            self.run.insert(at, entry);
         } else {
-            for &entry in &entries {
-                self.file(entry);
+            self.run.insert(at, entry);
+            self.spill();
+        }
+    }
+
+    /// Files a run that has become too long, but for what is due at the cursor.
+    #[cold]
+    fn spill(&mut self) {
+        let mut run = std::mem::take(&mut self.run);
+        run.drain(..std::mem::take(&mut self.head));
+        let table = &self.table;
+        run.retain(|entry| table[entry.id as usize].generation == entry.generation);
+        self.dead = 0;
+        // within the slot that was the run, so that no other timer's slot changes, and before it nothing will be inserted
+        self.end = self.cursor;
+        let stay = run.partition_point(|entry| entry.when <= self.end);
+        for entry in run.drain(stay..) {
+            self.file(entry);
+        }
+        self.run = run;
+    }
+
+    /// Drops dead entries of the run: those at its head, and all when they are too many.
+    fn bury(&mut self) {
+        let table = &self.table;
+        let is_dead = |entry: &Entry| table[entry.id as usize].generation != entry.generation;
+        while self.run.get(self.head).is_some_and(is_dead) {
+            self.head += 1;
+            self.dead -= 1;
+        }
+        let left = self.run.len() - self.head;
+        if self.dead > DEAD_ALLOWED + left / 2 {
+            self.run.drain(..self.head);
+            self.run.retain(|entry| !is_dead(entry));
+            (self.head, self.dead) = (0, 0);
+        }
+    }
+
+    /// Fills the empty run, if the earliest timers are due by the horizon; else says when they are.
+    fn load(&mut self, horizon: u64) -> Result<(), Option<u64>> {
+        self.ready = None;
+        let Some(index) = self.lowest() else { return Err(None) };
+        if self.slots[index].stale {
+            self.sweep(index);
+        }
+        let earliest = self.slots[index].earliest;
+        if earliest > horizon {
+            return Err(Some(earliest));
+        }
+        if self.slots[index].has_dead() {
+            self.sweep(index);
+        }
+        let entries = &self.slots[index].entries;
+        let is_one = entries.iter().all(|entry| entry.when == earliest);
+        if is_one || entries.len() <= SORTED {
+            self.take_over(index);
+            if !is_one {
+                // stable: first in, first out
+                self.run.sort_by_key(|entry| entry.when);
             }
+            let shift = index / SLOTS_PER_LEVEL * DIGIT_BITS;
+            self.end = earliest | ((1 << shift) - 1);
+        } else {
+            self.refile(index, earliest);
+        }
+        self.near = self.run.len() >= WORTH_TELLING && self.table.len() > CACHED;
+        Ok(())
+    }
+
+    /// Makes the entries of a slot the run. The vectors change places.
+    #[inline]
+    fn take_over(&mut self, index: usize) {
+        self.clear(index);
+        self.run.clear();
+        self.head = 0;
+        std::mem::swap(&mut self.run, &mut self.slots[index].entries);
+        if self.slots[index].entries.capacity() > KEPT_IN_PLACE {
+            let entries = std::mem::take(&mut self.slots[index].entries);
+            self.recycle(index, entries);
+        }
+    }
+
+    /// Moves the end to an instant of the lowest slot, not after its earliest, and files its timers again.
+    fn refile(&mut self, index: usize, end: u64) {
+        self.run.clear();
+        self.head = 0;
+        let has_dead = self.slots[index].has_dead();
+        let entries = self.vacate(index);
+        self.end = end;
+        for &entry in &entries {
+            if has_dead && self.table[entry.id as usize].generation != entry.generation {
+                continue;
+            }
+            if entry.when == end { self.run.push(entry) } else { self.file(entry) }
         }
         self.recycle(index, entries);
     }
 
-    /// Drops the dead entries of an occupied slot and finds its bounds again.
+    /// Takes all out of a slot.
+    #[inline]
+    fn vacate(&mut self, index: usize) -> Vec<Entry> {
+        self.clear(index);
+        std::mem::take(&mut self.slots[index].entries)
+    }
+
+    /// The slot holds nothing that counts.
+    #[inline]
+    fn clear(&mut self, index: usize) {
+        let level = index / SLOTS_PER_LEVEL % LEVELS;
+        let words = &mut self.occupied[level];
+        words[index / 64 % WORDS] &= !(1 << (index % 64));
+        self.levels &= !(u32::from(*words == [0; WORDS]) << level);
+        let slot = &mut self.slots[index];
+        (slot.earliest, slot.live, slot.stale) = (u64::MAX, 0, false);
+    }
+
+    /// Drops the dead entries of an occupied slot, and finds its earliest.
     #[cold]
     fn sweep(&mut self, index: usize) {
         let (slot, table) = (&mut self.slots[index], &self.table);
-        let mut entries = std::mem::take(&mut slot.entries);
-        entries.retain(|entry| table[entry.id as usize].generation == entry.generation);
-        if entries.capacity() > 4 * entries.len() + DEAD_ALLOWED {
-            entries.shrink_to(2 * entries.len());
+        slot.entries.retain(|entry| table[entry.id as usize].generation == entry.generation);
+        if slot.entries.capacity() > 4 * slot.entries.len() + DEAD_ALLOWED {
+            slot.entries.shrink_to(2 * slot.entries.len());
         }
-        slot.earliest = entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
-        slot.latest = entries.iter().map(|entry| entry.when).max().unwrap_or(0);
-        slot.live = entries.len() as u32;
+        slot.earliest = slot.entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
         slot.stale = false;
-        slot.entries = entries;
     }
 
-    /// Leaves a vacated slot its vector if it is small, and pools it if not.
+    /// Leaves a vacated slot this vector if it is small, and pools it if not.
     #[inline]
-    fn recycle(&mut self, index: usize, entries: Vec<Entry>) {
+    fn recycle(&mut self, index: usize, mut entries: Vec<Entry>) {
+        entries.clear();
         if entries.capacity() <= KEPT_IN_PLACE {
-            self.slots[index].reset(entries);
+            self.slots[index].entries = entries;
         } else {
-            self.pool(index, entries);
+            self.spare += entries.capacity();
+            self.pool.push(entries);
         }
         if self.spare > SPARE_ALLOWED && self.spare > SPARE_ALLOWED + self.len() {
             self.give_back();
         }
     }
 
-    #[cold]
-    fn pool(&mut self, index: usize, mut entries: Vec<Entry>) {
-        entries.clear();
-        self.spare += entries.capacity();
-        self.pools[index / SLOTS_PER_LEVEL].push(entries);
-        self.slots[index].reset(Vec::new());
-    }
-
-    /// Empties the pools, largest vectors first, until they hold no more than is allowed.
+    /// Empties the pool until it holds no more than is allowed.
     #[cold]
     fn give_back(&mut self) {
         let allowed = SPARE_ALLOWED + self.len();
-        for pool in self.pools.iter_mut().rev() {
-            while self.spare > allowed
-                && let Some(entries) = pool.pop()
-            {
-                self.spare -= entries.capacity();
-            }
+        while self.spare > allowed
+            && let Some(entries) = self.pool.pop()
+        {
+            self.spare -= entries.capacity();
         }
     }
+}
+
+/// Makes room in a full slot: a small one's own, then what the pool has, then twice as much.
+#[cold]
+fn grow(entries: &mut Vec<Entry>, pool: &mut Vec<Vec<Entry>>, spare: &mut usize) {
+    let held = entries.len();
+    if held < KEPT_IN_PLACE {
+        entries.reserve_exact((4 * held).clamp(4, KEPT_IN_PLACE) - held);
+        return;
+    }
+    if let Some(mut larger) = pool.pop() {
+        *spare -= larger.capacity();
+        if larger.capacity() > held {
+            larger.extend_from_slice(entries);
+            *entries = larger;
+            return;
+        }
+    }
+    entries.reserve(1); // doubles
 }
 
 /// Makes a timer's id invalid and its place free, unless that ran out of generations.
@@ -543,10 +637,6 @@ fn release(table: &mut [Timer], free: &mut Vec<u32>, retired: &mut usize, id: u3
     } else {
         free.push(id);
     }
-}
-
-fn live_entries<'a>(slot: &'a Slot, table: &'a [Timer]) -> impl Iterator<Item = &'a Entry> {
-    slot.entries.iter().filter(|entry| table[entry.id as usize].generation == entry.generation)
 }
 
 impl Default for Wheel {

@@ -128,7 +128,7 @@ impl<'de> Budget<'de> {
 }
 
 /// Reads exactly these bytes in whatever way.
-#[inline]
+#[inline(always)]
 pub(super) fn all<'de, S: Source<'de>, T, E: From<CodecError>>(
     bytes: &'de [u8],
     limits: &'de Limits,

@@ -63,7 +63,7 @@ impl<'de, S: Source<'de>, const KEY: bool> Typed<'_, S, KEY> {
         Ok(FromValue::new(read::value(self.0)?))
     }
 
-    #[inline]
+    #[inline(always)]
     fn integer<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Bail> {
         if let Some(n) = self.0.small()? {
             return visitor.visit_i64(n);
@@ -120,12 +120,14 @@ impl<'de, S: Source<'de>, const KEY: bool> Typed<'_, S, KEY> {
         }
     }
 
+    #[inline(always)]
     fn list<V: Visitor<'de>>(self, open: Open, visitor: V) -> Result<V::Value, Bail> {
         let mut items = Items { source: self.0, open, done: false };
         let value = visitor.visit_seq(&mut items)?;
         if items.done || !items.source.item(&mut items.open)? { Ok(value) } else { Err(Bail) }
     }
 
+    #[inline(always)]
     fn map<V: Visitor<'de>>(self, open: Open, visitor: V) -> Result<V::Value, Bail> {
         let mut entries = Entries { source: self.0, open, done: false };
         let value = visitor.visit_map(&mut entries)?;

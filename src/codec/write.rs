@@ -68,7 +68,7 @@ impl<'a, F: Form, const KEY: bool> Writer<'a, F, KEY> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn list(mut self, len: Option<usize>, frame: Frame) -> Result<Compound<'a, F, KEY>, CodecError> {
         if KEY && F::TEXT_KEYS {
             return Err(not_a_key::<F>("list"));
@@ -79,7 +79,7 @@ impl<'a, F: Form, const KEY: bool> Writer<'a, F, KEY> {
         Ok(Compound { writer: self, open, closing })
     }
 
-    #[inline]
+    #[inline(always)]
     fn map(mut self, len: Option<usize>, frame: Frame) -> Result<Compound<'a, F, KEY>, CodecError> {
         if KEY {
             return Err(not_a_key::<F>("dict"));

@@ -42,7 +42,9 @@ impl Coupling {
     pub fn adopt(&mut self, eid: String, agent: AgentId, model: &str, vtable: &'static Vtable) -> usize {
         let position = self.entities.len();
         self.by_eid.insert(eid.clone(), position);
-        self.by_agent.insert(agent, position);
+        if self.container.kernel().status(agent).is_some() {
+            self.by_agent.insert(agent, position);
+        }
         self.entities.push(Entity::new(eid, agent, (model.into(), vtable), !self.told));
         position
     }
@@ -50,7 +52,7 @@ impl Coupling {
     /// Makes all agents known that are there already and whose types are models, by their names.
     pub fn adopt_all(&mut self) {
         for agent in (0..self.container.kernel().population()).map(AgentId::new) {
-            let known = self.by_agent.contains_key(&agent);
+            let known = self.by_agent.get(agent).is_some();
             let Some(vtable) = self.container.vtable(agent).filter(|_| !known) else { continue };
             let Some(model) = self.model_of(vtable) else { continue };
             let eid = self.container.kernel().path(agent);
@@ -73,14 +75,16 @@ impl Coupling {
         let mut known = parents;
         for agent in (self.seen..population).map(AgentId::new) {
             let parent = self.container.kernel().creator(agent);
-            if !known.contains(&parent) || self.by_agent.contains_key(&agent) {
+            if !known.contains(&parent) || self.by_agent.get(agent).is_some() {
                 continue;
             }
             let Some(vtable) = self.container.vtable(agent) else { continue };
             let Some(model) = self.model_of(vtable) else { continue };
             let eid = self.next_eid(vtable);
             let child = self.adopt(eid, agent, &model, vtable);
-            families.entry(self.by_agent[&parent]).or_default().push(child);
+            if let Some(parent) = self.by_agent.get(parent) {
+                families.entry(parent).or_default().push(child);
+            }
             known.insert(agent);
         }
         self.seen = population;
@@ -90,12 +94,12 @@ impl Coupling {
     /// The entities that [`relate`](super::relate) has related to this one, in the order in which that was said.
     pub fn related(&self, position: usize) -> Vec<usize> {
         let related = self.relations.of(self.entities[position].agent);
-        related.iter().filter_map(|to| self.by_agent.get(to).copied()).collect()
+        related.iter().filter_map(|to| self.by_agent.get(*to)).collect()
     }
 
     /// The position of an agent's entity.
     pub fn entity_of(&self, agent: AgentId) -> Option<usize> {
-        self.by_agent.get(&agent).copied()
+        self.by_agent.get(agent)
     }
 
     /// The position of an entity.

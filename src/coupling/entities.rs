@@ -12,6 +12,25 @@ use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
+/// The positions of agents' entities, by the agents' numbers.
+#[derive(Debug, Default)]
+pub(crate) struct ByAgent(Vec<Option<usize>>);
+
+impl ByAgent {
+    /// Remembers the position of an agent that exists: room for all older ones is made.
+    pub(crate) fn insert(&mut self, agent: AgentId, position: usize) {
+        let number = agent.ordinal() as usize;
+        if self.0.len() <= number {
+            self.0.resize(number + 1, None);
+        }
+        self.0[number] = Some(position);
+    }
+
+    pub(crate) fn get(&self, agent: AgentId) -> Option<usize> {
+        self.0.get(agent.ordinal() as usize).copied().flatten()
+    }
+}
+
 /// An agent as a simulator sees it.
 #[derive(Debug)]
 pub struct Entity {
@@ -24,6 +43,8 @@ pub struct Entity {
     ports: Vec<Port>,
     /// connected outputs that are state, whose hashes are taken together after each event
     watched: Vec<usize>,
+    /// outputs that emit events
+    emitting: Vec<usize>,
     hashes: Vec<u64>,
 }
 
@@ -80,7 +101,10 @@ impl Entity {
         connected: bool,
     ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
-        let mut entity = Entity { eid, agent, vtable, model, ports, watched: Vec::new(), hashes: Vec::new() };
+        let (watched, hashes) = (Vec::new(), Vec::new());
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched, emitting: Vec::new(), hashes };
+        let event = |port: &usize| matches!(entity.kind(*port), OutputKind::Event | OutputKind::Stamped);
+        entity.emitting = (0..entity.ports.len()).filter(event).collect();
         entity.watch();
         entity
     }
@@ -126,8 +150,7 @@ impl Entity {
 
     /// Whether one of its connected outputs emits events.
     pub(crate) fn emits(&self) -> bool {
-        let event = |port: usize| matches!(self.kind(port), OutputKind::Event | OutputKind::Stamped);
-        (0..self.ports.len()).any(|port| self.ports[port].connected && event(port))
+        self.emitting.iter().any(|port| self.ports[*port].connected)
     }
 
     /// Takes the events of an output.
@@ -150,10 +173,8 @@ impl Entity {
     /// Whether it has emitted events nobody has read yet.
     pub(crate) fn has_events(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
         let mut some = false;
-        for port in 0..self.ports.len() {
-            if matches!(self.kind(port), OutputKind::Event | OutputKind::Stamped) {
-                some |= self.collect(kernel, port)?;
-            }
+        for at in 0..self.emitting.len() {
+            some |= self.collect(kernel, self.emitting[at])?;
         }
         Ok(some)
     }

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Time};
+use isochrone_sim::Time;
 
-use super::entities::{Entity, PortInput};
+use super::entities::{ByAgent, Entity, PortInput};
 use super::error::CoupleError;
 use super::mode::Mode;
 use super::relations::Relations;
@@ -34,7 +34,7 @@ pub struct Coupling {
     pub(super) models: BTreeMap<String, &'static Vtable>,
     pub(super) entities: Vec<Entity>,
     pub(super) by_eid: BTreeMap<String, usize>,
-    pub(super) by_agent: BTreeMap<AgentId, usize>,
+    pub(super) by_agent: ByAgent,
     pub(super) counts: BTreeMap<&'static str, usize>,
     mode: Mode,
     pub(super) relations: Rc<Relations>,
@@ -73,7 +73,7 @@ impl Coupling {
             models,
             entities: Vec::new(),
             by_eid: BTreeMap::new(),
-            by_agent: BTreeMap::new(),
+            by_agent: ByAgent::default(),
             counts: BTreeMap::new(),
             mode,
             relations,
@@ -352,7 +352,7 @@ impl Coupling {
     /// The entities whose agents' code has run since the last call, while it was tracked.
     fn touched(&self) -> Vec<usize> {
         let touched = self.container.kernel().take_touched();
-        touched.iter().filter_map(|agent| self.by_agent.get(agent).copied()).collect()
+        touched.iter().filter_map(|agent| self.by_agent.get(*agent)).collect()
     }
 
     /// Remembers what all outputs are now: [`run`](Coupling::run) stops when one of them changes.

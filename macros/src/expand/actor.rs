@@ -59,7 +59,8 @@ pub(super) fn expand(agent: &Agent, names: &Names) -> TokenStream {
             type Reply = #reply;
             const TYPE: &'static str = #name;
 
-            #[inline]
+            // where it is called the pieces of the message are at hand
+            #[inline(always)]
             fn receive(this: &::isochrone::sim::This<Self>, message: #message, reply: ::isochrone::sim::ReplyTo<Self>) {
                 match message { #(#receive)* }
             }

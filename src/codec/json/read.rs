@@ -1,4 +1,5 @@
-//! The reader: tokens of one slice. Only text can be other than ASCII, and is checked for UTF-8 where it stands.
+//! The reader: tokens of one slice. It is checked for UTF-8 at the start, or, if it is short, where text stands, for only
+//! that can be other than ASCII.
 //!
 //! Why by hand: numbers keep their Python meaning, and it is as fast as serde_json: strings are borrowed in one piece
 //! up to the first escape, integers and short decimals are built while they are scanned.
@@ -23,6 +24,14 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Value, CodecError> {
     read::all(bytes, limits, &Types::none(), read::value::<Reader<'_>>)
 }
 
+/// Up to so many bytes it costs less to check only the text in them.
+const SHORT: usize = 64;
+
+#[inline(never)]
+fn checked(bytes: &[u8]) -> Result<&str, CodecError> {
+    std::str::from_utf8(bytes).map_err(|e| CodecError::syntax("JSON", bytes, e.valid_up_to(), "not UTF-8"))
+}
+
 /// A list or dict of which nothing was read yet.
 const FIRST: usize = 0;
 const LATER: usize = 1;
@@ -30,14 +39,18 @@ const LATER: usize = 1;
 #[derive(Debug)]
 pub(in crate::codec) struct Reader<'de> {
     bytes: &'de [u8],
+    /// The same, if it is checked; else empty.
+    text: &'de str,
     at: usize,
     budget: Budget<'de>,
     types: &'de Types,
 }
 
 impl<'de> Source<'de> for Reader<'de> {
+    #[inline(always)]
     fn new(bytes: &'de [u8], limits: &'de Limits, types: &'de Types) -> Result<Self, CodecError> {
-        Ok(Reader { bytes, at: 0, budget: Budget::new(limits), types })
+        let text = if bytes.len() > SHORT { checked(bytes)? } else { "" };
+        Ok(Reader { bytes, text, at: 0, budget: Budget::new(limits), types })
     }
 
     fn end(&mut self) -> Result<(), CodecError> {
@@ -118,19 +131,30 @@ impl<'de> Source<'de> for Reader<'de> {
 
     #[inline]
     fn small(&mut self) -> Result<Option<i64>, CodecError> {
-        let (Some(digit @ b'1'..=b'9'), start) = (self.peek(), self.at) else { return Ok(None) };
+        let (Some(digit @ b'0'..=b'9'), start) = (self.peek(), self.at) else { return Ok(None) };
         let mut n = i64::from(digit - b'0');
         let mut at = start + 1;
-        while let Some(digit @ b'0'..=b'9') = self.bytes.get(at) {
+        while digit != b'0'
+            && let Some(digit @ b'0'..=b'9') = self.bytes.get(at)
+        {
             n = n.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
             at += 1;
         }
-        if at - start > 18 || matches!(self.bytes.get(at), Some(b'.' | b'e' | b'E')) {
+        if at - start > 18 || matches!(self.bytes.get(at), Some(b'0'..=b'9' | b'.' | b'e' | b'E')) {
             return Ok(None);
         }
         self.budget.take(1, start)?;
         self.at = at;
         Ok(Some(n))
+    }
+
+    #[inline]
+    fn pass(&mut self) -> Result<bool, CodecError> {
+        if self.peek() != Some(b'"') {
+            return self.small().map(|integer| integer.is_some());
+        }
+        self.budget.take(1, self.at)?;
+        self.string().map(|_| true)
     }
 
     #[inline]
@@ -182,7 +206,10 @@ impl<'de> Reader<'de> {
 
     #[inline]
     fn text(&self, from: usize, to: usize) -> Result<&'de str, CodecError> {
-        std::str::from_utf8(&self.bytes[from..to]).map_err(|_| self.wrong("not UTF-8"))
+        match self.text.get(from..to) {
+            Some(text) => Ok(text),
+            None => std::str::from_utf8(&self.bytes[from..to]).map_err(|_| self.wrong("not UTF-8")),
+        }
     }
 
     #[inline]

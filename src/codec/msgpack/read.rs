@@ -28,7 +28,7 @@ impl<'de> Source<'de> for Reader<'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn token(&mut self) -> Result<Token<'de>, CodecError> {
         let start = self.at;
         let Some(&marker) = self.bytes.get(start) else { return Err(self.wrong(start, "expected a value")) };
@@ -94,7 +94,7 @@ impl<'de> Source<'de> for Reader<'de> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn item(&mut self, list: &mut Open) -> Result<bool, CodecError> {
         match list.0.checked_sub(1) {
             Some(left) => {
@@ -118,14 +118,14 @@ impl<'de> Source<'de> for Reader<'de> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn null(&mut self) -> Result<bool, CodecError> {
         let null = self.bytes.get(self.at) == Some(&0xc0);
         self.at += usize::from(null);
         Ok(null)
     }
 
-    #[inline]
+    #[inline(always)]
     fn small(&mut self) -> Result<Option<i64>, CodecError> {
         match self.bytes.get(self.at) {
             Some(&n @ (0x00..=0x7f | 0xe0..=0xff)) => {
@@ -140,7 +140,7 @@ impl<'de> Source<'de> for Reader<'de> {
         self.pass_over(1).map(|()| true)
     }
 
-    #[inline]
+    #[inline(always)]
     fn at_custom(&mut self) -> bool {
         const LEN: u8 = types::KEY.len() as u8;
         if !self.types.exist() {
@@ -174,7 +174,7 @@ impl<'de> Reader<'de> {
         CodecError::syntax("MsgPack", self.bytes, offset, problem)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, len: usize) -> Result<&'de [u8], CodecError> {
         match self.bytes[self.at..].get(..len) {
             Some(taken) => {
@@ -185,14 +185,14 @@ impl<'de> Reader<'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
         let taken = self.take(N)?;
         Ok(taken.try_into().expect("as many as were taken"))
     }
 
     /// A length of so many bytes.
-    #[inline]
+    #[inline(always)]
     fn length<const N: usize>(&mut self) -> Result<usize, CodecError> {
         let digits = self.array::<N>()?;
         Ok(digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit)))
@@ -240,7 +240,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn str(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         let start = self.at;
         match std::str::from_utf8(self.take(len)?) {
@@ -249,19 +249,19 @@ impl<'de> Reader<'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn list(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         self.open(len, len).map(Token::List)
     }
 
-    #[inline]
+    #[inline(always)]
     fn map(&mut self, len: usize) -> Result<Token<'de>, CodecError> {
         self.open(len, len.saturating_mul(2)).map(Token::Map)
     }
 
     /// All values of a list or dict are counted when it opens, and each has at least a byte: so whoever makes room for
     /// them makes no more than the limits and the bytes allow, in all of a frame.
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, len: usize, values: usize) -> Result<Open, CodecError> {
         if values > self.bytes.len() - self.at {
             return Err(self.wrong(self.at, "the value is cut off"));
