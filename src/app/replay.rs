@@ -18,7 +18,7 @@ const OTHER: u8 = 5;
 pub(super) async fn run(app: &Rc<App>, args: &Replay, interrupt: Interrupt) -> Result<(), Ended> {
     let header = Reader::open(&args.path).map_err(damaged)?.header().clone();
     let arguments = record::recorded_arguments(&header);
-    check_build(app, &header, &args.path, args.force || args.against)?;
+    let is_other = check_build(app, &header, &args.path, args.force || args.against)?;
     let stops = Stops { until: args.until, event: args.break_at };
     let source = Source::File(args.path.clone());
     let play = |values: bool| -> Result<Tape, Ended> {
@@ -35,7 +35,7 @@ pub(super) async fn run(app: &Rc<App>, args: &Replay, interrupt: Interrupt) -> R
         }
         verdict => verdict,
     };
-    tell(&args.path, &tape, failed, verdict)
+    tell(&args.path, &tape, failed, verdict, is_other)
 }
 
 /// Runs the recorded command; what it failed with, and the tape's verdict.
@@ -68,18 +68,18 @@ pub(super) fn damaged(error: JournalError) -> Ended {
     }
 }
 
-/// Whether this program is the one that was recorded.
-pub(super) fn check_build(app: &App, header: &Header, path: &Path, force: bool) -> Result<(), Ended> {
+/// Whether this program is another one than was recorded: then it says so, and ends if that is not wanted.
+pub(super) fn check_build(app: &App, header: &Header, path: &Path, force: bool) -> Result<bool, Ended> {
     let differences = differences(app, header, &record::recorded_arguments(header))?;
     if differences.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     eprintln!("{} was recorded by another program than this one:", path.display());
     for difference in &differences {
         eprintln!("  {difference}");
     }
     if force {
-        return Ok(());
+        return Ok(true);
     }
     eprintln!("replay it all the same with --force, or compare what leaves the run with --against");
     Err(Ended::Code(OTHER))
@@ -101,7 +101,13 @@ fn differences(app: &App, header: &Header, arguments: &[String]) -> Result<Vec<S
     Ok(record::differences(header, &now))
 }
 
-fn tell(path: &Path, tape: &Tape, failed: Option<String>, verdict: Option<Verdict>) -> Result<(), Ended> {
+fn tell(
+    path: &Path,
+    tape: &Tape,
+    failed: Option<String>,
+    verdict: Option<Verdict>,
+    is_other: bool,
+) -> Result<(), Ended> {
     let (path, same) = (path.display(), tape.same());
     if let Some(failed) = failed {
         eprintln!("the run failed: {failed}");
@@ -123,6 +129,9 @@ fn tell(path: &Path, tape: &Tape, failed: Option<String>, verdict: Option<Verdic
             return Err(Ended::Code(DAMAGED));
         }
         Some(Verdict::Differs(mut difference)) => {
+            if is_other {
+                difference.likely = Some("the program is another one than was recorded");
+            }
             difference.reproduce = Some(format!("replay {path} --force --break-at {}", difference.event));
             eprintln!("{path}: {difference}");
             return Err(Ended::Code(DIFFERS));

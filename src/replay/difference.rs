@@ -269,6 +269,7 @@ fn causes(history: &VecDeque<Entry>, from: &Entry) -> Vec<String> {
                 before,
                 |record| matches!(record, Record::Result { agent: a, name: n, .. } if a == agent && n == name),
             ),
+            Record::Replied { .. } => find_last(before, Record::is_input),
             Record::Sent { agent, .. } if *agent == OUTSIDE => find_last(before, Record::is_input),
             // whatever an agent does, it does because something has reached it
             Record::Timer { .. } | Record::Deadline { .. } | Record::Started { .. } => None,
@@ -359,6 +360,15 @@ pub(crate) fn describe(record: &Record) -> String {
     }
 }
 
+/// A line that can be read: the values of a hundred agents are cut off.
+fn short(text: &str) -> String {
+    const MOST: usize = 240;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Difference { event, time, round, agent, expected, actual, .. } = self;
@@ -368,7 +378,7 @@ impl fmt::Display for Difference {
         }
         match expected {
             Some(expected) => {
-                write!(f, "\n  expected  {}", describe(&expected.record))?;
+                write!(f, "\n  expected  {}", short(&describe(&expected.record)))?;
                 if (expected.time, expected.round) != (*time, *round) {
                     write!(f, " at {} (round {})", expected.time, expected.round)?;
                 }
@@ -376,7 +386,7 @@ impl fmt::Display for Difference {
             None => f.write_str("\n  expected  nothing more")?,
         }
         match (actual, expected.as_ref().map(|entry| &entry.record)) {
-            (Some(actual), _) => write!(f, "\n  actual    {}", describe(actual))?,
+            (Some(actual), _) => write!(f, "\n  actual    {}", short(&describe(actual)))?,
             (None, Some(Record::Checkpoint { .. })) => f.write_str("\n  actual    another fingerprint")?,
             (None, _) => f.write_str("\n  actual    nothing of the kind")?,
         }
@@ -384,7 +394,8 @@ impl fmt::Display for Difference {
             write!(f, "\n  differs   {path}: {expected} became {actual}")?;
         }
         for (n, cause) in self.causes.iter().enumerate() {
-            write!(f, "\n  {}{cause}", if n == 0 { "because   " } else { "          " })?;
+            let head = if n == 0 { "because   " } else { "          " };
+            write!(f, "\n  {head}{}", short(cause))?;
         }
         if let Some(likely) = self.likely {
             write!(f, "\n  likely    {likely}")?;
