@@ -7,6 +7,7 @@
 //!   aiomas_peer client  ADDR PATH [ARGS [KWARGS]]        one call, prints {"result": ..} or {"exception": ..}
 //!   aiomas_peer agents  ADDR [-n 3]                      container with n agents, prints their addresses
 //!   aiomas_peer connect ADDR URL METHOD [ARGS]           container at ADDR calls an agent elsewhere
+//!   aiomas_peer manager ADDR [--start DATE]              container that a master drives, which spawns "aiomas_peer:Ag"
 //!
 //!   cargo run --example aiomas_peer -- agents localhost:5555 --codec msgpack
 //! ```
@@ -22,11 +23,13 @@ use clap::{Parser, ValueEnum};
 use isochrone::channel::Config as ChannelConfig;
 use isochrone::channel::transport::{ConnectOptions, ListenOptions};
 use isochrone::clock::{Interrupt, Live, Wall};
-use isochrone::codec::{Codec, Limits, Types, Value, json, to_value};
+use isochrone::codec::{self, Codec, Limits, Value, json, to_value};
 use isochrone::container::{Binding, Node};
+use isochrone::manager::{Moment, Types, Worker};
 use isochrone::prelude::*;
 use isochrone::rpc::{Client, Own, Peer, Remote, Server, Service};
 use isochrone::service;
+use isochrone::sim::Epoch;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +47,9 @@ struct Cli {
     /// Agents there are
     #[arg(short, default_value_t = 3)]
     n: u32,
+    /// Date of time zero
+    #[arg(long, default_value = "2016-01-01T00:00:00")]
+    start: String,
     /// Makes the calling agent the first argument
     #[arg(long)]
     pass_self: bool,
@@ -55,6 +61,7 @@ enum Command {
     Client,
     Agents,
     Connect,
+    Manager,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -141,6 +148,11 @@ struct Ag {
 
 #[agent]
 impl Ag {
+    #[constructor]
+    fn new() -> Self {
+        Ag::default()
+    }
+
     #[expose]
     async fn ping(this: This<Self>) -> String {
         let address = this.proxy().untyped().address();
@@ -180,6 +192,17 @@ impl Ag {
     ) -> Result<Value, CallError> {
         let _ = this;
         proxy.call(&method).args(rest).await
+    }
+
+    #[expose]
+    async fn sleep_until(this: This<Self>, t: Moment) -> Result<(String, Value), CallError> {
+        let until = t.time()?;
+        if until <= this.now() {
+            return Err(CallError::new("ValueError", format!("Date \"{t}\" is in the past")));
+        }
+        this.sleep_until(until).await;
+        let now = to_value(&Moment::in_seconds(this.now()));
+        Ok(("woken".into(), now.map_err(|error| CallError::type_error(error.to_string()))?))
     }
 
     #[expose]
@@ -266,7 +289,7 @@ impl Cli {
         self.tls()?;
         let mut config = ChannelConfig::default();
         config.codec = self.codec.into();
-        config.types = Types::rpc([""; 0]);
+        config.types = codec::Types::rpc([""; 0]);
         let client = Client::connect_with(&endpoint(&self.addr), &options, config, calc()).await?;
         let path = self.rest.first().ok_or("client needs the PATH of a method")?;
         let args = args(read(self.rest.get(1))?, &read(self.rest.get(2))?);
@@ -288,7 +311,7 @@ impl Cli {
     }
 
     async fn bind(&self, world: &Container, live: &Live) -> Result<Node, Box<dyn Error>> {
-        let binding: Binding<'_> = world.bind(&endpoint(&self.addr)).codec(self.codec.into());
+        let binding: Binding<'_> = world.bind(&endpoint(&self.addr)).codec(self.codec.into()).numbers(true);
         #[cfg(feature = "tls")]
         let binding = match self.tls()? {
             Some(tls) => binding.tls(tls),
@@ -302,9 +325,8 @@ impl Cli {
         let (world, mut wall, live) = self.container()?;
         let node = self.bind(&world, &live).await?;
         for number in 0..self.n {
-            let name = number.to_string();
-            world.add(&name, Ag::default())?;
-            show(&Value::from(node.address(&name).to_string()));
+            world.add_unnamed(Ag::default())?;
+            show(&Value::from(node.address(&number.to_string()).to_string()));
         }
         println!("READY");
         Ok(wall.run(world.kernel(), Time::MAX).await?)
@@ -314,7 +336,7 @@ impl Cli {
         let (world, mut wall, live) = self.container()?;
         let node = self.bind(&world, &live).await?;
         let [url, method, ..] = &self.rest[..] else { return Err("connect needs URL and METHOD".into()) };
-        let me = world.add("0", Ag::default())?;
+        let me = world.add_unnamed(Ag::default())?;
         let given = args(read(self.rest.get(2))?, &Value::Null);
         let args = world.enter(|| if self.pass_self { Args::default().arg(&me).and(given) } else { given });
         let call = async {
@@ -336,6 +358,21 @@ impl Cli {
         node.shutdown(PATIENCE).await;
         Ok(())
     }
+
+    async fn manager(&self) -> Result<(), Box<dyn Error>> {
+        let mut config = Config::new("aiomas_peer");
+        config.policy = Policy::Stop;
+        config.start = Time::ZERO - secs(1);
+        config.epoch = Epoch::parse(&self.start).or_else(|_| Epoch::parse(&format!("{}Z", self.start)))?;
+        let world = Container::new(config)?;
+        let types = Types::default().with::<Ag>("aiomas_peer:Ag");
+        let mut worker = Worker::new(&world, types, Interrupt::default())?;
+        let node = self.bind(&world, &worker.live()).await?;
+        println!("READY");
+        worker.run().await?;
+        node.shutdown(PATIENCE).await;
+        Ok(())
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -346,5 +383,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Command::Client => cli.client().await,
         Command::Agents => cli.agents().await,
         Command::Connect => cli.connect().await,
+        Command::Manager => cli.manager().await,
     }
 }

@@ -36,6 +36,7 @@
 //! | [`agent`](mod@agent) | agents, proxies, calls, ports, containers |
 //! | [`container`] | containers on the network, calls from and to agents elsewhere |
 //! | [`clock`] | who moves time: free run, paced, wall clock, coupled |
+//! | [`manager`] | containers driven by a master in another process; worker processes |
 //! | [`coupling`] | external simulators: the step and its modes; mosaik |
 //! | [`journal`] | the flight recorder's file |
 //! | [`replay`] | recording a run, and running it again |
@@ -54,6 +55,8 @@ pub mod codec;
 pub mod container;
 pub mod coupling;
 pub mod journal;
+#[cfg(feature = "manager")]
+pub mod manager;
 pub mod replay;
 pub mod rpc;
 pub mod testing;

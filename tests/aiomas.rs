@@ -5,12 +5,15 @@
 //! | `pairs` | `aiomas_peer` in Rust and in Python, every pair of them, with a table |
 //! | `serving` | aiomas calls us: the checks of `peers/aiomas/calling.py` |
 //! | `calling` | we call aiomas: `peers/aiomas/serving.py` |
+//! | `manager` | masters of both sides, and what they drive |
 //!
 //! `-- --nocapture` shows the table. The first run installs aiomas into the target directory, see `peers/setup.rs`.
 #![cfg(unix)]
 
 #[path = "aiomas/calling.rs"]
 mod calling;
+#[path = "aiomas/manager.rs"]
+mod manager;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod net;

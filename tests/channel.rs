@@ -5,7 +5,7 @@ use std::time::Duration;
 use isochrone::channel::transport::{ConnectOptions, ListenOptions};
 use isochrone::channel::{ChannelError, Config, Failure, Link, open_connection, start_server};
 use isochrone::codec::{Codec, Value};
-use isochrone::rpc::{Client, Entry, Server, Service};
+use isochrone::rpc::{Client, Entry, Peer, Server, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -129,6 +129,21 @@ async fn with_so_many_requests_unanswered_reading_stops_and_nothing_is_lost() {
     let mut raw = writer.await.unwrap();
     for n in 0..100 {
         assert_eq!(read_frame(&mut raw).await, format!("[1,{n},null]"));
+    }
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_that_came_in_one_read_are_all_answered() {
+    let mut config = Config::default();
+    config.serving = 2;
+    let (mut raw, ours) = duplex(1 << 16);
+    let service = Service::new().with("n", Entry::function(|_, args| Ok(args.positional[0].clone())));
+    let (_peer, driver) = Peer::over(ours, "raw", config, service);
+    let all: Vec<u8> = (0..100).flat_map(|n| frame(&format!(r#"[0,{n},["n",[{n}],{{}}]]"#))).collect();
+    raw.write_all(&all).await.unwrap();
+    tokio::spawn(driver);
+    for n in 0..100 {
+        assert_eq!(read_frame(&mut raw).await, format!("[1,{n},{n}]"));
     }
 }
 

@@ -148,3 +148,50 @@ fn a_container_of_aiomas_is_called_listed_as_far_as_it_tells_and_pinged() {
         assert_eq!(code, 3, "{said}");
     });
 }
+
+#[test]
+fn over_tls_certificates_of_isochrone_cert_open_the_door_and_say_who_comes() {
+    use isochrone::channel::transport::{Tls, TlsFloor};
+    use isochrone::container::AllowList;
+
+    let dir = tempfile::tempdir().unwrap();
+    let make = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isochrone"));
+        assert!(command.arg("cert").args(args).current_dir(dir.path()).output().unwrap().status.success());
+    };
+    make(&["ca"]);
+    make(&["issue", "localhost"]);
+    make(&["issue", "visitor.example.org"]);
+    let files = |name: &str| {
+        let paths = ["ca.pem".into(), format!("{name}.pem"), format!("{name}.key")];
+        paths.map(|path| dir.path().join(path).display().to_string()).join(",")
+    };
+    run(async {
+        let tls = Tls::from_list(&files("localhost"), TlsFloor::V1_3).unwrap();
+        let list = AllowList::new().rule("dns:visitor.example.org", "agents/house/set");
+        let site = Running::start(
+            "site",
+            "tcp://localhost:0",
+            |all| all.tls(tls).allow(list),
+            |world| {
+                world.add("house", House { kw: 0.0 }).unwrap();
+            },
+        )
+        .await;
+        let (url, visitor, own) = (site.address("house"), files("visitor.example.org"), files("localhost"));
+        let said = isochrone(&["call", "--tls", &visitor, "--min-tls", "1.3", &url, "set", "2.5"]).await;
+        assert_eq!(said, (0, "2.5\n".into(), String::new()));
+        let (code, _, said) = isochrone(&["call", "--tls", &visitor, &url, "echo", "1"]).await;
+        assert_eq!(code, 1);
+        assert!(
+            said.contains("PermissionError: dns:visitor.example.org may not call agents/house/echo"),
+            "{said}"
+        );
+        let (code, _, said) = isochrone(&["call", "--tls", &own, &url, "set", "2.5"]).await;
+        assert_eq!(code, 1);
+        assert!(said.contains("PermissionError: dns:localhost may not call validate_aid"), "{said}");
+        let (code, ..) = isochrone(&["call", "--timeout", "300ms", &url, "set", "2.5"]).await;
+        assert_eq!(code, 3, "without certificates nobody is let in");
+        site.stop().await;
+    });
+}

@@ -49,7 +49,9 @@ fn run(codec: Codec, data: &[u8]) {
                 assert!(part.value().same(item));
                 // as a server reads its arguments, whatever comes
                 let typed = part.read::<(String, Vec<f64>, Option<i64>)>();
-                assert_eq!(typed, from_value(item.clone()));
+                let detour = from_value::<(String, Vec<f64>, Option<i64>)>(item.clone());
+                // as text, in which NaN equals itself
+                assert_eq!(format!("{typed:?}"), format!("{detour:?}"));
                 assert_eq!(part.items().map(Iterator::count), item.as_list().map(<[Value]>::len));
             }
         }

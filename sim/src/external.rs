@@ -314,7 +314,7 @@ enum Asking<T> {
     Done(std::marker::PhantomData<fn() -> T>),
 }
 
-/// The agent's side of an operation; see [`Ctx::external`](crate::Ctx::external).
+/// The agent's side of an operation; see [`Ctx::external_as`](crate::Ctx::external_as).
 #[must_use = "it does nothing until it is awaited"]
 pub struct External<T> {
     name: String,

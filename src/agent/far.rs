@@ -55,6 +55,9 @@ pub(crate) trait Gateway {
     /// Where agents of this container are for others.
     fn announced(&self) -> &Endpoint;
 
+    /// Whether agents are announced by their numbers, instead of their names.
+    fn numbers(&self) -> bool;
+
     /// How long a simulated clock waits for an answer, in wall time.
     fn patience(&self) -> Duration;
 

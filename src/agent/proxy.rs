@@ -70,7 +70,7 @@ impl Proxy {
     pub fn address(&self) -> Option<String> {
         match &self.0 {
             Place::Near { kernel, agent } if local::kernel() == Some(*kernel) => {
-                Some(own_address(*agent).to_string())
+                Some(announced_address(*agent).to_string())
             }
             Place::Near { .. } => None,
             Place::Far(far) => Some(far.text().to_owned()).filter(|text| text.parse::<Address>().is_ok()),
@@ -307,6 +307,15 @@ impl<A> From<Ref<A>> for Proxy {
 impl From<Far> for Proxy {
     fn from(far: Far) -> Self {
         Proxy(Place::Far(far))
+    }
+}
+
+/// Where an agent of the running container is, as others find it.
+fn announced_address(agent: AgentId) -> Address {
+    match Outside::here() {
+        Some(outside) if outside.numbers() => outside.announced().agent(&agent.ordinal().to_string()),
+        Some(outside) => outside.announced().agent(&local::path(agent)),
+        None => own_address(agent),
     }
 }
 

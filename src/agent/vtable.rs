@@ -3,13 +3,15 @@
 //! Why: co-simulators, remote callers and the command line handle agents they know only by name. One table of functions
 //! per type, made by the compiler, is all they need; no agent carries anything for it.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel};
 
 use super::call::{Running, from_fault};
 use super::inputs::{BadInput, Written};
-use super::{Agent, Model, local};
+use super::{Agent, Model, Proxy, local};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -28,6 +30,9 @@ pub struct Vtable {
     pub(crate) ask_outside: fn(&Kernel, AgentId, &str, Args) -> Asking,
     /// Creates an agent by its constructor.
     pub(crate) create: fn(&Kernel, &str, Args) -> Result<AgentId, CreateError>,
+    /// The same by an agent, without a name of its own; the constructor's error stays itself.
+    #[cfg_attr(not(feature = "manager"), allow(dead_code, reason = "only managers do"))]
+    pub(crate) spawn: fn(&Ctx, Args) -> Result<Proxy, CallError>,
     /// Checks what is to be written to an input port; what comes back writes it.
     pub(crate) write: fn(&Kernel, AgentId, usize, Written) -> Result<Write, BadInput>,
     /// Runs the method of the step.
@@ -78,6 +83,7 @@ impl<A: Agent> Table<A> {
         post: Self::post,
         ask_outside: Self::ask_outside,
         create: Self::create,
+        spawn: Self::spawn,
         write: Self::write,
         step: Self::step,
         read: Self::read,
@@ -110,6 +116,21 @@ impl<A: Agent> Table<A> {
     fn create(kernel: &Kernel, name: &str, args: Args) -> Result<AgentId, CreateError> {
         let constructor = move |cx: &Ctx| A::construct(cx, args.clone()).map_err(|error| error.to_string());
         kernel.create_with::<A>(Some(name), constructor).map(|agent| agent.id())
+    }
+
+    fn spawn(cx: &Ctx, args: Args) -> Result<Proxy, CallError> {
+        let refused = Rc::new(RefCell::new(None));
+        let told = refused.clone();
+        let constructor = move |cx: &Ctx| {
+            A::construct(cx, args.clone()).map_err(|error| {
+                let text = error.to_string();
+                *told.borrow_mut() = Some(error);
+                text
+            })
+        };
+        cx.create_with::<A>(None, constructor).map(Proxy::from).map_err(|error| {
+            refused.take().unwrap_or_else(|| CallError::new("RuntimeError", error.to_string()))
+        })
     }
 
     fn write(kernel: &Kernel, agent: AgentId, port: usize, values: Written) -> Result<Write, BadInput> {

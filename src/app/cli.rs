@@ -33,6 +33,10 @@ pub(super) enum Command {
     Sim(Sim),
     /// Runs the scenario on the wall clock, until Ctrl-C
     Live(Live),
+    /// Runs under a master in another process, a program of aiomas or of ours, which creates agents by the manager at
+    /// URL/0 and moves their time
+    #[cfg(feature = "manager")]
+    Worker(Worker),
     /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
     /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
     Replay(Replay),
@@ -63,6 +67,8 @@ impl Command {
         match self {
             Command::Sim(args) => &args.common.log,
             Command::Live(args) => &args.common.log,
+            #[cfg(feature = "manager")]
+            Command::Worker(args) => &args.common.log,
             #[cfg(feature = "mosaik")]
             Command::Mosaik(args) => &args.common.log,
             #[cfg(feature = "serve")]
@@ -114,6 +120,30 @@ pub(super) struct Record {
     /// When the journal is forced to the disk: never, step or always
     #[arg(long, value_name = "WHEN", value_parser = fsync, requires = "path")]
     pub(super) fsync: Option<Fsync>,
+}
+
+#[cfg(feature = "manager")]
+#[derive(Debug, Args)]
+#[command(mut_arg("bind", |bind| bind.required(true)))]
+pub(super) struct Worker {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(flatten)]
+    pub(super) network: Network,
+    /// Where the clock stands at first: seconds, as aiomas counts them (-1), or a span (15min)
+    #[arg(long, value_name = "TIME", default_value = "0", allow_hyphen_values = true, value_parser = moment)]
+    pub(super) init_time: Time,
+    /// Ends with the standard input: when the process that has started this one is gone
+    #[arg(long)]
+    pub(super) with_parent: bool,
+}
+
+#[cfg(feature = "manager")]
+fn moment(text: &str) -> Result<Time, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) => crate::manager::Moment::Seconds(seconds).time().map_err(|error| error.to_string()),
+        Err(_) => time(text),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,8 @@ mod serve;
 mod shrink;
 mod summary;
 mod verify;
+#[cfg(feature = "manager")]
+mod worker;
 
 use std::error::Error;
 use std::fmt;

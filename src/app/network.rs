@@ -56,25 +56,27 @@ fn rule(text: &str) -> Result<(String, String), String> {
 }
 
 impl Network {
-    /// Puts the container on the network, if it is to be there.
+    /// Puts the container on the network, if it is to be there; agents are known by their numbers, if they are to be.
     pub(super) async fn join(
         &self,
         app: &App,
         world: &Container,
         live: &Live,
         tape: &Tape,
+        numbers: bool,
     ) -> Result<Option<Node>, Ended> {
         let Some(address) = &self.bind else { return Ok(None) };
         if tape.is_playing() {
             // what came and went over the network is in the recording
             let bound = tape.bound().and_then(|text| text.parse().ok());
             let local = || Endpoint::Local { name: world.kernel().config().name.clone() };
-            let recorded = Recorded(bound.unwrap_or_else(local));
+            let recorded = Recorded { announced: bound.unwrap_or_else(local), numbers };
             world.kernel().provide(Rc::new(Outside(Rc::new(recorded))));
             return Ok(None);
         }
         let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
         let mut binding = (app.network)(world.bind(address))
+            .numbers(numbers)
             .codec(self.codec)
             .listen(|options| options.insecure_bind |= self.insecure_bind);
         if let Some(advertise) = &self.advertise {

@@ -98,6 +98,8 @@ pub(super) async fn start(
     match command {
         Command::Sim(args) => simulate(app, &args, taping, interrupt).await,
         Command::Live(args) => go_live(app, &args, taping, interrupt).await,
+        #[cfg(feature = "manager")]
+        Command::Worker(args) => super::worker::run(app, &args, taping, interrupt).await,
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => serve_mosaik(app, args, taping, interrupt).await,
         #[cfg(feature = "serve")]
@@ -162,6 +164,8 @@ pub(super) fn configuration(app: &App, command: &Command) -> Config {
     let common = match command {
         Command::Sim(args) => &args.common,
         Command::Live(args) => &args.common,
+        #[cfg(feature = "manager")]
+        Command::Worker(args) => return super::worker::configuration(app, args),
         #[cfg(feature = "mosaik")]
         Command::Mosaik(args) => &args.common,
         #[cfg(feature = "serve")]
@@ -236,7 +240,7 @@ pub(super) async fn run_simulated(
     let mut paced = Paced::new(pace.unwrap_or(1.0), interrupt).tape(tape.clone());
     let live = if pace.is_some() { paced.live() } else { free.live() };
     // agents of simulated time may call others elsewhere: it stands meanwhile
-    let node = args.network.join(app, &world, &live, tape).await?;
+    let node = args.network.join(app, &world, &live, tape, false).await?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let properties = Rc::new(Properties::new(tape.clone()));
     world.kernel().provide(properties.clone());
@@ -289,7 +293,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
-    let node = args.network.join(app, &world, &live, &tape).await?;
+    let node = args.network.join(app, &world, &live, &tape, false).await?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
@@ -308,7 +312,7 @@ pub(super) fn ended<E: std::fmt::Display>(result: &Result<(), E>, well: &str) ->
 }
 
 /// Ends the recording, and says what became of the run.
-fn conclude(
+pub(super) fn conclude(
     world: &Container,
     (from, started): (Time, Instant),
     tape: &Tape,

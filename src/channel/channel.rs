@@ -26,7 +26,7 @@ use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
 use super::replies::Replies;
 use super::{ChannelError, Config, Counters};
-use crate::codec::{Raw, Value};
+use crate::codec::{Value, envelope};
 
 /// What happened on a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,11 +55,17 @@ pub enum Event {
 
 /// Whoever takes messages unread.
 pub(super) trait Take {
-    /// The peer asks for something.
-    fn request(&mut self, id: Id, content: Raw<'_>);
+    /// The present; asked only when something is to be timed.
+    fn now(&self) -> Instant;
+
+    /// Whether requests are read to their end, so that they need not be checked before.
+    fn reads_requests(&self) -> bool;
+
+    /// The peer asks for something, which was checked or not.
+    fn request(&mut self, id: Id, content: &[u8], checked: bool);
 
     /// An own request was answered: with a reply, else with a failure.
-    fn answer(&mut self, request: RequestId, reply: bool, content: Raw<'_>);
+    fn answer(&mut self, request: RequestId, reply: bool, content: &[u8]);
 }
 
 /// Why a request was not answered with a result.
@@ -161,6 +167,14 @@ impl Channel {
         }
     }
 
+    /// The same for [`take`](Channel::take), which asks for the time when it matters.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.end_reason().is_none() {
+            self.counters.bytes_in += bytes.len() as u64;
+            self.incoming.push(bytes);
+        }
+    }
+
     /// The next thing that happened; `None` until more bytes arrive (or, when [`saturated`](Channel::saturated), until a
     /// request has been answered).
     ///
@@ -215,38 +229,56 @@ impl Channel {
 
     fn take_message(&mut self, to: &mut impl Take) -> Result<bool, ChannelError> {
         let limit = if self.trusted { self.config.max_frame } else { self.config.max_first_frame };
-        let Some(payload) = self.incoming.next(limit, !self.trusted)? else { return Ok(false) };
-        let Config { codec, types, limits, .. } = &self.config;
-        let split = codec.split(payload, &mut self.unpacked, limits, types).map_err(ChannelError::Payload)?;
-        let message = split.and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content)));
-        let Some((kind, id, content)) = message else {
-            let value = codec.decode(payload, limits, types).map_err(ChannelError::Payload)?;
-            return Err(message::not_a_message(&value));
+        let Some(payload) = self.incoming.next(limit, !self.trusted)? else {
+            if self.frame_since.is_none() && self.incoming.len() > 0 {
+                self.frame_since = Some(to.now());
+            }
+            return Ok(false);
         };
-        self.counters.messages_in += 1;
-        let known = match kind {
-            Type::Request => {
-                self.serving += 1;
-                self.counters.requests += 1;
-                to.request(Id::read(&id), content);
-                Known::Forgotten
+        let Config { codec, types, limits, .. } = &self.config;
+        let known = match envelope::message(*codec, payload) {
+            Some((0, id, content)) if to.reads_requests() => {
+                to.request(Id::Number(id), content, false);
+                None
+            }
+            Some((kind @ 1..=2, id, content)) if envelope::is_scalar(*codec, content, limits, types) => {
+                Some(self.pending.settle(Some(id), |request| to.answer(request, kind == 1, content)))
             }
             _ => {
-                let known = self.pending.answer(id.read::<u64>().ok());
-                if let Known::Open(request) = known {
-                    to.answer(request, kind == Type::Reply, content);
+                let split = codec.split(payload, &mut self.unpacked, limits, types);
+                let message = split
+                    .map_err(ChannelError::Payload)?
+                    .and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content.bytes())));
+                match message {
+                    Some((Type::Request, id, content)) => {
+                        to.request(Id::read(&id), content, true);
+                        None
+                    }
+                    Some((kind, id, content)) => {
+                        let answer = |request| to.answer(request, kind == Type::Reply, content);
+                        Some(self.pending.settle(id.read::<u64>().ok(), answer))
+                    }
+                    None => {
+                        let value = codec.decode(payload, limits, types).map_err(ChannelError::Payload)?;
+                        return Err(message::not_a_message(&value));
+                    }
                 }
-                self.counters.late += u64::from(known == Known::Forgotten);
-                known
             }
         };
         self.trusted = true;
-        self.frame_since = self.received.filter(|_| self.incoming.len() > 0);
+        self.frame_since = None;
+        self.counters.messages_in += 1;
         if self.unpacked.capacity() > KEEP {
             self.unpacked = Vec::new();
         }
-        if known == Known::Never {
-            self.stray()?;
+        match known {
+            None => {
+                self.serving += 1;
+                self.counters.requests += 1;
+            }
+            Some(Known::Open(_)) => {}
+            Some(Known::Forgotten) => self.counters.late += 1,
+            Some(Known::Never) => self.stray(Some(to.now()))?,
         }
         Ok(true)
     }
@@ -260,16 +292,15 @@ impl Channel {
                 return Ok(Event::Answer { request, result });
             }
             Known::Forgotten => self.counters.late += 1,
-            Known::Never => self.stray()?,
+            Known::Never => self.stray(self.received)?,
         }
         Ok(Event::Stray { id })
     }
 
     /// Counts an answer to nothing.
-    fn stray(&mut self) -> Result<(), ChannelError> {
+    fn stray(&mut self, now: Option<Instant>) -> Result<(), ChannelError> {
         const MINUTE: Duration = Duration::from_secs(60);
         self.counters.stray += 1;
-        let now = self.received;
         let fresh = (self.strays.since.zip(now))
             .is_some_and(|(since, now)| now.saturating_duration_since(since) < MINUTE);
         if !fresh {
@@ -330,7 +361,7 @@ impl Channel {
     /// The content cannot be sent: the request is still unanswered and should [`fail`](Channel::fail). Or the channel is
     /// closed.
     pub fn reply(&mut self, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        self.answer(Type::Reply, id, content)
+        self.answer(Type::Reply, &Id::from(id), content)
     }
 
     /// Answers a request of the peer with a failure: a text for aiomas, a list of at least two texts for mosaik.
@@ -338,14 +369,15 @@ impl Channel {
     /// # Errors
     /// As [`reply`](Channel::reply).
     pub fn fail(&mut self, id: &Value, content: &Value) -> Result<(), ChannelError> {
-        self.answer(Type::Failure, id, content)
+        self.answer(Type::Failure, &Id::from(id), content)
     }
 
-    pub(super) fn answer<I, T>(&mut self, kind: Type, id: &I, content: &T) -> Result<(), ChannelError>
-    where
-        I: Serialize + ?Sized,
-        T: Serialize + ?Sized,
-    {
+    pub(super) fn answer<T: Serialize + ?Sized>(
+        &mut self,
+        kind: Type,
+        id: &Id,
+        content: &T,
+    ) -> Result<(), ChannelError> {
         if let Some(reason) = &self.closed {
             return Err(ChannelError::Closed { reason: reason.to_string() });
         }
@@ -370,11 +402,7 @@ impl Channel {
         }
     }
 
-    fn send<I, T>(&mut self, kind: Type, id: &I, content: &T) -> Result<(), ChannelError>
-    where
-        I: Serialize + ?Sized,
-        T: Serialize + ?Sized,
-    {
+    fn send<T: Serialize + ?Sized>(&mut self, kind: Type, id: &Id, content: &T) -> Result<(), ChannelError> {
         let before = self.outgoing.len();
         message::write(&self.config, kind, id, content, &mut self.outgoing)?;
         self.counters.bytes_out += (self.outgoing.len() - before) as u64;

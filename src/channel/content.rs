@@ -61,46 +61,60 @@ impl Id {
     }
 }
 
-impl serde::Serialize for Id {
-    #[inline]
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Id::Number(number) => serializer.serialize_u64(*number),
-            Id::Other(value) => value.serialize(serializer),
-        }
+impl From<&Value> for Id {
+    fn from(value: &Value) -> Self {
+        value.as_u64().map_or_else(|| Id::Other(value.clone()), Id::Number)
     }
+}
+
+/// A request on its way to its handler.
+#[derive(Debug)]
+pub(crate) struct Arrived<'a> {
+    pub(crate) id: Id,
+    pub(crate) content: &'a [u8],
+    /// Whether the content is known to be a value within the limits.
+    pub(crate) checked: bool,
 }
 
 /// Requests that were taken from the channel, for their handlers.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     bytes: Vec<u8>,
-    /// Ids, and where the contents end.
-    list: Vec<(Id, usize)>,
+    /// Ids, where the contents end, and whether they are checked.
+    list: Vec<(Id, usize, bool)>,
 }
 
 /// Memory that the requests of an idle connection may keep.
 const KEEP: usize = 64 * 1024;
 
 impl Requests {
-    pub(super) fn push(&mut self, id: Id, content: &[u8]) {
+    #[inline]
+    pub(super) fn push(&mut self, id: Id, content: &[u8], checked: bool) {
         self.bytes.extend_from_slice(content);
-        self.list.push((id, self.bytes.len()));
+        self.list.push((id, self.bytes.len(), checked));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Hands out all of them, in their order.
+    /// Hands out all of them in their order, up to one that is refused: those behind it are dropped.
+    ///
+    /// # Errors
+    /// The refusal.
     #[inline]
-    pub(crate) fn drain(&mut self, config: &Config, mut each: impl FnMut(Id, Raw<'_>)) {
+    pub(crate) fn drain<E>(&mut self, mut each: impl FnMut(Arrived<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut from = 0;
-        for (id, to) in self.list.drain(..) {
-            each(id, Raw::checked(config.codec, &self.bytes[from..to], &config.types));
+        let mut result = Ok(());
+        for (id, to, checked) in self.list.drain(..) {
+            result = each(Arrived { id, content: &self.bytes[from..to], checked });
+            if result.is_err() {
+                break;
+            }
             from = to;
         }
         self.bytes.clear();
         self.bytes.shrink_to(KEEP);
+        result
     }
 }

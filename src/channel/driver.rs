@@ -33,15 +33,26 @@ use super::link::{Answer, Core, Link, Order, Slots};
 use super::pipe::{Alarm, Pipe, now};
 use super::replies::Replies;
 use super::{ChannelError, Config, RequestId, transport};
-use crate::codec::{Raw, Value};
+use crate::codec::Value;
 
 /// Time for the peer to close its side when we have closed ours.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What is done with the peer's requests.
 pub(crate) trait Serve {
+    /// Whether requests come unchecked: who serves them then reads all of each, or checks it.
+    const READS: bool;
+
     /// Takes all requests, and goes on with those that run. Answers go into `replies`.
-    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Requests, replies: &mut Replies);
+    ///
+    /// # Errors
+    /// A request that is not what it must be ends the connection.
+    fn serve(
+        &mut self,
+        cx: &mut Context<'_>,
+        requests: &mut Requests,
+        replies: &mut Replies,
+    ) -> Result<(), ChannelError>;
 
     /// How a request is refused when the connection is about to end.
     fn refusal(&self) -> Value;
@@ -64,6 +75,8 @@ pub(crate) struct Driver<S, H> {
     /// The channel's, as of the last look.
     deadline: Option<Instant>,
     saturated: bool,
+    /// Whether it stopped taking requests because it was saturated.
+    stopped: bool,
     /// Whether the peer left something unread.
     unread: bool,
     phase: Phase,
@@ -74,17 +87,28 @@ struct Sorted<'a> {
     slots: &'a mut Slots,
     requests: &'a mut Requests,
     wakers: &'a mut Vec<Waker>,
+    /// Whether requests may come unchecked.
+    reads: bool,
 }
 
 impl Take for Sorted<'_> {
-    #[inline]
-    fn request(&mut self, id: Id, content: Raw<'_>) {
-        self.requests.push(id, content.bytes());
+    fn now(&self) -> Instant {
+        now()
     }
 
     #[inline]
-    fn answer(&mut self, request: RequestId, reply: bool, content: Raw<'_>) {
-        let content = Content::new(content.bytes());
+    fn reads_requests(&self) -> bool {
+        self.reads
+    }
+
+    #[inline]
+    fn request(&mut self, id: Id, content: &[u8], checked: bool) {
+        self.requests.push(id, content, checked);
+    }
+
+    #[inline]
+    fn answer(&mut self, request: RequestId, reply: bool, content: &[u8]) {
+        let content = Content::new(content);
         let answer = if reply { Answer::Reply(content) } else { Answer::Failure(content) };
         self.wakers.extend(self.slots.answered(request, answer));
     }
@@ -120,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             alarm: Alarm::default(),
             deadline: None,
             saturated: false,
+            stopped: false,
             unread: false,
             phase: Phase::Run,
             core,
@@ -132,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         if self.pipe.ended || self.saturated {
             return Ok(false);
         }
-        match self.pipe.poll_read(cx, |bytes| self.core.lock().channel.receive(now(), bytes)) {
+        match self.pipe.poll_read(cx, |bytes| self.core.lock().channel.push(bytes)) {
             Poll::Pending => Ok(false),
             Poll::Ready(result) => result.map(|()| true).map_err(ChannelError::from),
         }
@@ -140,6 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
 
     /// Sorts what has arrived: answers to those who wait, requests to the handlers.
     fn sort(&mut self, cx: &mut Context<'_>) -> Result<(), ChannelError> {
+        // Who refuses everything reads nothing.
+        let reads = H::READS && matches!(self.phase, Phase::Run);
         let mut guard = self.core.lock();
         let state = &mut *guard;
         if !state.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
@@ -149,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             state.channel.end()?;
         }
         let (slots, channel) = state.parts();
-        let mut sorted = Sorted { slots, requests: &mut self.requests, wakers: &mut self.wakers };
+        let mut sorted = Sorted { slots, requests: &mut self.requests, wakers: &mut self.wakers, reads };
         let result = loop {
             match channel.take(&mut sorted) {
                 Ok(true) => {}
@@ -157,6 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
                 Err(error) => break Err(error),
             }
         };
+        self.stopped = state.channel.saturated();
         if self.pipe.ended {
             state.end_pending(&mut self.wakers);
         }
@@ -166,13 +194,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
     }
 
     /// Lets the requests be answered.
-    fn serve(&mut self, cx: &mut Context<'_>) {
+    fn serve(&mut self, cx: &mut Context<'_>) -> Result<(), ChannelError> {
         if matches!(self.phase, Phase::Draining(_)) {
             let (serve, replies) = (&self.serve, &mut self.replies);
             // What refuses is a short text.
-            self.requests.drain(self.core.config(), |id, _| drop(replies.fail(&id, &serve.refusal())));
+            self.requests.drain(|request| replies.fail(&request.id, &serve.refusal()))?;
         }
-        self.serve.serve(cx, &mut self.requests, &mut self.replies);
+        self.serve.serve(cx, &mut self.requests, &mut self.replies)
     }
 
     /// Writes as much as goes; true if all is written.
@@ -202,21 +230,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
 
     /// Moves everything that can be moved. True if the connection is through.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, ChannelError> {
+        let mut moved = false;
         loop {
             let read = self.read(cx)?;
+            if moved && !read && !self.pipe.ended && self.pipe.broken.is_none() {
+                // Nothing has come since everything was moved.
+                return Ok(false);
+            }
             // What came before a violation is answered, and so is what came before the end.
             let sorted = self.sort(cx);
-            self.serve(cx);
+            let served = self.serve(cx);
             let written = self.write(cx);
-            sorted?;
-            let written = written?;
-            let was_saturated = self.saturated;
-            if self.look(written)? {
+            sorted.and(served)?;
+            let was_saturated = self.saturated || self.stopped;
+            if self.look(written?)? {
                 return Ok(true);
             }
-            // Having answered, a saturated channel takes what it already has.
-            let more = read || (was_saturated && !self.saturated);
-            if !more {
+            // Having answered, a channel that was saturated takes what it already has, and reads on.
+            let more = was_saturated && !self.saturated;
+            moved = !more;
+            if !read && !more {
                 return self.pipe.broken.take().map_or(Ok(false), |error| Err(error.into()));
             }
         }
@@ -319,7 +352,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Future for Driver<S, H
                 Phase::Ended(error, until) => {
                     let until = *until;
                     if !me.serve.is_idle() {
-                        me.serve.serve(cx, &mut me.requests, &mut me.replies);
+                        let _ = me.serve.serve(cx, &mut me.requests, &mut me.replies);
                     }
                     if me.serve.is_idle() || me.alarm.poll(cx, Some(until)).is_ready() {
                         return Poll::Ready(error.take().map_or(Ok(()), Err));

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{ChannelError, Config, Content, Driver, Id, Link, Replies, Requests, Serve, transport};
+use super::{Arrived, ChannelError, Config, Content, Driver, Id, Link, Replies, Requests, Serve, transport};
 use crate::codec::Value;
 
 /// What has arrived and was not taken.
@@ -32,21 +32,29 @@ impl Inbox {
 /// Puts requests where [`Link::recv`] finds them.
 struct Arrivals {
     inbox: Arc<Inbox>,
-    config: Config,
 }
 
 impl Serve for Arrivals {
-    fn serve(&mut self, _: &mut Context<'_>, requests: &mut Requests, _: &mut Replies) {
+    const READS: bool = false;
+
+    fn serve(
+        &mut self,
+        _: &mut Context<'_>,
+        requests: &mut Requests,
+        _: &mut Replies,
+    ) -> Result<(), ChannelError> {
         if requests.is_empty() {
-            return;
+            return Ok(());
         }
         let mut waiting = self.inbox.lock();
-        requests.drain(&self.config, |id, content| {
-            waiting.requests.push_back((id, Content::new(content.bytes())));
-        });
+        requests.drain(|Arrived { id, content, .. }| {
+            waiting.requests.push_back((id, Content::new(content)));
+            Ok::<(), ChannelError>(())
+        })?;
         let readers = std::mem::take(&mut waiting.readers);
         drop(waiting);
         readers.into_iter().for_each(Waker::wake);
+        Ok(())
     }
 
     fn refusal(&self) -> Value {
@@ -93,7 +101,7 @@ impl Link {
         W: Into<transport::Peer>,
     {
         let inbox = Arc::new(Inbox::default());
-        let arrivals = Arrivals { inbox: inbox.clone(), config: config.clone() };
+        let arrivals = Arrivals { inbox: inbox.clone() };
         Driver::new(stream, who.into(), config, inbox, |_| arrivals)
     }
 

@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::{ChannelError, Config, frame};
-use crate::codec::{Raw, Value};
+use super::{ChannelError, Config, Id, frame};
+use crate::codec::{Raw, Value, envelope};
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,15 +90,20 @@ impl Message {
 /// # Errors
 /// It cannot be sent; `out` is as it was.
 #[inline]
-pub(super) fn write<I: Serialize + ?Sized, T: Serialize + ?Sized>(
+pub(super) fn write<T: Serialize + ?Sized>(
     config: &Config,
     kind: Type,
-    id: &I,
+    id: &Id,
     content: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), ChannelError> {
-    frame::write_frame(out, config.max_frame, |out| {
-        config.codec.write(&(kind as u8, id, content), &config.types, out).map_err(ChannelError::Unsendable)
+    let Config { codec, types, max_frame, .. } = config;
+    frame::write_frame(out, *max_frame, |out| {
+        let written = match id {
+            Id::Number(id) => envelope::write(*codec, (kind as u8, *id), content, types, out),
+            Id::Other(id) => codec.write(&(kind as u8, id, content), types, out),
+        };
+        written.map_err(ChannelError::Unsendable)
     })
 }
 

@@ -33,7 +33,7 @@ pub use address::{Address, AddressError, Endpoint};
 pub use channel::{Channel, Event, Failure};
 pub use config::{Config, Counters};
 pub use connection::Connection;
-pub(crate) use content::{Content, Id, Requests};
+pub(crate) use content::{Arrived, Content, Id, Requests};
 pub(crate) use driver::{Driver, Serve};
 pub use error::ChannelError;
 pub use inbox::Request;

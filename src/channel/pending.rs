@@ -139,6 +139,16 @@ impl Pending {
         known
     }
 
+    /// The same, and hands over the request if it is open.
+    #[inline]
+    pub(super) fn settle(&mut self, wire: Option<u64>, open: impl FnOnce(RequestId)) -> Known {
+        let known = self.answer(wire);
+        if let Known::Open(request) = known {
+            open(request);
+        }
+        known
+    }
+
     /// Gives the place of an answered request free.
     pub(super) fn release(&mut self, id: RequestId) {
         let held = |place: &Place| place.generation == id.generation && place.state == State::Held;

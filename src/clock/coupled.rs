@@ -19,6 +19,11 @@ impl Coupled {
         Coupled { drive: Drive::new(interrupt) }
     }
 
+    /// The request that ends its run.
+    pub fn interrupt(&self) -> &Interrupt {
+        self.drive.interrupt()
+    }
+
     /// With a recorder, or a recording in the place of the outside.
     pub fn set_tape(&mut self, tape: Tape) {
         self.drive.set_tape(tape);

@@ -13,6 +13,7 @@ mod any;
 mod blosc;
 pub mod date;
 mod de;
+pub(crate) mod envelope;
 mod error;
 mod form;
 pub mod json;

@@ -102,6 +102,7 @@ impl Container {
             container: self,
             address: address.into(),
             advertise: None,
+            numbers: false,
             config: Config::default(),
             types: Vec::new(),
             listen: ListenOptions::default(),
@@ -121,6 +122,7 @@ pub struct Binding<'a> {
     container: &'a Container,
     address: String,
     advertise: Option<String>,
+    numbers: bool,
     config: Config,
     types: Vec<String>,
     listen: ListenOptions,
@@ -148,6 +150,13 @@ impl Binding<'_> {
     /// port may be 0 for the one it listens on.
     pub fn advertise(mut self, address: &str) -> Self {
         self.advertise = Some(address.into());
+        self
+    }
+
+    /// Whether agents are announced by their numbers, as aiomas does (`tcp://localhost:5555/0`), instead of their names.
+    /// Peers may use either.
+    pub fn numbers(mut self, numbers: bool) -> Self {
+        self.numbers = numbers;
         self
     }
 
@@ -220,6 +229,7 @@ impl Binding<'_> {
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| Shared {
             listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
             told: announced.to_string().into(),
+            numbers: self.numbers,
             own: Arc::new(Own { announced, local: Endpoint::Local { name: name.clone() } }),
             name,
             live: live.clone(),

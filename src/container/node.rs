@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) own: Arc<Own>,
     /// The same, as others name us.
     pub(super) told: Arc<str>,
+    /// Whether agents are told of by their numbers.
+    pub(super) numbers: bool,
     /// Of the container.
     pub(super) name: String,
     pub(super) live: Live,

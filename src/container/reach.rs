@@ -105,6 +105,10 @@ impl Gateway for Connections {
         &self.0.own.announced
     }
 
+    fn numbers(&self) -> bool {
+        self.0.numbers
+    }
+
     fn patience(&self) -> Duration {
         self.0.patience
     }
@@ -129,11 +133,18 @@ impl Gateway for Connections {
 }
 
 /// What a kernel sees when a recording stands for its connections: where it was, and nobody to talk to.
-pub(crate) struct Recorded(pub(crate) Endpoint);
+pub(crate) struct Recorded {
+    pub(crate) announced: Endpoint,
+    pub(crate) numbers: bool,
+}
 
 impl Gateway for Recorded {
     fn announced(&self) -> &Endpoint {
-        &self.0
+        &self.announced
+    }
+
+    fn numbers(&self) -> bool {
+        self.numbers
     }
 
     fn patience(&self) -> Duration {

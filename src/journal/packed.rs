@@ -9,7 +9,7 @@ use chrono::{DateTime, FixedOffset, SecondsFormat};
 
 use super::pack::{self, Item, Malformed, Unpack};
 use crate::codec::{Limits, Object, Reference, TypeName, Value};
-use crate::rpc::Args;
+use crate::rpc::{Args, Request};
 
 /// Extension type: an integer beyond 64 bits, as decimal digits.
 const BIG_INT: u8 = 1;
@@ -48,15 +48,16 @@ impl Packed {
     pub fn from_args(args: &Args) -> Packed {
         let mut out = Vec::new();
         pack::array(&mut out, 2);
-        pack::array(&mut out, args.positional.len());
-        for value in &args.positional {
-            write(&mut out, value);
-        }
-        pack::map(&mut out, args.keyword.len());
-        for (name, value) in &args.keyword {
-            pack::str(&mut out, name);
-            write(&mut out, value);
-        }
+        arguments(&mut out, args);
+        Packed(out.into())
+    }
+
+    /// Packs a request as it is written: a list of its path, of the arguments by position, and of the dict of those by name.
+    pub fn from_request(request: &Request) -> Packed {
+        let mut out = Vec::new();
+        pack::array(&mut out, 3);
+        pack::str(&mut out, &request.path);
+        arguments(&mut out, &request.args);
         Packed(out.into())
     }
 
@@ -107,6 +108,19 @@ impl fmt::Debug for Packed {
 impl From<&Value> for Packed {
     fn from(value: &Value) -> Packed {
         Packed::new(value)
+    }
+}
+
+/// A list of the arguments by position, then a dict of those by name.
+fn arguments(out: &mut Vec<u8>, args: &Args) {
+    pack::array(out, args.positional.len());
+    for value in &args.positional {
+        write(out, value);
+    }
+    pack::map(out, args.keyword.len());
+    for (name, value) in &args.keyword {
+        pack::str(out, name);
+        write(out, value);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | mechanism |
 //! |------|-----------|
-//! | `tape` | what drivers hold: nothing, a recorder, or a recording |
+//! | `tape`, `reel` | what drivers hold: nothing, a recorder, or a recording; what its clones share |
 //! | `recorder`, `events`, `names` | what is written down, and how |
 //! | `player`, `source` | a recording in the place of the outside; where it is read from |
 //! | `plan` | faults of a run |
@@ -18,6 +18,7 @@ mod plan;
 mod player;
 mod properties;
 mod recorder;
+mod reel;
 mod source;
 mod tape;
 
@@ -28,6 +29,7 @@ pub(crate) use plan::{arrange, draw};
 pub(crate) use player::INTERRUPT;
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
+pub(crate) use reel::Left;
 pub use source::{Memory, Source};
 pub use tape::Tape;
-pub(crate) use tape::{Came, Left, Next};
+pub(crate) use tape::{Came, Next};

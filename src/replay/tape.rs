@@ -10,13 +10,12 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{
-    Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time, display_span, local,
-};
+use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
 
 use super::plan::Fault;
-use super::player::{Key, Player, RESEED, Stops, Verdict};
+use super::player::{Key, Player, Stops, Verdict};
 use super::recorder::Recorder;
+use super::reel::{Further, Inner, Left, State, Watch, recall};
 use super::source::Source;
 use crate::clock::{Input, Notice, Reply, Request, RunError};
 use crate::codec::Value;
@@ -26,47 +25,6 @@ use crate::rpc::{self, CallError};
 /// What a run is recorded with, or replayed from. Clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Tape(Option<Rc<RefCell<Inner>>>);
-
-#[derive(Debug)]
-struct Inner {
-    state: State,
-    /// operations so far, of each agent
-    calls: BTreeMap<String, u64>,
-    /// operations that run: whose, which, and what they are called
-    running: BTreeMap<ExternalId, (Key, Name)>,
-    /// inputs and requests so far
-    inputs: u64,
-    /// activations at the last checkpoint
-    checked: u64,
-    /// whether values are wanted whatever the level
-    values: bool,
-    left: Vec<Left>,
-    resumed: bool,
-}
-
-#[derive(Debug)]
-enum State {
-    Recording(Recorder),
-    /// with how it goes on when the recording is at its end
-    Playing(Box<Player>, Option<Further>),
-}
-
-/// How a replayed run goes on.
-#[derive(Debug)]
-struct Further {
-    recorder: Recorder,
-    /// of the numbers and the order that are drawn from there on
-    seed: Option<u64>,
-}
-
-/// An operation that waits where a recording is at its end.
-#[derive(Debug)]
-pub(crate) enum Left {
-    /// It has a result, which was recorded.
-    Ended(ExternalId, ExternalOutcome),
-    /// It is to be run.
-    Runs(Started),
-}
 
 /// Something of a live run's turn, in its order.
 #[derive(Debug)]
@@ -354,9 +312,8 @@ impl Tape {
         inner.inputs += 1;
         if let State::Recording(recorder) = &mut inner.state {
             let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
-            let content = request.clone().into_content().unwrap_or(Value::Null);
-            recorder
-                .write(at, &Record::Request { number, from: from.into(), content: Packed::new(&content) });
+            let content = Packed::from_request(request);
+            recorder.write(at, &Record::Request { number, from: from.into(), content });
         }
         number
     }
@@ -557,82 +514,6 @@ impl Tape {
     }
 }
 
-impl Inner {
-    fn go_on(&mut self) -> bool {
-        let State::Playing(player, then) = &mut self.state else { return true };
-        if !player.is_at_end() {
-            return false;
-        }
-        let Some(Further { mut recorder, seed }) = then.take() else { return false };
-        recorder.names = std::mem::take(&mut player.names);
-        if let Some(seed) = seed {
-            recorder.write(player.last(), &reseeding(seed));
-            local::reseed(seed);
-        }
-        for (key, started) in std::mem::take(&mut player.waiting) {
-            self.left.push(match player.results.remove(&key) {
-                Some(outcome) => {
-                    self.running.remove(&started.id);
-                    let (id, outcome) = recall(started, &outcome);
-                    Left::Ended(id, outcome)
-                }
-                None => Left::Runs(started),
-            });
-        }
-        (self.state, self.resumed) = (State::Recording(recorder), seed.is_none());
-        true
-    }
-
-    fn event(&mut self, event: &Event) {
-        if let State::Playing(_, Some(_)) = &self.state {
-            // a recording may have no events at all
-            self.go_on();
-        }
-        match &mut self.state {
-            State::Recording(recorder) => recorder.event(event),
-            State::Playing(player, then) => {
-                player.event(event);
-                if then.is_some() {
-                    self.go_on();
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
-        let mut to_run = Vec::new();
-        for started in started {
-            let agent = kernel.path(started.agent);
-            let call = self.calls.entry(agent.clone()).or_default();
-            let key = (agent, *call);
-            *call += 1;
-            self.running.insert(started.id, (key.clone(), started.name.as_str().into()));
-            match &mut self.state {
-                State::Recording(_) => to_run.push(started),
-                State::Playing(player, _) => {
-                    player.waiting.insert(key, started);
-                }
-            }
-        }
-        to_run
-    }
-}
-
-/// A fork is where the outside says that other numbers are drawn.
-fn reseeding(seed: u64) -> Record {
-    Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
-}
-
-fn recall(started: Started, outcome: &Result<Packed, String>) -> (ExternalId, ExternalOutcome) {
-    match outcome {
-        Ok(packed) => match packed.value() {
-            Some(value) => started.recall(Ok(&value)),
-            None => started.recall(Err("the recorded result is no value".into())),
-        },
-        Err(message) => started.recall(Err(message.clone())),
-    }
-}
-
 fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
     match answer {
         Ok(value) => Ok(Packed::new(value)),
@@ -657,22 +538,5 @@ fn input_of(entry: Entry) -> Option<Input> {
             detail: args.value()?,
         })),
         _ => None,
-    }
-}
-
-/// The kernel's observer.
-struct Watch {
-    inner: Rc<RefCell<Inner>>,
-    values: bool,
-}
-
-impl Observer for Watch {
-    #[inline]
-    fn observe(&mut self, event: &Event) {
-        self.inner.borrow_mut().event(event);
-    }
-
-    fn wants_values(&self) -> bool {
-        self.values
     }
 }

@@ -13,11 +13,11 @@ use std::task::{Context, Poll};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::incoming::unsendable;
+use super::incoming::{decode, no_call, unsendable};
 use super::service::{self, Later, Table};
 use super::{CallError, Incoming, Outcome, Peer, Request, Service, context};
-use crate::channel::{Core, Id, Replies, Requests, Serve};
-use crate::codec::{Raw, Value};
+use crate::channel::{Arrived, ChannelError, Core, Id, Replies, Requests, Serve};
+use crate::codec::{CodecError, Raw, Value};
 
 pub(super) struct Dispatcher {
     peer: Peer,
@@ -50,28 +50,34 @@ impl Dispatcher {
     }
 
     /// Answers one request, or starts to.
+    ///
+    /// # Errors
+    /// It is no value of the codec: the peer is not to be trusted any more.
     #[inline]
-    fn request(&mut self, cx: &mut Context<'_>, id: Id, content: Raw<'_>, replies: &mut Replies) {
+    fn request(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: Arrived<'_>,
+        replies: &mut Replies,
+    ) -> Result<(), ChannelError> {
         let (table, peer) = (&self.table, &self.peer);
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| match Incoming::split(&content, peer, (&id, replies)) {
-                Some((path, mut call)) => match answer(table, &path, &mut call) {
-                    Outcome::NotFound(at) => Outcome::Done(Err(not_found(&path, at))),
-                    outcome => outcome,
-                },
-                None => Outcome::Done(Err(no_call(&content))),
-            }));
+        let outcome = catch_unwind(AssertUnwindSafe(|| call(table, peer, &request, replies)));
         let result = match outcome {
-            Ok(Outcome::Written) => return,
-            Ok(Outcome::Done(result)) => result,
-            Ok(Outcome::NotFound(at)) => Err(not_found("", at)),
-            Ok(Outcome::Later(mut later)) => match poll(&mut later, cx) {
+            Ok(Ok(Outcome::Written)) => return Ok(()),
+            Ok(Ok(Outcome::Done(result))) => result,
+            Ok(Ok(Outcome::NotFound(at))) => Err(not_found("", at)),
+            Ok(Ok(Outcome::Later(mut later))) => match poll(&mut later, cx) {
                 Poll::Ready(result) => result,
-                Poll::Pending => return self.running.push(Running { id: Some(id), later }),
+                Poll::Pending => {
+                    self.running.push(Running { id: Some(request.id), later });
+                    return Ok(());
+                }
             },
+            Ok(Err(error)) => return Err(ChannelError::Payload(error)),
             Err(panic) => Err(panicked(&*panic)),
         };
-        self.answer(replies, &id, result);
+        self.answer(replies, &request.id, result);
+        Ok(())
     }
 
     fn answer(&self, replies: &mut Replies, id: &Id, result: Result<Value, CallError>) {
@@ -91,19 +97,63 @@ impl Dispatcher {
     }
 }
 
-/// What is at `path`, called.
+/// Calls what is called.
+///
+/// # Errors
+/// The content was not checked, and is no value of the codec.
+#[inline]
+fn call(
+    table: &Table,
+    peer: &Peer,
+    request: &Arrived<'_>,
+    replies: &mut Replies,
+) -> Result<Outcome, CodecError> {
+    let Arrived { id, content, checked } = request;
+    if !checked && let Some((path, mut call)) = Incoming::unchecked(content, peer, (id, &mut *replies)) {
+        let outcome = answer(table, path, &mut call);
+        call.violation()?;
+        return Ok(outcome);
+    }
+    if !checked {
+        return Ok(match Request::from_content(decode(content, peer)?) {
+            Ok(request) => {
+                answer(table, &request.path, &mut Incoming::read(request.args, peer, Some((id, replies))))
+            }
+            Err(error) => Outcome::Done(Err(error)),
+        });
+    }
+    let config = peer.link().core().config();
+    let content = Raw::checked(config.codec, content, &config.types);
+    Ok(match Incoming::checked(&content, peer, (id, replies)) {
+        Some((path, mut call)) => answer(table, &path, &mut call),
+        None => Outcome::Done(Err(no_call(&content))),
+    })
+}
+
+/// The answer of what is at `path`.
 #[inline]
 fn answer(table: &Table, path: &str, call: &mut Incoming<'_>) -> Outcome {
-    match path.ends_with('/') {
+    let outcome = match path.ends_with('/') {
         true => Outcome::NotFound(path.len()),
         false => service::answer(table, path, call),
+    };
+    match outcome {
+        Outcome::NotFound(at) => Outcome::Done(Err(not_found(path, at))),
+        outcome => outcome,
     }
 }
 
 impl Serve for Dispatcher {
-    fn serve(&mut self, cx: &mut Context<'_>, requests: &mut Requests, replies: &mut Replies) {
+    const READS: bool = true;
+
+    fn serve(
+        &mut self,
+        cx: &mut Context<'_>,
+        requests: &mut Requests,
+        replies: &mut Replies,
+    ) -> Result<(), ChannelError> {
         if requests.is_empty() && self.running.is_empty() {
-            return;
+            return Ok(());
         }
         if self.version != self.service.version() {
             self.version = self.service.version();
@@ -111,14 +161,14 @@ impl Serve for Dispatcher {
         }
         let peer = self.peer.uncounted();
         context::within(&peer, || {
-            let config = peer.link().core().config();
-            requests.drain(config, |id, content| self.request(cx, id, content, replies));
+            requests.drain(|request| self.request(cx, request, replies))?;
             while let Poll::Ready(Some((id, result))) = self.running.poll_next_unpin(cx) {
                 if let Some(id) = id {
                     self.answer(replies, &id, result);
                 }
             }
-        });
+            Ok(())
+        })
     }
 
     fn refusal(&self) -> Value {
@@ -127,15 +177,6 @@ impl Serve for Dispatcher {
 
     fn is_idle(&self) -> bool {
         self.running.is_empty()
-    }
-}
-
-/// Why it is none.
-#[cold]
-fn no_call(content: &Raw<'_>) -> CallError {
-    match Request::from_content(content.value()) {
-        Err(error) => error,
-        Ok(_) => CallError::protocol_error("a request is [path, [args], {kwargs}]"),
     }
 }
 

@@ -4,15 +4,16 @@
 //! into them, and its result into the bytes, with no [`Value`] in between; everything else takes the way over [`Args`],
 //! which knows Python's rules and words.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Args, CallError, Outcome, Peer, request};
-use crate::channel::{ChannelError, Id, Replies};
-use crate::codec::{Raw, Value, to_value};
+use super::{Args, CallError, Outcome, Peer, Request, request};
+use crate::channel::{ChannelError, Config, Id, Replies};
+use crate::codec::{CodecError, Raw, Value, envelope, to_value};
 
 /// A call on its way to a method.
 #[doc(hidden)]
@@ -24,7 +25,21 @@ pub struct Incoming<'a> {
 }
 
 enum Given<'a> {
-    Raw { positional: Raw<'a>, keyword: Raw<'a> },
+    /// In the bytes of the content, which nobody has checked: these are what follows the path.
+    Unchecked {
+        content: &'a [u8],
+        arguments: &'a [u8],
+    },
+    /// They were unchecked, and are what the method takes.
+    Right,
+    /// They were unchecked, and are no value of the codec.
+    Wrong(CodecError),
+    /// They are a value that is no call.
+    Refused(CallError),
+    Checked {
+        positional: Raw<'a>,
+        keyword: Raw<'a>,
+    },
     Read(Args),
 }
 
@@ -35,22 +50,34 @@ impl fmt::Debug for Incoming<'_> {
 }
 
 impl<'a> Incoming<'a> {
-    /// A call from its content, and its path; `None` if it is none.
-    pub(super) fn split(
+    /// A call from content that nobody has checked, and its path; `None` if it is unusual.
+    #[inline]
+    pub(super) fn unchecked(
+        content: &'a [u8],
+        peer: &'a Peer,
+        reply: (&'a Id, &'a mut Replies),
+    ) -> Option<(&'a str, Self)> {
+        let (path, arguments) = envelope::call(peer.link().core().config().codec, content)?;
+        let args = Given::Unchecked { content, arguments };
+        Some((path, Incoming { args, peer, reply: Some(reply) }))
+    }
+
+    /// A call from checked content, and its path; `None` if it is none.
+    pub(super) fn checked(
         content: &Raw<'a>,
         peer: &'a Peer,
         reply: (&'a Id, &'a mut Replies),
-    ) -> Option<(std::borrow::Cow<'a, str>, Self)> {
+    ) -> Option<(Cow<'a, str>, Self)> {
         let [path, positional, keyword] = content.split()?;
         let path = path.as_str()?;
         let sound = positional.items().is_some() && keyword.entries().is_some();
-        let args = Given::Raw { positional, keyword };
+        let args = Given::Checked { positional, keyword };
         sound.then_some((path, Incoming { args, peer, reply: Some(reply) }))
     }
 
     /// A call whose arguments are values already.
-    pub(super) fn read(args: Args, peer: &'a Peer) -> Self {
-        Incoming { args: Given::Read(args), peer, reply: None }
+    pub(super) fn read(args: Args, peer: &'a Peer, reply: Option<(&'a Id, &'a mut Replies)>) -> Self {
+        Incoming { args: Given::Read(args), peer, reply }
     }
 
     /// Who calls.
@@ -60,9 +87,15 @@ impl<'a> Incoming<'a> {
 
     /// The arguments, if all of them and no others are given by position, and are of these types.
     #[inline]
-    pub fn positional<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn positional<T: DeserializeOwned>(&mut self) -> Option<T> {
         match &self.args {
-            Given::Raw { positional, keyword } if keyword.is_empty() => positional.read().ok(),
+            Given::Unchecked { arguments, .. } => {
+                let Config { codec, types, limits, .. } = self.peer.link().core().config();
+                let read = envelope::arguments(*codec, arguments, limits, types)?;
+                self.args = Given::Right;
+                Some(read)
+            }
+            Given::Checked { positional, keyword } if keyword.is_empty() => positional.read().ok(),
             _ => None,
         }
     }
@@ -70,17 +103,47 @@ impl<'a> Incoming<'a> {
     /// The arguments.
     ///
     /// # Errors
-    /// A keyword is no text.
+    /// They are none, or a keyword is no text.
     pub fn args(&mut self) -> Result<Args, CallError> {
+        self.check();
         match &mut self.args {
             Given::Read(args) => Ok(std::mem::take(args)),
-            Given::Raw { positional, keyword } => match (positional.value(), keyword.value()) {
+            Given::Checked { positional, keyword } => match (positional.value(), keyword.value()) {
                 (Value::List(positional), Value::Map(keyword)) => request::args(positional, keyword),
                 // `{"__type__": ..}` is a dict that is none
                 (_, keyword) => {
                     Err(CallError::protocol_error(format!("keywords are a dict, got {}", keyword.describe())))
                 }
             },
+            Given::Wrong(error) => Err(CallError::protocol_error(error.to_string())),
+            Given::Refused(error) => Err(error.clone()),
+            Given::Unchecked { .. } | Given::Right => {
+                Err(CallError::protocol_error("the arguments are taken"))
+            }
+        }
+    }
+
+    /// Looks at arguments that nobody has looked at.
+    fn check(&mut self) {
+        let Given::Unchecked { content, .. } = self.args else { return };
+        self.args = match decode(content, self.peer) {
+            Ok(value) => match Request::from_content(value) {
+                Ok(request) => Given::Read(request.args),
+                Err(error) => Given::Refused(error),
+            },
+            Err(error) => Given::Wrong(error),
+        };
+    }
+
+    /// What is wrong with the bytes of the call, whether or not anybody has looked at them.
+    ///
+    /// # Errors
+    /// They are no value of the codec.
+    pub(super) fn violation(mut self) -> Result<(), CodecError> {
+        self.check();
+        match self.args {
+            Given::Wrong(error) => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -103,6 +166,24 @@ impl<'a> Incoming<'a> {
         result: impl Future<Output = Result<T, CallError>> + Send + 'static,
     ) -> Outcome {
         Outcome::Later(Box::pin(async move { result.await.and_then(value) }))
+    }
+}
+
+/// Content that nobody has checked, as a value.
+///
+/// # Errors
+/// It is no value of the codec, or exceeds the limits.
+pub(super) fn decode(content: &[u8], peer: &Peer) -> Result<Value, CodecError> {
+    let Config { codec, types, limits, .. } = peer.link().core().config();
+    codec.decode(content, limits, types)
+}
+
+/// Why this is no call.
+#[cold]
+pub(super) fn no_call(content: &Raw<'_>) -> CallError {
+    match Request::from_content(content.value()) {
+        Err(error) => error,
+        Ok(_) => CallError::protocol_error("a request is [path, [args], {kwargs}]"),
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::router::cut;
 use super::{Args, CallError, Handler, Incoming, Method, Outcome, Peer};
 
 /// A type whose methods can be called. `#[service]` implements it; there is no reason to do so by hand.
@@ -116,11 +117,11 @@ impl<T> Object<T> {
 
 impl<T: Exposed> Handler for Object<T> {
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome {
-        self.answer(path, &mut Incoming::read(args, peer))
+        self.answer(path, &mut Incoming::read(args, peer, None))
     }
 
     fn answer(&self, path: &str, call: &mut Incoming<'_>) -> Outcome {
-        let Some((name, _)) = path.split_once('/') else {
+        let (name, Some(_)) = cut(path) else {
             return T::call(&self.0, path, call).unwrap_or_else(|error| Outcome::Done(Err(error)));
         };
         match T::METHODS.iter().any(|method| method.signature.name == name) {

@@ -273,7 +273,7 @@ pub(super) fn answer(table: &Table, path: &str, call: &mut Incoming<'_>) -> Outc
 
 impl Handler for Service {
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome {
-        answer(&self.table(), path, &mut Incoming::read(args, peer))
+        answer(&self.table(), path, &mut Incoming::read(args, peer, None))
     }
 
     fn answer(&self, path: &str, call: &mut Incoming<'_>) -> Outcome {

@@ -61,22 +61,32 @@ impl Target {
 
     /// A container of ours, with an agent that makes calls.
     pub(crate) async fn container(&self) -> Office {
-        let directory = tempfile::tempdir().unwrap();
-        let here = match &*self.transport {
-            "tcp" => "tcp://127.0.0.1:0".to_owned(),
-            _ => url(&directory.path().join("here").display().to_string()),
-        };
-        let codec = self.codec();
-        let build = |world: &Container| {
-            world.add("caller", Caller::default()).unwrap();
-        };
-        let running =
-            Running::start("office", &here, |binding| binding.codec(codec).types(["Point"]), build).await;
-        Office { running, _directory: directory }
+        Office::open(&self.transport, self.codec(), &["Point"]).await
     }
 
     fn agent(&self, name: &str) -> String {
         format!("{}/{name}", self.agents)
+    }
+}
+
+impl Office {
+    pub(crate) async fn open(transport: &str, codec: Codec, types: &[&str]) -> Office {
+        let directory = tempfile::tempdir().unwrap();
+        let here = match transport {
+            "tcp" => "tcp://127.0.0.1:0".to_owned(),
+            _ => url(&directory.path().join("here").display().to_string()),
+        };
+        let build = |world: &Container| {
+            world.add("caller", Caller::default()).unwrap();
+        };
+        let running = Running::start(
+            "office",
+            &here,
+            |binding| binding.codec(codec).types(types.iter().copied()),
+            build,
+        )
+        .await;
+        Office { running, _directory: directory }
     }
 }
 
@@ -95,7 +105,7 @@ impl std::ops::Deref for Office {
 }
 
 impl Office {
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.running.stop().await;
     }
 }
@@ -366,6 +376,12 @@ impl Caller {
     ) -> Result<Value, CallError> {
         let _ = this;
         Proxy::connect(&url, Duration::ZERO).await?.call(&method).args(rest).await
+    }
+
+    #[expose]
+    async fn ping(this: This<Self>) -> String {
+        let address = this.proxy().untyped().address();
+        format!("pong from {}", address.unwrap_or_default())
     }
 
     #[expose]

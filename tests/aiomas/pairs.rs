@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::programs::{CODECS, Program, Side, free_address, url};
+use crate::programs::{CODECS, Program, Side, free_address, python, url};
 
 /// One call of one program by the other.
 struct Pair {
@@ -53,9 +53,33 @@ fn certificates(directory: &Path) -> String {
     names.join(",")
 }
 
+/// What a master sees of a container that it drives, or how that differs from what it must.
+fn drive(pair: &Pair, directory: &Path) -> Result<(), String> {
+    let Pair { server, client, codec, transport, .. } = *pair;
+    let address = free_address(transport, directory, &format!("manager-{server:?}-{client:?}-{codec}"));
+    let program = Program::start(server.peer().args(["manager", &address, "--codec", codec]));
+    program.until("READY");
+    let manager = format!("{}/0", url(&address));
+    let got = match client {
+        Side::Rust => crate::manager::master(transport, crate::serving::codec(codec), &manager),
+        Side::Python => {
+            let here = free_address(transport, directory, &format!("master-{server:?}-{codec}"));
+            let said = Program::start(python("master.py").args([&here, &manager, codec])).finish();
+            said.last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
+        }
+    };
+    // it was told to stop
+    program.finish();
+    let expected = crate::manager::seen();
+    if got == expected { Ok(()) } else { Err(format!("{got} is not {expected}")) }
+}
+
 /// What a pair's command gives, or how that differs from what it must.
 fn call(pair: &Pair, servers: &Servers, directory: &Path, tls: Option<&str>) -> Result<(), String> {
     let Pair { what, server, client, codec, transport } = *pair;
+    if what == "manager" {
+        return drive(pair, directory);
+    }
     let address = servers[&(started(what), server, codec, transport)].clone();
     let mut command = client.peer();
     let here = free_address(transport, directory, &format!("{what}-{server:?}-{client:?}-{codec}"));
@@ -94,6 +118,9 @@ fn run(pairs: Vec<Pair>, directory: &Path, tls: Option<&str>) -> Vec<(Pair, Resu
     let mut servers = Servers::new();
     let mut programs = Vec::new();
     for &Pair { what, server, codec, transport, .. } in &pairs {
+        if what == "manager" {
+            continue;
+        }
         servers.entry((started(what), server, codec, transport)).or_insert_with(|| {
             let what = started(what);
             let address = free_address(transport, directory, &format!("{what}-{server:?}-{codec}"));
@@ -133,7 +160,7 @@ fn every_pair_of_the_two_programs_works() {
     let directory = directory.path();
     let sides = [Side::Rust, Side::Python];
     let mut pairs = Vec::new();
-    for what in ["client", "connect", "connect --pass-self"] {
+    for what in ["client", "connect", "connect --pass-self", "manager"] {
         for (server, client) in sides.into_iter().flat_map(|side| sides.map(|other| (side, other))) {
             for (codec, transport) in CODECS.into_iter().flat_map(|codec| [(codec, "tcp"), (codec, "unix")]) {
                 // aiomas with itself is there once, to compare with

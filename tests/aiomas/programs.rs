@@ -29,7 +29,7 @@ impl Side {
     /// `aiomas_peer` of this side.
     pub(crate) fn peer(self) -> Command {
         match self {
-            Side::Rust => Command::new(example()),
+            Side::Rust => Command::new(example_of("aiomas_peer")),
             Side::Python => python("aiomas_peer.py"),
         }
     }
@@ -46,11 +46,11 @@ pub(crate) fn scripts() -> PathBuf {
     setup::root().join("tests/peers/aiomas")
 }
 
-/// The example of this build: `cargo test` has just made it, next to the directory of this test.
-pub(crate) fn example() -> PathBuf {
+/// An example of this build: `cargo test` has just made it, next to the directory of this test.
+pub(crate) fn example_of(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let path = profile.join("examples/aiomas_peer").with_extension(std::env::consts::EXE_EXTENSION);
+    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(path.exists(), "{} is missing; build it with `cargo build --examples`", path.display());
     path
 }

@@ -327,12 +327,9 @@ fn create(coupling: &mut Coupling, model: &str, params: Args) -> Result<String, 
     created.first().map(|position| coupling.entities()[*position].eid.clone()).ok_or_else(nothing)
 }
 
-/// A step as it is recorded.
+/// A step as it is recorded: its time, and the numbers of its inputs in the order of devices and ports, which never changes.
 fn request(time: Time, inputs: &[PortInput]) -> Request {
-    let values = inputs.iter().map(|PortInput { eid, port, values }| {
-        let values = values.iter().map(|(source, value)| (source.as_str(), value.clone()));
-        Value::List(vec![eid.as_str().into(), port.as_str().into(), Value::map(values)])
-    });
+    let values = inputs.iter().flat_map(|input| &input.values).map(|(_, value)| value.clone());
     Request::new("step", Args::new(vec![Value::Int(time.as_nanos()), Value::List(values.collect())], vec![]))
 }
 

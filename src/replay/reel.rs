@@ -1,0 +1,155 @@
+//! What the clones of a tape share: the recorder, or the player and how it goes on, and the numbers that records have.
+//!
+//! | state | until |
+//! |-------|-------|
+//! | `Recording` | the run ends |
+//! | `Playing`, nothing further | the verdict |
+//! | `Playing`, with a `Further` | the recording is at its end: then `Recording`, from the very next event |
+//!
+//! Contract: operations that waited at that point are left for the driver, with their recorded results or to be run.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, local};
+
+use super::player::{Key, Player, RESEED};
+use super::recorder::Recorder;
+use crate::codec::Value;
+use crate::journal::{Name, Packed, Record};
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) state: State,
+    /// operations so far, of each agent
+    pub(crate) calls: BTreeMap<String, u64>,
+    /// operations that run: whose, which, and what they are called
+    pub(crate) running: BTreeMap<ExternalId, (Key, Name)>,
+    /// inputs and requests so far
+    pub(crate) inputs: u64,
+    /// activations at the last checkpoint
+    pub(crate) checked: u64,
+    /// whether values are wanted whatever the level
+    pub(crate) values: bool,
+    pub(crate) left: Vec<Left>,
+    pub(crate) resumed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum State {
+    Recording(Recorder),
+    /// with how it goes on when the recording is at its end
+    Playing(Box<Player>, Option<Further>),
+}
+
+/// How a replayed run goes on.
+#[derive(Debug)]
+pub(crate) struct Further {
+    pub(crate) recorder: Recorder,
+    /// of the numbers and the order that are drawn from there on
+    pub(crate) seed: Option<u64>,
+}
+
+/// An operation that waits where a recording is at its end.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// It has a result, which was recorded.
+    Ended(ExternalId, ExternalOutcome),
+    /// It is to be run.
+    Runs(Started),
+}
+
+impl Inner {
+    pub(crate) fn go_on(&mut self) -> bool {
+        let State::Playing(player, then) = &mut self.state else { return true };
+        if !player.is_at_end() {
+            return false;
+        }
+        let Some(Further { mut recorder, seed }) = then.take() else { return false };
+        recorder.names = std::mem::take(&mut player.names);
+        if let Some(seed) = seed {
+            recorder.write(player.last(), &reseeding(seed));
+            local::reseed(seed);
+        }
+        for (key, started) in std::mem::take(&mut player.waiting) {
+            self.left.push(match player.results.remove(&key) {
+                Some(outcome) => {
+                    self.running.remove(&started.id);
+                    let (id, outcome) = recall(started, &outcome);
+                    Left::Ended(id, outcome)
+                }
+                None => Left::Runs(started),
+            });
+        }
+        (self.state, self.resumed) = (State::Recording(recorder), seed.is_none());
+        true
+    }
+
+    fn event(&mut self, event: &Event) {
+        if let State::Playing(_, Some(_)) = &self.state {
+            // a recording may have no events at all
+            self.go_on();
+        }
+        match &mut self.state {
+            State::Recording(recorder) => recorder.event(event),
+            State::Playing(player, then) => {
+                player.event(event);
+                if then.is_some() {
+                    self.go_on();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
+        let mut to_run = Vec::new();
+        for started in started {
+            let agent = kernel.path(started.agent);
+            let call = self.calls.entry(agent.clone()).or_default();
+            let key = (agent, *call);
+            *call += 1;
+            self.running.insert(started.id, (key.clone(), started.name.as_str().into()));
+            match &mut self.state {
+                State::Recording(_) => to_run.push(started),
+                State::Playing(player, _) => {
+                    player.waiting.insert(key, started);
+                }
+            }
+        }
+        to_run
+    }
+}
+
+/// A fork is where the outside says that other numbers are drawn.
+fn reseeding(seed: u64) -> Record {
+    Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
+}
+
+/// The outcome that was recorded.
+pub(crate) fn recall(started: Started, outcome: &Result<Packed, String>) -> (ExternalId, ExternalOutcome) {
+    match outcome {
+        Ok(packed) => match packed.value() {
+            Some(value) => started.recall(Ok(&value)),
+            None => started.recall(Err("the recorded result is no value".into())),
+        },
+        Err(message) => started.recall(Err(message.clone())),
+    }
+}
+
+/// The kernel's observer.
+pub(crate) struct Watch {
+    pub(crate) inner: Rc<RefCell<Inner>>,
+    pub(crate) values: bool,
+}
+
+impl Observer for Watch {
+    #[inline]
+    fn observe(&mut self, event: &Event) {
+        self.inner.borrow_mut().event(event);
+    }
+
+    fn wants_values(&self) -> bool {
+        self.values
+    }
+}
