@@ -8,12 +8,18 @@ use std::time::{Duration, Instant};
 
 use isochrone::channel::Config as ChannelConfig;
 use isochrone::channel::transport::ConnectOptions;
-use isochrone::codec::Types;
-use isochrone::manager::{WorkerError, Workers};
+use isochrone::clock::Interrupt;
+use isochrone::codec::{self, to_value};
+use isochrone::container::{Binding, SameProcess};
+use isochrone::manager::{ManagerProxy, Types, Worker, WorkerError, Workers};
 use isochrone::prelude::*;
 use isochrone::rpc::{Client, Remote, Service};
+use net::Running;
 use support::{block_on, example};
 
+#[path = "support/net.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod net;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -33,7 +39,7 @@ fn workers() -> (Workers, Lines) {
 async fn start(workers: &mut Workers, name: &str) -> Remote {
     let endpoint = workers.start(name, WORKER).await.unwrap_or_else(|error| panic!("{error}"));
     let mut config = ChannelConfig::default();
-    config.types = Types::container([""; 0]);
+    config.types = codec::Types::container([""; 0]);
     let options = ConnectOptions::default();
     let client = Client::connect_with(&endpoint.to_string(), &options, config, Service::new()).await.unwrap();
     client.peer().proxy("agents/0")
@@ -85,6 +91,81 @@ fn the_example_tells_what_its_workers_do_and_which_one_is_lost() {
     assert!(lines.contains(&"worker south has ended: exit status: 0"), "{stdout}");
     assert!(lines.iter().any(|line| line.starts_with("north does not answer: Disconnected")), "{stdout}");
     assert!(stderr.lines().any(|line| line.starts_with("south | ")), "{stderr}");
+}
+
+/// Asks its master each second.
+struct Asker {
+    master: Proxy,
+    answers: Vec<f64>,
+}
+
+#[agent]
+impl Asker {
+    #[constructor]
+    fn new(master: Proxy) -> Self {
+        Asker { master, answers: Vec::new() }
+    }
+
+    #[every(seconds = 1)]
+    async fn ask(this: This<Self>) -> Result<(), CallError> {
+        let master = this.with(|me| me.master.clone());
+        let answer = master.call("price").returning().await?;
+        this.with(|me| me.answers.push(answer));
+        Ok(())
+    }
+
+    #[expose]
+    fn answers(&self) -> Vec<f64> {
+        self.answers.clone()
+    }
+}
+
+#[derive(Default)]
+struct Market {
+    asked: f64,
+}
+
+#[agent]
+impl Market {
+    #[expose]
+    fn price(&mut self) -> f64 {
+        self.asked += 1.0;
+        self.asked
+    }
+}
+
+/// Over a socket, though all are in this process.
+fn socket(binding: Binding<'_>) -> Binding<'_> {
+    binding.same_process(SameProcess::Socket)
+}
+
+#[test]
+fn agents_ask_their_master_while_it_waits_for_them() {
+    net::run(async {
+        let market = |world: &Container| drop(world.add("market", Market::default()).unwrap());
+        let master = Running::start("master", "tcp://127.0.0.1:0", socket, market).await;
+        let world = Container::new(Config::new("worker")).unwrap();
+        let types = Types::default().with::<Asker>("Asker");
+        let mut worker = Worker::new(&world, types, Interrupt::default()).unwrap();
+        let node = socket(world.bind("tcp://127.0.0.1:0").numbers(true)).serve(&worker.live()).await.unwrap();
+        let drive = async {
+            let url = node.address("0").to_string();
+            let manager: ManagerProxy = master.world.connect(&url, secs(5)).await?;
+            let me =
+                master.world.enter(|| "local://master/market".parse::<Proxy>().map(|me| to_value(&me)))?;
+            let (_, address) = manager.spawn("Asker".into(), Args::default().arg(me.unwrap())).await?;
+            manager.set_time((Time::ZERO + secs(10)).into()).await?;
+            let asker: Proxy = master.world.connect(&address, Duration::ZERO).await?;
+            let answers: Vec<f64> = asker.call("answers").returning().await?;
+            manager.stop().await?;
+            Ok::<_, CallError>(answers)
+        };
+        let (ran, answers) = tokio::join!(worker.run(), drive);
+        ran.unwrap();
+        assert_eq!(answers, Ok((1..=10).map(f64::from).collect()));
+        node.shutdown(secs(1)).await;
+        master.stop().await;
+    });
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl House {
         self.mwh += self.p_mw() * self.seconds as f64 / 3600.0;
     }
 
-    #[input]
+    #[input(trigger)]
     fn vm_pu(&mut self, values: Inputs<f64>) {
         self.vm_pu = values.sum();
     }

@@ -23,7 +23,7 @@ impl Coupling {
     }
 
     /// Takes the events that these outputs, which must be connected, have emitted and nobody has read: in the order of their
-    /// times, then as asked for. What agents have emitted while they ran [ahead](Mode::Ahead) belongs to a later step.
+    /// times, then as asked for. What agents have emitted while they ran [ahead](super::Mode::Ahead) belongs to a later step.
     ///
     /// # Errors
     /// When an output cannot be read.
@@ -38,7 +38,7 @@ impl Coupling {
         Ok(events)
     }
 
-    /// Says which outputs the simulator reads after each step: these and no others show in [`Mode::Ahead`]. Until it is
+    /// Says which outputs the simulator reads after each step: these and no others show in [`Mode::Ahead`](super::Mode::Ahead). Until it is
     /// said, or until a step has passed without a read, all of them count.
     pub fn connect(&mut self, outputs: &[(usize, usize)]) {
         self.told = true;

@@ -8,7 +8,7 @@ use isochrone::channel::transport::{ConnectOptions, connect};
 use isochrone::channel::{Config as ChannelConfig, Connection, Event, Failure};
 use isochrone::codec::{Codec, Types, Value, from_value, to_value};
 use isochrone::prelude::*;
-use isochrone::rpc::{Client, Entry, Remote, Service};
+use isochrone::rpc::{Client, Remote, Service};
 use isochrone::service;
 use serde::{Deserialize, Serialize};
 
@@ -271,8 +271,7 @@ impl Mine {
 #[test]
 fn call_backs_during_a_call_and_proxies_as_arguments() {
     each(async |target| {
-        let own = Service::of(Mine).with("late", Entry::function(|_, _| Ok("not too late".into())));
-        let client = target.client(own).await;
+        let client = target.client(Service::of(Mine)).await;
         let me = client.peer().own("").unwrap();
         let call = |method: &str, n: i64| client.call("call_back").arg(&me).arg(method).arg(n);
         let pong = |n: i64| Value::List(vec!["own pong".into(), n.into()]);
@@ -283,8 +282,10 @@ fn call_backs_during_a_call_and_proxies_as_arguments() {
         let error = failure(client.call("call_back").arg(&me).arg("boom")).await;
         assert!(error.message().contains("KeyError: 'lost'"), "{error}");
         assert!(!format!("{:?}", error.trace()).contains("House#1"), "what we do not tell: {error}");
-        let late = client.peer().own("late").unwrap();
-        assert_eq!(late.path(), "late");
+        // unless we do tell
+        client.peer().service().unwrap().tell_traces(true);
+        let error = failure(client.call("call_back").arg(&me).arg("boom")).await;
+        assert!(error.message().contains("House#1.boom"), "{error}");
     });
 }
 

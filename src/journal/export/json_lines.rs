@@ -26,7 +26,7 @@ use crate::journal::packed::json_text;
 use crate::journal::record::Entry;
 use crate::journal::{Header, Reader};
 
-/// Writes a journal as JSON Lines; the [schema](self) is at the head of this file's source and in the README of the tools.
+/// Writes a journal as JSON Lines; the schema is at the head of this file's source and in the README of the tools.
 ///
 /// # Errors
 /// The journal's or the output's; what was written until then is whole lines.

@@ -38,7 +38,8 @@ class Grid(mosaik_api_v3.Simulator):
 
 
 def main() -> None:
-    with world({"cmd": sys.argv[1]}) as w:
+    # it is left to say how many steps it made
+    with world({"cmd": sys.argv[1], "auto_terminate": False}) as w:
         w.sim_config["Grid"] = {"python": "day:Grid"}
         buses = w.start("Grid").Bus.create(BUSES)
         houses = w.start("Agents").House.create(HOUSES, seconds=int(sys.argv[2]))
