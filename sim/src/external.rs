@@ -16,7 +16,7 @@
 //! runtime and hands in the outcome with `finish_external`; a replay hands in recorded outcomes and never calls `make`.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -198,6 +198,8 @@ struct Operation {
 #[derive(Default)]
 pub(crate) struct Externals {
     open: BTreeMap<ExternalId, Operation>,
+    /// those whose outcome is there and not delivered: nobody looks through the others for them
+    ready: BTreeSet<ExternalId>,
     started: Vec<Started>,
     count: u64,
 }
@@ -215,7 +217,7 @@ impl Externals {
 
     /// Whether an outcome waits to be delivered.
     pub(crate) fn has_results(&self) -> bool {
-        self.open.values().any(|operation| !operation.delivered && operation.outcome.is_some())
+        !self.ready.is_empty()
     }
 
     pub(crate) fn waiters(&self) -> Vec<u32> {
@@ -247,10 +249,18 @@ impl Core {
     }
 
     pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) {
-        let gone = match self.externals.borrow_mut().open.get_mut(&id) {
-            Some(operation) => operation.outcome.replace(outcome),
+        let mut externals = self.externals.borrow_mut();
+        let Externals { open, ready, .. } = &mut *externals;
+        let gone = match open.get_mut(&id) {
+            Some(operation) => {
+                if !operation.delivered {
+                    ready.insert(id);
+                }
+                operation.outcome.replace(outcome)
+            }
             None => Some(outcome),
         };
+        drop(externals);
         drop(gone);
     }
 
@@ -272,16 +282,16 @@ impl Core {
         let now = self.now();
         let due: Vec<_> = {
             let mut externals = self.externals.borrow_mut();
-            let realtime = self.config.realtime;
-            let due = externals.open.iter_mut().filter(|(id, operation)| {
-                !operation.delivered && operation.outcome.is_some() && (realtime || id.due <= now)
-            });
-            due.map(|(_, operation)| {
+            let Externals { open, ready, .. } = &mut *externals;
+            let mut due = Vec::new();
+            while let Some(id) = ready.first().copied().filter(|id| self.config.realtime || id.due <= now) {
+                ready.remove(&id);
+                let Some(operation) = open.get_mut(&id) else { continue };
                 operation.delivered = true;
                 let hash = operation.outcome.as_ref().map_or(0, |outcome| outcome.hash);
-                (operation.agent, operation.name.clone(), operation.waiter, hash)
-            })
-            .collect()
+                due.push((operation.agent, operation.name.clone(), operation.waiter, hash));
+            }
+            due
         };
         let some = !due.is_empty();
         for (agent, name, waiter, hash) in due {
@@ -400,7 +410,10 @@ impl<T> Drop for External<T> {
     fn drop(&mut self) {
         if let Asking::Asked(id) = self.state {
             let gone = current::try_with(|core| {
-                let gone = core.externals.borrow_mut().open.remove(&id);
+                let mut externals = core.externals.borrow_mut();
+                externals.ready.remove(&id);
+                let gone = externals.open.remove(&id);
+                drop(externals);
                 if let Some(operation) = gone.as_ref().filter(|operation| !operation.delivered) {
                     core.release_waiter(operation.waiter);
                 }

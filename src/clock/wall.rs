@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
 use tokio::time::Instant;
 
@@ -113,7 +113,13 @@ impl Wall {
                 biased;
                 () = interrupt.wait() => return Ok(()),
                 input = door.recv() => early.inputs.push(input),
-                Some(result) = externals.next() => early.results.push(result),
+                Some(result) = externals.next() => {
+                    early.results.push(result);
+                    // one turn for all that are there
+                    while let Some(Some(result)) = externals.next().now_or_never() {
+                        early.results.push(result);
+                    }
+                }
                 () = kernel_woken(kernel) => {}
                 () = sleep => {}
             }
