@@ -22,10 +22,12 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use isochrone::channel::Config as ChannelConfig;
 use isochrone::channel::transport::{ConnectOptions, ListenOptions};
+#[cfg(feature = "tls")]
+use isochrone::channel::transport::{Tls, TlsFloor};
 use isochrone::clock::{Interrupt, Live, Wall};
-use isochrone::codec::{self, Codec, Limits, Value, json, to_value};
+use isochrone::codec::{Codec, Limits, Types, Value, json, to_value};
 use isochrone::container::{Binding, Node};
-use isochrone::manager::{Moment, Types, Worker};
+use isochrone::manager::{Moment, Registry, Worker};
 use isochrone::prelude::*;
 use isochrone::rpc::{Client, Own, Peer, Remote, Server, Service};
 use isochrone::service;
@@ -247,34 +249,16 @@ fn args(positional: Value, keyword: &Value) -> Args {
 
 impl Cli {
     #[cfg(feature = "tls")]
-    fn tls(&self) -> Result<Option<isochrone::channel::transport::Tls>, Box<dyn Error>> {
-        use isochrone::channel::transport::{Tls, TlsFloor};
-        let Some(files) = &self.tls else { return Ok(None) };
-        let [authority, certificate, key] = files.split(',').collect::<Vec<_>>()[..] else {
-            return Err("--tls CA,CERT,KEY names three files".into());
-        };
-        Ok(Some(Tls::from_files(authority, certificate, key, TlsFloor::V1_2)?))
+    fn tls(&self) -> Result<Option<Tls>, Box<dyn Error>> {
+        Ok(self.tls.as_ref().map(|files| Tls::from_list(files, TlsFloor::V1_2)).transpose()?)
     }
 
-    #[cfg(not(feature = "tls"))]
-    fn tls(&self) -> Result<Option<std::convert::Infallible>, Box<dyn Error>> {
-        match self.tls {
-            Some(_) => Err("--tls needs the feature `tls`".into()),
-            None => Ok(None),
-        }
-    }
-
-    fn listen(&self) -> Result<ListenOptions, Box<dyn Error>> {
+    async fn server(&self) -> Result<(), Box<dyn Error>> {
         #[allow(unused_mut, reason = "without the feature `tls` nothing changes it")]
         let mut options = ListenOptions::default();
         #[cfg(feature = "tls")]
         options.tls.clone_from(&self.tls()?);
-        self.tls()?;
-        Ok(options)
-    }
-
-    async fn server(&self) -> Result<(), Box<dyn Error>> {
-        let mut server = Server::bind_with(&endpoint(&self.addr), self.listen()?).await?;
+        let mut server = Server::bind_with(&endpoint(&self.addr), options).await?;
         server.config.codec = self.codec.into();
         println!("READY");
         server.serve(calc()).await;
@@ -286,10 +270,9 @@ impl Cli {
         let mut options = ConnectOptions::default();
         #[cfg(feature = "tls")]
         options.tls.clone_from(&self.tls()?);
-        self.tls()?;
         let mut config = ChannelConfig::default();
         config.codec = self.codec.into();
-        config.types = codec::Types::rpc([""; 0]);
+        config.types = Types::rpc([""; 0]);
         let client = Client::connect_with(&endpoint(&self.addr), &options, config, calc()).await?;
         let path = self.rest.first().ok_or("client needs the PATH of a method")?;
         let args = args(read(self.rest.get(1))?, &read(self.rest.get(2))?);
@@ -317,7 +300,6 @@ impl Cli {
             Some(tls) => binding.tls(tls),
             None => binding,
         };
-        self.tls()?;
         Ok(binding.serve(live).await?)
     }
 
@@ -365,7 +347,7 @@ impl Cli {
         config.start = Time::ZERO - secs(1);
         config.epoch = Epoch::parse(&self.start).or_else(|_| Epoch::parse(&format!("{}Z", self.start)))?;
         let world = Container::new(config)?;
-        let types = Types::default().with::<Ag>("aiomas_peer:Ag");
+        let types = Registry::default().with::<Ag>("aiomas_peer:Ag");
         let mut worker = Worker::new(&world, types, Interrupt::default())?;
         let node = self.bind(&world, &worker.live()).await?;
         println!("READY");
@@ -378,6 +360,9 @@ impl Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let cli = Cli::parse();
+    if cli.tls.is_some() && !cfg!(feature = "tls") {
+        return Err("--tls needs the feature `tls`".into());
+    }
     match cli.command {
         Command::Server => cli.server().await,
         Command::Client => cli.client().await,

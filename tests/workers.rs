@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use isochrone::channel::Config as ChannelConfig;
 use isochrone::channel::transport::ConnectOptions;
 use isochrone::clock::Interrupt;
-use isochrone::codec::{self, to_value};
+use isochrone::codec::{Types, to_value};
 use isochrone::container::{Binding, SameProcess};
-use isochrone::manager::{ManagerProxy, Types, Worker, WorkerError, Workers};
+use isochrone::manager::{ManagerProxy, Registry, Worker, WorkerError, Workers};
 use isochrone::prelude::*;
 use isochrone::rpc::{Client, Remote, Service};
 use net::Running;
@@ -39,7 +39,7 @@ fn workers() -> (Workers, Lines) {
 async fn start(workers: &mut Workers, name: &str) -> Remote {
     let endpoint = workers.start(name, WORKER).await.unwrap_or_else(|error| panic!("{error}"));
     let mut config = ChannelConfig::default();
-    config.types = codec::Types::container([""; 0]);
+    config.types = Types::container([""; 0]);
     let options = ConnectOptions::default();
     let client = Client::connect_with(&endpoint.to_string(), &options, config, Service::new()).await.unwrap();
     client.peer().proxy("agents/0")
@@ -145,7 +145,7 @@ fn agents_ask_their_master_while_it_waits_for_them() {
         let market = |world: &Container| drop(world.add("market", Market::default()).unwrap());
         let master = Running::start("master", "tcp://127.0.0.1:0", socket, market).await;
         let world = Container::new(Config::new("worker")).unwrap();
-        let types = Types::default().with::<Asker>("Asker");
+        let types = Registry::default().with::<Asker>("Asker");
         let mut worker = Worker::new(&world, types, Interrupt::default()).unwrap();
         let node = socket(world.bind("tcp://127.0.0.1:0").numbers(true)).serve(&worker.live()).await.unwrap();
         let drive = async {

@@ -138,7 +138,8 @@ impl App {
         self
     }
 
-    /// Makes a type of agents known under a name: to simulators, which create such agents by their `#[constructor]`.
+    /// Makes a type of agents known under a name: to simulators, and to the masters of workers, which create such agents by
+    /// their `#[constructor]`. A name is any text, Python's `package.module:Class` included.
     pub fn agent<A: Agent>(mut self, name: &str) -> Self {
         self.types.push(Type { name: name.into(), vtable: Vtable::of::<A>(), public: true });
         self

@@ -13,7 +13,7 @@ use super::run::{Ended, Taping, conclude, configure, set_up};
 use super::{App, params};
 use crate::agent::Container;
 use crate::clock::{Interrupt, RunError};
-use crate::manager::{Types, Worker};
+use crate::manager::{Registry, Worker};
 
 /// The kernel's configuration.
 pub(super) fn configuration(app: &App, args: &Flags) -> Config {
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let watched = args.with_parent && !tape.is_playing();
     let orphaned = watched.then(|| watch_parent(interrupt.clone(), args.network.grace));
     let types =
-        app.types.iter().fold(Types::default(), |types, kind| types.with_vtable(&kind.name, kind.vtable));
+        app.types.iter().fold(Registry::default(), |types, kind| types.with_vtable(&kind.name, kind.vtable));
     // first, for masters know the manager as agent 0
     let mut worker =
         Worker::new(&world, types, interrupt).map_err(|error| Ended::Failed(error.to_string()))?;

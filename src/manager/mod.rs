@@ -30,4 +30,4 @@ mod worker;
 pub use agent::{Manager, ManagerProxy};
 pub use moment::Moment;
 pub use processes::{Gone, WorkerError, Workers};
-pub use worker::{Types, Worker};
+pub use worker::{Registry, Worker};

@@ -23,9 +23,9 @@ use crate::replay::Tape;
 
 /// Types of agents by the names under which masters spawn them: any text, Python's `package.module:Class` included.
 #[derive(Debug, Default)]
-pub struct Types(BTreeMap<String, &'static Vtable>);
+pub struct Registry(BTreeMap<String, &'static Vtable>);
 
-impl Types {
+impl Registry {
     /// The same types and this one.
     #[must_use]
     pub fn with<A: Agent>(self, name: &str) -> Self {
@@ -42,7 +42,7 @@ impl Types {
 ///
 /// ```no_run
 /// use isochrone::clock::Interrupt;
-/// use isochrone::manager::{Types, Worker};
+/// use isochrone::manager::{Registry, Worker};
 /// use isochrone::prelude::*;
 ///
 /// struct House { kw: f64 }
@@ -61,7 +61,7 @@ impl Types {
 /// let mut config = Config::new("worker");
 /// config.start = Time::ZERO - secs(1);
 /// let world = Container::new(config)?;
-/// let mut worker = Worker::new(&world, Types::default().with::<House>("plant.house:House"), Interrupt::default())?;
+/// let mut worker = Worker::new(&world, Registry::default().with::<House>("plant.house:House"), Interrupt::default())?;
 /// let node = world.bind("tcp://localhost:5556").numbers(true).serve(&worker.live()).await?;
 /// worker.run().await?;
 /// node.shutdown(secs(5)).await;
@@ -80,7 +80,7 @@ impl<'a> Worker<'a> {
     ///
     /// # Errors
     /// An agent is called `manager` already.
-    pub fn new(world: &'a Container, types: Types, interrupt: Interrupt) -> Result<Self, NameError> {
+    pub fn new(world: &'a Container, types: Registry, interrupt: Interrupt) -> Result<Self, NameError> {
         let desk = Rc::new(Desk::default());
         world.add("manager", Manager::new(types.0, desk.clone(), world.now()))?;
         Ok(Worker { world, coupled: Coupled::new(interrupt), desk })

@@ -2,13 +2,12 @@
 
     serving.py
 
-Prints one line of JSON, a list of {"codec", "transport", "rpc", "agents", "channel", "manager"} with addresses, when all listen. Ends
+Prints one line of JSON, a list of {"codec", "transport", "rpc", "agents", "channel"} with addresses, when all listen. Ends
 with its standard input.
 
 * "rpc": the service of `aiomas_peer.py`, and `later(t)`, which answers after t seconds and counts, and `answered()`;
 * "agents": a container with three agents of `aiomas_peer.py`;
-* "channel": answers ["echo", x] with x, ["fail", x] with ValueError(x); for ["ask", x] it asks x back first;
-* "manager": a container with an external clock that begins at -1, and a manager as its agent 0.
+* "channel": answers ["echo", x] with x, ["fail", x] with ValueError(x); for ["ask", x] it asks x back first.
 
 All know one class of objects, Point.
 """
@@ -94,17 +93,13 @@ async def main(directory):
                     return address, f'tcp://{address[0]}:{address[1]}'
                 path = f'{directory}/{name}-{what}'
                 return path, f'ipc://[{path}]'
-            places = {what: place(what) for what in ('rpc', 'agents', 'channel', 'manager')}
+            places = {what: place(what) for what in ('rpc', 'agents', 'channel')}
             await aiomas.rpc.start_server(places['rpc'][0], Root(), **kw)
             await aiomas.channel.start_server(places['channel'][0], answer, **kw)
             container = await aiomas.Container.create(places['agents'][0], as_coro=True, **kw)
             for _ in range(3):
                 Clever(container)
-            clock = aiomas.ExternalClock('2016-01-01T00:00:00+00:00', init_time=-1)
-            asyncio.ensure_future(aiomas.subproc.start(places['manager'][0], clock=clock, **kw))
-            await asyncio.sleep(0)
             told.append({'codec': name, 'transport': transport, **{what: url for what, (_, url) in places.items()}})
-    await asyncio.sleep(.05)
     print(json.dumps(told), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
