@@ -13,7 +13,6 @@ use futures::{FutureExt, StreamExt};
 use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
 use tokio::time::Instant;
 
-use super::door::Input;
 use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
@@ -84,7 +83,7 @@ impl Wall {
         start: Instant,
     ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
-        let mut early = Early::default();
+        let mut early = Early::new();
         while kernel.now() < until {
             let passed = start.elapsed();
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
@@ -112,12 +111,12 @@ impl Wall {
             tokio::select! {
                 biased;
                 () = interrupt.wait() => return Ok(()),
-                input = door.recv() => early.inputs.push(input),
+                input = door.recv() => door.keep(input),
                 Some(result) = externals.next() => {
-                    early.results.push(result);
+                    early.push(result);
                     // one turn for all that are there
                     while let Some(Some(result)) = externals.next().now_or_never() {
-                        early.results.push(result);
+                        early.push(result);
                     }
                 }
                 () = kernel_woken(kernel) => {}
@@ -134,7 +133,7 @@ impl Wall {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, Early::default()).await?;
+            self.turn(kernel, wall, Early::new()).await?;
         }
         let end = self.drive.tape().end_time();
         kernel.jump(end.unwrap_or(kernel.now()));
@@ -155,11 +154,8 @@ impl Wall {
         self.drive.advance(kernel, wall, false).await?;
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
-        for (id, outcome) in early.results {
+        for (id, outcome) in early {
             self.drive.finish(kernel, id, outcome);
-        }
-        for input in early.inputs {
-            self.drive.admit(kernel, wall, input)?;
         }
         if self.drive.tape().is_playing() {
             while let Some(came) = self.drive.tape().came(wall) {
@@ -183,12 +179,8 @@ impl Wall {
     }
 }
 
-/// What came in while the run slept.
-#[derive(Default)]
-struct Early {
-    inputs: Vec<Input>,
-    results: Vec<(ExternalId, ExternalOutcome)>,
-}
+/// Results that came while the run slept.
+type Early = Vec<(ExternalId, ExternalOutcome)>;
 
 /// Returns when a task of the kernel is woken from outside.
 async fn kernel_woken(kernel: &Kernel) {
