@@ -10,6 +10,7 @@ use isochrone_sim::{Epoch, Policy, Time, parse_span};
 
 use super::App;
 use super::network::Network;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};

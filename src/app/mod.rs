@@ -91,6 +91,10 @@ pub struct App {
     offer: Offer,
 }
 
+#[cfg_attr(
+    not(any(feature = "manager", feature = "mosaik", feature = "serve")),
+    allow(dead_code, reason = "only others create agents by name")
+)]
 struct Type {
     name: String,
     vtable: &'static Vtable,

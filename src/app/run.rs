@@ -12,6 +12,7 @@ use super::summary::Summary;
 use super::{App, branch, explore, params, record, replay, shrink, verify};
 use crate::agent::Container;
 use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
+#[cfg(feature = "mosaik")]
 use crate::codec::Value;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;

@@ -44,5 +44,6 @@ mod visitor;
 pub use allow::AllowList;
 pub use binding::{BindError, Binding, SameProcess};
 pub use node::Node;
+#[cfg(feature = "app")]
 pub(crate) use reach::Recorded;
 pub use visitor::Visitor;

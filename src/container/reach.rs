@@ -11,7 +11,9 @@ use super::conn::{AGENTS, Conn, VIA};
 use super::neighbour;
 use super::node::Shared;
 use super::slot::Slot;
-use crate::agent::far::{Answer, Far, Gateway, Outside, PATIENCE, Reach, Work};
+#[cfg(feature = "app")]
+use crate::agent::far::PATIENCE;
+use crate::agent::far::{Answer, Far, Gateway, Outside, Reach, Work};
 use crate::channel::{Address, Endpoint};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
@@ -133,11 +135,13 @@ impl Gateway for Connections {
 }
 
 /// What a kernel sees when a recording stands for its connections: where it was, and nobody to talk to.
+#[cfg(feature = "app")]
 pub(crate) struct Recorded {
     pub(crate) announced: Endpoint,
     pub(crate) numbers: bool,
 }
 
+#[cfg(feature = "app")]
 impl Gateway for Recorded {
     fn announced(&self) -> &Endpoint {
         &self.announced

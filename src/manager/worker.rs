@@ -86,6 +86,7 @@ impl<'a> Worker<'a> {
         Ok(Worker { world, coupled: Coupled::new(interrupt), desk })
     }
 
+    #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line records"))]
     pub(crate) fn set_tape(&mut self, tape: Tape) {
         self.coupled.set_tape(tape);
     }

@@ -14,22 +14,29 @@ mod diff;
 mod difference;
 mod events;
 mod names;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod plan;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod player;
 mod properties;
 mod recorder;
 mod reel;
 mod source;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod tape;
 
 pub use diff::{Parted, diff};
 pub use difference::Difference;
 pub use plan::Fault;
+#[cfg(feature = "app")]
 pub(crate) use plan::{arrange, draw};
+#[cfg(feature = "app")]
 pub(crate) use player::{INTERRUPT, RESEED};
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
 pub(crate) use reel::Left;
 pub use source::{Memory, Source};
+pub(crate) use tape::Came;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub(crate) use tape::Next;
 pub use tape::Tape;
-pub(crate) use tape::{Came, Next};

@@ -367,6 +367,7 @@ impl Player {
     }
 
     /// Nothing asks for anything more: the recording must end here.
+    #[cfg(any(feature = "mosaik", feature = "serve"))]
     pub(crate) fn expect_end(&mut self) {
         match &self.head {
             _ if self.verdict.is_some() => {}
