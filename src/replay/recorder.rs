@@ -59,10 +59,13 @@ impl Recorder {
         self.write(at, &Record::Note { agent, breaks_replay: true, text });
     }
 
+    /// What the journal has refused meanwhile.
+    pub(crate) fn check(&mut self) -> Result<(), JournalError> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
     pub(crate) fn commit(&mut self) -> Result<(), JournalError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
+        self.check()?;
         self.writer.as_mut().map_or(Ok(()), Writer::commit)
     }
 
@@ -72,9 +75,7 @@ impl Recorder {
         fingerprint: u64,
         because: &str,
     ) -> Result<(), JournalError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
+        self.check()?;
         self.writer.take().map_or(Ok(()), |writer| writer.finish(time, round, fingerprint, because))
     }
 }

@@ -34,6 +34,7 @@ pub(crate) enum Came {
 }
 
 /// What a driver's stand-in does next.
+#[cfg(any(feature = "mosaik", feature = "serve"))]
 #[derive(Debug)]
 pub(crate) enum Next {
     /// A request of the simulator, as it came.
@@ -185,7 +186,10 @@ impl Tape {
 
     fn check_it(&self) -> Result<(), RunError> {
         let done = self.player(|player| player.verdict.is_some());
-        if done == Some(true) { Err(RunError::Replayed) } else { Ok(()) }
+        if done == Some(true) {
+            return Err(RunError::Replayed);
+        }
+        self.recorder(Recorder::check).unwrap_or(Ok(())).map_err(RunError::Journal)
     }
 
     /// How the replay came out, if it has a verdict already.
@@ -394,6 +398,7 @@ impl Tape {
     }
 
     /// What the recorded simulator asks next.
+    #[cfg(any(feature = "mosaik", feature = "serve"))]
     pub(crate) fn next(&self) -> Next {
         let next = self.player(|player| {
             let entry = player.take_if(|head| {
