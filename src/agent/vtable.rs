@@ -40,7 +40,7 @@ pub struct Vtable {
     /// Reads an output port; `None` when the agent has no state now.
     pub(crate) read: fn(&Kernel, AgentId, usize) -> Option<Result<Value, CallError>>,
     /// Watches some of its state outputs; `None` for an agent of another type.
-    pub(crate) watch: fn(&Kernel, AgentId, &[usize]) -> Option<Box<dyn Watch>>,
+    pub(crate) watch: fn(&Kernel, AgentId, &[usize]) -> Option<Watching>,
 }
 
 impl fmt::Debug for Vtable {
@@ -78,6 +78,9 @@ pub(crate) trait Watch: fmt::Debug {
     /// no news.
     fn has_changed(&mut self) -> bool;
 }
+
+/// Outputs that are watched, whatever the type of their agent.
+pub(crate) type Watching = Box<dyn Watch>;
 
 struct Watched<A: Agent> {
     agent: This<A>,
@@ -186,7 +189,7 @@ impl<A: Agent> Table<A> {
         kernel.look(agent, |me: &mut A| me.output(port))
     }
 
-    fn watch(kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<Box<dyn Watch>> {
+    fn watch(kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<Watching> {
         let agent = kernel.this(kernel.reference::<A>(agent)?)?;
         Some(Box::new(Watched { agent, ports: ports.iter().map(|port| (*port, 0)).collect() }))
     }

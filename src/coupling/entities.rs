@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable, Watch, Written};
+use crate::agent::{OutputKind, Vtable, Watching, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
@@ -44,7 +44,7 @@ pub struct Entity {
     /// connected outputs that are state
     watched: Vec<usize>,
     /// the same, looked at together after each event; from the first look on
-    watch: Option<Box<dyn Watch>>,
+    watch: Option<Watching>,
     /// outputs that emit events
     emitting: Vec<usize>,
 }
