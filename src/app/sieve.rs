@@ -117,7 +117,7 @@ pub(super) async fn shrink(
     if !sieve.fails(&entries).await? {
         let path = args.path.display();
         return Err(Ended::Failed(format!(
-            "{path}: with these inputs the run does not fail; if it did, `replay {path}` says what differs"
+            "{path} does not fail when its inputs are handed in again: `replay {path}` says what differs"
         )));
     }
     sieve.thin(&mut entries, "inputs", is_asked).await?;
@@ -216,7 +216,7 @@ impl Sieve<'_> {
     async fn thin(&mut self, entries: &mut Vec<Entry>, what: &str, kind: Kind) -> Result<(), Ended> {
         let all = count(entries, kind);
         let mut size = all;
-        while size > 0 && count(entries, kind) > 0 {
+        while size > 0 {
             let mut at = 0;
             loop {
                 let places = places(entries, kind);

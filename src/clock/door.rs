@@ -12,7 +12,7 @@
 //!
 //! Contract: a [`Live`] is used from any thread, inside the kernel too; nothing it is given runs before the driver's turn.
 //! Every [`Reply`] is used exactly once: with the callee's answer after the turn in which it came, or with an error when
-//! the call cannot be made or the run is over: why, if it has failed. A turn costs nothing for calls that are still open.
+//! the call cannot be made or the run is over. A turn costs nothing for calls that are still open.
 //!
 //! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
 
@@ -119,7 +119,7 @@ impl Notices {
 
 type Answer = Result<Value, CallError>;
 
-/// Where the answer to a call goes. One that is dropped says that the run is over; when a run fails, all hear why.
+/// Where the answer to a call goes. One that is dropped says that the run is over.
 pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
 
 impl fmt::Debug for Reply {
@@ -187,32 +187,8 @@ impl Live {
     }
 }
 
-/// A call that waits for its agent. Its reply stays in reach, for a run that fails.
-struct Open {
-    number: u64,
-    reply: Reply,
-    answer: Pin<Box<dyn Future<Output = Answer>>>,
-}
-
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Open({})", self.number)
-    }
-}
-
-impl Open {
-    fn answered(&mut self, answer: Answer) -> Answered {
-        Answered { number: self.number, reply: std::mem::replace(&mut self.reply, Reply::nobody()), answer }
-    }
-}
-
-impl Future for Open {
-    type Output = Answered;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
-        self.answer.as_mut().poll(cx).map(|answer| self.answered(answer))
-    }
-}
+/// A call that waits for its agent.
+type Open = Pin<Box<dyn Future<Output = Answered>>>;
 
 /// An answer on its way out.
 #[derive(Debug)]
@@ -228,15 +204,13 @@ pub(crate) struct Answered {
 pub(crate) struct Door {
     live: Live,
     inputs: mpsc::Receiver<Input>,
-    /// one that has woken the driver, and happens at its next turn
-    kept: Option<Input>,
     open: Rc<RefCell<FuturesUnordered<Open>>>,
 }
 
 impl Default for Door {
     fn default() -> Self {
         let (sender, inputs) = mpsc::channel(CAPACITY);
-        Door { live: Live { inputs: sender }, inputs, kept: None, open: Rc::default() }
+        Door { live: Live { inputs: sender }, inputs, open: Rc::default() }
     }
 }
 
@@ -247,9 +221,6 @@ impl Door {
 
     /// The next input; waits for one.
     pub(crate) async fn recv(&mut self) -> Input {
-        if let Some(kept) = self.kept.take() {
-            return kept;
-        }
         match self.inputs.recv().await {
             Some(input) => input,
             None => std::future::pending().await,
@@ -258,12 +229,7 @@ impl Door {
 
     /// An input that has come already.
     pub(crate) fn try_recv(&mut self) -> Option<Input> {
-        self.kept.take().or_else(|| self.inputs.try_recv().ok())
-    }
-
-    /// Puts back the input that was received last.
-    pub(crate) fn keep(&mut self, input: Input) {
-        self.kept = Some(input);
+        self.inputs.try_recv().ok()
     }
 
     /// Lets input `number` happen at `at`, behind those that were admitted for this time before.
@@ -306,25 +272,6 @@ impl Door {
         }
         answers
     }
-
-    /// What callers hear whose calls are open when the run fails, in the order in which they called. Those that wait for
-    /// their turn hear it at once.
-    pub(crate) fn fail(&mut self, kernel: &Kernel, error: &CallError) -> Vec<Answered> {
-        while let Some(input) = self.try_recv() {
-            if let Input::Call(request) = input {
-                request.reply.send(Err(error.clone()));
-            }
-        }
-        let open = std::mem::take(&mut *self.open.borrow_mut());
-        let mut failed = Vec::new();
-        kernel.enter(|| {
-            for mut open in open {
-                failed.push(open.answered(Err(error.clone())));
-            }
-        });
-        failed.sort_by_key(|answered| answered.number);
-        failed
-    }
 }
 
 fn poll(open: &mut FuturesUnordered<Open>) -> Poll<Option<Answered>> {
@@ -351,9 +298,11 @@ fn call(request: Request, number: u64, open: &RefCell<FuturesUnordered<Open>>) {
         }
     };
     let first = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    let answer: Pin<Box<dyn Future<Output = Answer>>> = match first {
-        Poll::Ready(answer) => Box::pin(std::future::ready(answer)),
-        Poll::Pending => running,
-    };
-    open.borrow_mut().push(Open { number, reply, answer });
+    open.borrow_mut().push(Box::pin(async move {
+        let answer = match first {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => running.await,
+        };
+        Answered { number, reply, answer }
+    }));
 }

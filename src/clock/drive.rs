@@ -18,10 +18,9 @@ use futures::stream::FuturesUnordered;
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Time};
 
 use super::Interrupt;
-use super::door::{Answered, Door, Input, Live};
+use super::door::{Door, Input, Live};
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
-use crate::rpc::CallError;
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -106,34 +105,6 @@ impl Drive {
     /// # Errors
     /// What the kernel says, or that the run was interrupted: this is asked whenever it gives way.
     pub async fn advance(
-        &mut self,
-        kernel: &Kernel,
-        limit: Time,
-        inclusive: bool,
-    ) -> Result<Option<Time>, RunError> {
-        let advanced = self.advance_to(kernel, limit, inclusive).await;
-        if let Err(RunError::Sim(error)) = &advanced {
-            self.fail(kernel, error)?;
-        }
-        advanced
-    }
-
-    /// The run has failed: whoever waits for an answer from outside gets it, if it is there, or hears why there is none.
-    #[cold]
-    fn fail(&mut self, kernel: &Kernel, error: &SimError) -> Result<(), RunError> {
-        let why = CallError::new("Stopped", format!("the run has failed: {error}"));
-        let mut answers = self.door.answers(kernel);
-        for answered in &mut answers {
-            // that its agent gave it up says less than why
-            if answered.answer.as_ref().is_err_and(|error| error.kind() == "Abandoned") {
-                answered.answer = Err(why.clone());
-            }
-        }
-        answers.extend(self.door.fail(kernel, &why));
-        self.let_out(kernel, answers)
-    }
-
-    async fn advance_to(
         &mut self,
         kernel: &Kernel,
         limit: Time,
@@ -245,10 +216,6 @@ impl Drive {
     /// Lets the answers out that the last turn has brought.
     pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         let answers = self.door.answers(kernel);
-        self.let_out(kernel, answers)
-    }
-
-    fn let_out(&mut self, kernel: &Kernel, answers: Vec<Answered>) -> Result<(), RunError> {
         if answers.is_empty() {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use futures::{FutureExt, StreamExt};
 use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
 use tokio::time::Instant;
 
+use super::door::Input;
 use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
@@ -83,7 +84,7 @@ impl Wall {
         start: Instant,
     ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
-        let mut early = Early::new();
+        let mut early = Early::default();
         while kernel.now() < until {
             let passed = start.elapsed();
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
@@ -111,12 +112,12 @@ impl Wall {
             tokio::select! {
                 biased;
                 () = interrupt.wait() => return Ok(()),
-                input = door.recv() => door.keep(input),
+                input = door.recv() => early.inputs.push(input),
                 Some(result) = externals.next() => {
-                    early.push(result);
+                    early.results.push(result);
                     // one turn for all that are there
                     while let Some(Some(result)) = externals.next().now_or_never() {
-                        early.push(result);
+                        early.results.push(result);
                     }
                 }
                 () = kernel_woken(kernel) => {}
@@ -133,7 +134,7 @@ impl Wall {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, Early::new()).await?;
+            self.turn(kernel, wall, Early::default()).await?;
         }
         let end = self.drive.tape().end_time();
         kernel.jump(end.unwrap_or(kernel.now()));
@@ -154,8 +155,11 @@ impl Wall {
         self.drive.advance(kernel, wall, false).await?;
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
-        for (id, outcome) in early {
+        for (id, outcome) in early.results {
             self.drive.finish(kernel, id, outcome);
+        }
+        for input in early.inputs {
+            self.drive.admit(kernel, wall, input)?;
         }
         if self.drive.tape().is_playing() {
             while let Some(came) = self.drive.tape().came(wall) {
@@ -179,8 +183,12 @@ impl Wall {
     }
 }
 
-/// Results that came while the run slept.
-type Early = Vec<(ExternalId, ExternalOutcome)>;
+/// What came in while the run slept.
+#[derive(Default)]
+struct Early {
+    inputs: Vec<Input>,
+    results: Vec<(ExternalId, ExternalOutcome)>,
+}
 
 /// Returns when a task of the kernel is woken from outside.
 async fn kernel_woken(kernel: &Kernel) {
