@@ -26,7 +26,7 @@
 //! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
-//! | `rpc_*_aiomas` | aiomas to aiomas | the same, to an aiomas server and from an aiomas client |
+//! | `rpc_*_aiomas` | aiomas to aiomas | the same, to an aiomas server and from an aiomas client, 1 in flight |
 //! | `rpc_bytes` | 28 | bytes on the wire for one call and its reply |
 //!
 //! The `rpc` rows are rates, of which more is better, and measured in wall time: two processes, each on its core.

@@ -55,13 +55,13 @@ pub(crate) const RATES: &[Row] = &[
     Row { name: "rpc_1_tarpc", ours: || ours("msgpack", 1, 15_000), base: || tarpc(1, 15_000), target: 1.15 },
     Row {
         name: "rpc_to_aiomas",
-        ours: || between(&aiomas("server"), &this(&["client", "msgpack"]), 256, 10_000),
+        ours: || between(&aiomas("server"), &this(&["client", "msgpack"]), 1, 4_000),
         base: aiomas_alone,
         target: 1.5,
     },
     Row {
         name: "rpc_from_aiomas",
-        ours: || between(&this(&["server", "msgpack"]), &aiomas("client"), 256, 10_000),
+        ours: || between(&this(&["server", "msgpack"]), &aiomas("client"), 1, 4_000),
         base: aiomas_alone,
         target: 1.5,
     },
@@ -81,8 +81,10 @@ fn tarpc(depth: u32, count: u64) -> f64 {
     rate().unwrap_or(f64::NAN)
 }
 
+/// One call in flight: with many, each Python process fills a core of its own, and what the other end is made of does
+/// not show.
 fn aiomas_alone() -> f64 {
-    between(&aiomas("server"), &aiomas("client"), 256, 4_000).unwrap_or(f64::NAN)
+    between(&aiomas("server"), &aiomas("client"), 1, 4_000).unwrap_or(f64::NAN)
 }
 
 /// The command of a child of this program.
@@ -163,8 +165,8 @@ fn between(server: &[String], client: &[String], depth: u32, count: u64) -> Opti
 
 /// How much of the time Python computes when ours is at the other end.
 pub(crate) fn shares() -> String {
-    let mut server = start(&this(&["server", "msgpack"]), 1);
-    let call = [line(&mut server), "256".to_owned(), "10000".to_owned()];
+    let mut server = start(&this(&["server", "msgpack"]), 0);
+    let call = [line(&mut server), "1".to_owned(), "4000".to_owned()];
     let said = line(&mut start(&aiomas("client").into_iter().chain(call).collect::<Vec<_>>(), 0));
     let share = said.split(' ').nth(1).and_then(|share| share.parse().ok()).unwrap_or(f64::NAN);
     format!("  of the time of rpc_from_aiomas, {:.0} % are spent computing in Python", 100.0 * share)

@@ -51,7 +51,7 @@ pub(super) enum Command {
     Verify(Verify),
     /// Searches seeds and faults for a run that fails: exit code 3 and the line that repeats it
     Explore(Explore),
-    /// Makes a failing run smaller: drops faults and agents that it does not need
+    /// Makes a failing run smaller: drops the faults and agents, or the calls and requests from outside, that it does not need
     Shrink(Shrink),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
@@ -275,7 +275,7 @@ pub(super) struct Explore {
 
 #[derive(Debug, Args)]
 pub(super) struct Shrink {
-    /// The journal of a simulated run that has failed
+    /// The journal of a run that has failed
     pub(super) path: PathBuf,
     /// Where the journal of the smaller run goes; default: beside it, as NAME.min.jrn
     #[arg(long, value_name = "FILE")]

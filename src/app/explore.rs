@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use super::App;
 use super::cli::{Explore, Sim};
-use super::failure::{Failure, attempt, line, record};
+use super::failure::{Failure, attempt, line, program, record};
 use super::run::Ended;
 use super::verify::seeded;
 use crate::clock::Interrupt;
@@ -116,10 +116,6 @@ async fn found(
     text += &format!("  smaller   {} shrink {}", program(app), path.display());
     println!("{text}");
     Ok(())
-}
-
-fn program(app: &App) -> String {
-    std::env::args().next().unwrap_or_else(|| app.name.clone())
 }
 
 /// Lets several processes search, each its part of the seeds.

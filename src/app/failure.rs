@@ -6,10 +6,10 @@ use isochrone_sim::{SimError, Time};
 
 use super::App;
 use super::cli::Sim;
-use super::run::{Ended, Simulated, configure, run_simulated};
+use super::run::{BECAUSE_OF, Ended, Simulated, configure, run_simulated};
 use crate::clock::{Interrupt, RunError};
-use crate::journal::{Level, Reader, Record};
-use crate::replay::{Properties, Tape};
+use crate::journal::{Entry, Level, Reader, Record};
+use crate::replay::{Broken, Properties, Tape};
 
 /// A run that failed.
 #[derive(Clone, Debug)]
@@ -19,6 +19,15 @@ pub(super) struct Failure {
     /// When.
     pub(super) time: Time,
     pub(super) message: String,
+}
+
+impl Failure {
+    fn of_property(broken: &Broken) -> Failure {
+        let Broken { name, agent, time, text } = broken;
+        let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+        let message = format!("agent {agent}, {time}: {name:?} does not hold{text}");
+        Failure { kind: format!("property {name}"), time: *time, message }
+    }
 }
 
 /// A run that has been tried.
@@ -46,12 +55,7 @@ pub(super) async fn attempt(
     let because = super::run::ended(&result, "it was to end here");
     tape.finish(kernel, &because).map_err(|error| Ended::Failed(error.to_string()))?;
     let failure = match (properties.broken(), result) {
-        (Some(broken), _) => {
-            let text = if broken.text.is_empty() { String::new() } else { format!(": {}", broken.text) };
-            let message =
-                format!("agent {}, {}: {:?} does not hold{text}", broken.agent, broken.time, broken.name);
-            Some(Failure { kind: format!("property {}", broken.name), time: broken.time, message })
-        }
+        (Some(broken), _) => Some(Failure::of_property(&broken)),
         (None, Err(error)) => {
             Some(Failure { kind: kind(&error), time: kernel.now(), message: error.to_string() })
         }
@@ -65,9 +69,7 @@ pub(super) async fn attempt(
 fn kind(error: &RunError) -> String {
     match error {
         RunError::Sim(SimError::Escalated(report)) => {
-            // numbers differ from run to run
-            let text = report.message.chars().filter(|character| !character.is_ascii_digit());
-            format!("failure in {}: {}", report.task, text.collect::<String>())
+            format!("failure in {}: {}", report.task, without_numbers(&report.message))
         }
         RunError::Sim(SimError::Livelock { .. }) => "livelock".into(),
         RunError::Sim(SimError::OpenCalls { .. }) => "open calls".into(),
@@ -75,6 +77,31 @@ fn kind(error: &RunError) -> String {
         RunError::Sim(SimError::ForeignWake { .. }) => "foreign wake".into(),
         other => other.to_string(),
     }
+}
+
+/// Numbers differ from run to run.
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|character| !character.is_ascii_digit()).collect()
+}
+
+/// What a recorded run failed with, if it did.
+pub(super) fn told_by(reader: Reader) -> Option<Failure> {
+    reader.map_while(Result::ok).find_map(|Entry { time, record, .. }| match record {
+        Record::Property { agent, name, holds: false, text } => {
+            let broken = Broken { name: name.to_string(), agent: agent.to_string(), time, text };
+            Some(Failure::of_property(&broken))
+        }
+        Record::Failed { agent, task, message, outcome } if outcome == "Escalated" => {
+            let kind = format!("failure in {task}: {}", without_numbers(&message));
+            let message = format!("agent {agent} failed at {time} in {task}: {message}");
+            Some(Failure { kind, time, message })
+        }
+        Record::End { because, .. } => {
+            let error = because.strip_prefix(BECAUSE_OF)?;
+            Some(Failure { kind: without_numbers(error), time, message: error.into() })
+        }
+        _ => None,
+    })
 }
 
 /// The command line of a run.
@@ -106,9 +133,13 @@ pub(super) fn arguments(sim: &Sim) -> Vec<String> {
 
 /// The line that repeats a run.
 pub(super) fn line(app: &App, sim: &Sim) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| app.name.clone());
-    let words = std::iter::once(program).chain(arguments(sim));
+    let words = std::iter::once(program(app)).chain(arguments(sim));
     words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
+/// How this program was called.
+pub(super) fn program(app: &App) -> String {
+    std::env::args().next().unwrap_or_else(|| app.name.clone())
 }
 
 /// As a shell reads it.

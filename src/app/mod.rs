@@ -27,6 +27,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod shrink;
+mod sieve;
 mod summary;
 mod verify;
 #[cfg(feature = "manager")]

@@ -64,6 +64,11 @@ pub(super) fn recorded_arguments(header: &Header) -> Vec<String> {
     std::iter::once(header.scenario.as_str()).chain(arguments).map(str::to_owned).collect()
 }
 
+/// The header of another recording of a run, made by this build.
+pub(super) fn built_now(recorded: Header) -> Header {
+    Header { build: build(), ..recorded }
+}
+
 /// What the program is, as far as it knows.
 fn build() -> BTreeMap<String, String> {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };

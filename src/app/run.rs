@@ -306,9 +306,12 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     conclude(&world, (from, started), &tape, result)
 }
 
+/// What the reason of a run's end begins with, if that is an error.
+pub(super) const BECAUSE_OF: &str = "it failed: ";
+
 /// Why a run has ended, for its journal.
 pub(super) fn ended<E: std::fmt::Display>(result: &Result<(), E>, well: &str) -> String {
-    result.as_ref().map_or_else(|error| format!("it failed: {error}"), |()| well.into())
+    result.as_ref().map_or_else(|error| format!("{BECAUSE_OF}{error}"), |()| well.into())
 }
 
 /// Ends the recording, and says what became of the run.
@@ -323,7 +326,9 @@ pub(super) fn conclude(
         result => ended(result, "it was to end here"),
     };
     let written = tape.finish(world.kernel(), &because);
-    tell(world, Summary::of(world.kernel(), from, started.elapsed()));
+    if !tape.is_quiet() {
+        tell(world, Summary::of(world.kernel(), from, started.elapsed()));
+    }
     result?;
     written.map_err(|error| Ended::Failed(format!("the recording: {error}")))
 }
@@ -440,8 +445,9 @@ fn finish(served: mosaik::Served, tape: &Tape) -> Result<(), Ended> {
         let kernel = coupling.container().kernel();
         written = tape.finish(kernel, &ended(&served.result, "mosaik said stop"));
         let (steps, _) = coupling.counts();
-        let summary = Summary::of(kernel, Time::ZERO, served.wall).steps(steps);
-        eprintln!("{summary}");
+        if !tape.is_quiet() {
+            eprintln!("{}", Summary::of(kernel, Time::ZERO, served.wall).steps(steps));
+        }
     }
     match served.result {
         Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),

@@ -66,8 +66,10 @@ fn finish(served: Served, offer: &Offer) -> Result<(), Ended> {
     if let Some(coupling) = &served.coupling {
         let kernel = coupling.container().kernel();
         written = offer.tape.finish(kernel, &ended(&served.result, "the simulator said stop"));
-        let summary = Summary::of(kernel, offer.config.start, served.wall).steps(coupling.counts().0);
-        eprintln!("{summary}");
+        if !offer.tape.is_quiet() {
+            let summary = Summary::of(kernel, offer.config.start, served.wall);
+            eprintln!("{}", summary.steps(coupling.counts().0));
+        }
     }
     match served.result {
         Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),

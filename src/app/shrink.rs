@@ -2,29 +2,40 @@
 //!
 //! Why by running again: a smaller run is another run, and only running it shows whether it fails in the same way. A
 //! candidate counts if it fails with the same property, or in the same method with the same message.
+//!
+//! Of a simulated run faults and agents are left out, and its end: it is a function of its command line. Where something
+//! came from outside, [`sieve`] leaves inputs out.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::App;
 use super::cli::{self, Command, Shrink, Sim};
 use super::failure::{Failure, attempt, line, messages, record};
 use super::record::recorded_arguments;
+use super::replay::check_build;
 use super::run::Ended;
+use super::sieve::Inputs;
+use super::{App, sieve};
 use crate::clock::Interrupt;
 use crate::journal::Reader;
 use crate::replay::Tape;
 
 /// Runs that may be tried.
-const MOST: u32 = 5_000;
+pub(super) const MOST: u32 = 5_000;
 
 pub(super) async fn run(app: &Rc<App>, args: &Shrink, interrupt: Interrupt) -> Result<(), Ended> {
+    let reader = Reader::open(&args.path).map_err(|error| Ended::Failed(error.to_string()))?;
+    check_build(app, reader.header(), &args.path, true)?;
+    let inputs = Inputs::of(reader)?;
+    if !inputs.is_empty() {
+        return sieve::shrink(app, args, inputs, interrupt).await;
+    }
     let reader = Reader::open(&args.path).map_err(|error| Ended::Failed(error.to_string()))?;
     let arguments = recorded_arguments(reader.header());
     let before = messages(reader);
     let sim = match cli::parse(app, &arguments).map(|cli| cli.command) {
         Ok(Command::Sim(sim)) => sim,
-        Ok(_) => return Err(Ended::Usage("only a simulated run can be made smaller".into())),
+        Ok(_) => return Err(Ended::Usage("nothing came from outside: there is nothing to leave out".into())),
         Err(error) => return Err(Ended::Usage(format!("the recorded command line: {error}"))),
     };
     let tried = attempt(app, &sim, &Tape::default(), &interrupt).await?;
@@ -52,7 +63,7 @@ pub(super) async fn run(app: &Rc<App>, args: &Shrink, interrupt: Interrupt) -> R
     Ok(())
 }
 
-fn beside(path: &std::path::Path) -> PathBuf {
+pub(super) fn beside(path: &std::path::Path) -> PathBuf {
     path.with_extension("min.jrn")
 }
 

@@ -26,7 +26,7 @@ pub use diff::{Parted, diff};
 pub use difference::Difference;
 pub use plan::Fault;
 pub(crate) use plan::{arrange, draw};
-pub(crate) use player::INTERRUPT;
+pub(crate) use player::{INTERRUPT, RESEED};
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
 pub(crate) use reel::Left;

@@ -10,6 +10,8 @@
 //! | a driver that waits for an external operation | its result, calls meanwhile | |
 //! | the kernel's observer | | events, checkpoints |
 //!
+//! In a *trial* inputs are handed in as far as they fit, and nothing is compared: what happens is written down instead.
+//!
 //! Contract: after the first difference, or the end of what was recorded, the player takes part no more; the driver asks
 //! for its [`Verdict`] after each turn and ends the run.
 
@@ -20,6 +22,7 @@ use isochrone_sim::{Event, Started, Time, local};
 use super::difference::{self, Difference};
 use super::events;
 use super::names::Names;
+use super::recorder::Recorder;
 use super::source::Source;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, Tail};
 
@@ -95,6 +98,8 @@ pub(crate) struct Player {
     pub(crate) same: u64,
     /// the time and round of the record that was taken last
     last: (Time, u32),
+    /// nothing is compared, and whatever happens is written down here
+    pub(crate) trial: Option<Recorder>,
 }
 
 impl std::fmt::Debug for Player {
@@ -114,6 +119,20 @@ impl Player {
     }
 
     pub(crate) fn new(source: Source, stops: Stops, outward: bool) -> Result<Self, JournalError> {
+        Player::open(source, stops, outward, None)
+    }
+
+    /// One that only hands in inputs.
+    pub(crate) fn trial(source: Source, recorder: Recorder) -> Result<Self, JournalError> {
+        Player::open(source, Stops::default(), false, Some(recorder))
+    }
+
+    fn open(
+        source: Source,
+        stops: Stops,
+        outward: bool,
+        trial: Option<Recorder>,
+    ) -> Result<Self, JournalError> {
         let reader = source.open()?;
         let level = reader.header().level;
         let clock = &reader.header().clock;
@@ -136,6 +155,7 @@ impl Player {
             is_cut: false,
             same: 0,
             last: (Time::ZERO, 0),
+            trial,
         };
         player.next();
         Ok(player)
@@ -191,6 +211,9 @@ impl Player {
                 Record::Checkpoint { .. } if self.is_cut => {}
                 // those come whenever their operation has ended, which has no place in simulated time
                 Record::Result { agent, call, outcome, .. } if !self.realtime => {
+                    if let Some(trial) = &mut self.trial {
+                        trial.write((entry.time, entry.round), &entry.record);
+                    }
                     self.results.insert((agent.to_string(), *call), outcome.clone());
                 }
                 record if self.outward && is_inward(record) => {}
@@ -237,11 +260,30 @@ impl Player {
         if self.head().is_some_and(wished) { self.next() } else { None }
     }
 
+    /// An input that is due here. In a trial others may be left out before it, so that only its time counts.
+    pub(crate) fn take_input(&mut self, at: (Time, u32)) -> Option<Entry> {
+        let is_trial = self.trial.is_some();
+        self.take_if(|head| {
+            let is_due = if is_trial { head.time <= at.0 } else { (head.time, head.round) == at };
+            is_due && matches!(head.record, Record::Call { .. } | Record::Command { .. })
+        })
+    }
+
+    /// Writes down, in a trial, what was handed in.
+    pub(crate) fn took(&mut self, entry: &Entry) {
+        if let Some(trial) = &mut self.trial {
+            trial.write((entry.time, entry.round), &entry.record);
+        }
+    }
+
     /// Compares what the kernel tells, inside the kernel.
     #[inline]
     pub(crate) fn event(&mut self, event: &Event) {
         if self.verdict.is_some() {
             return;
+        }
+        if let Some(trial) = &mut self.trial {
+            return trial.event(event);
         }
         let Some(record) = events::record(&mut self.names, event) else { return };
         if matches!(record, Record::Drew { .. }) && self.level < Level::Full {
@@ -271,6 +313,9 @@ impl Player {
         if self.verdict.is_some() || self.outward && is_inward(&record) {
             return;
         }
+        if let Some(trial) = &mut self.trial {
+            return trial.write(at, &record);
+        }
         match &self.head {
             Some(head) if (head.time, head.round) == at && events::is_same(&head.record, &record) => {
                 self.same += 1;
@@ -297,7 +342,7 @@ impl Player {
 
     /// The run has ended: was it to?
     pub(crate) fn finish(&mut self, at: (Time, u32), fingerprint: u64, because: &str) {
-        if self.verdict.is_some() {
+        if self.verdict.is_some() || self.trial.is_some() {
             return;
         }
         // a simulator says when it ends, and the outside how a live run does
@@ -344,6 +389,11 @@ impl Player {
     #[cold]
     pub(crate) fn differ(&mut self, at: (Time, u32), actual: Option<Record>) {
         if self.verdict.is_some() {
+            return;
+        }
+        if self.trial.is_some() {
+            // what was left out is missed: the run ends here
+            self.verdict = Some(Verdict::Recorded(self.last.0));
             return;
         }
         let expected = self.head.take();

@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) checked: u64,
     /// whether values are wanted whatever the level
     pub(crate) values: bool,
+    /// whether nothing is to be said about the run
+    pub(crate) quiet: bool,
     pub(crate) left: Vec<Left>,
     pub(crate) resumed: bool,
 }
@@ -41,6 +43,16 @@ pub(crate) enum State {
     Recording(Recorder),
     /// with how it goes on when the recording is at its end
     Playing(Box<Player>, Option<Further>),
+}
+
+impl State {
+    /// Whoever writes down what happens: a replay does so only in a trial.
+    pub(crate) fn recorder(&mut self) -> Option<&mut Recorder> {
+        match self {
+            State::Recording(recorder) => Some(recorder),
+            State::Playing(player, _) => player.trial.as_mut(),
+        }
+    }
 }
 
 /// How a replayed run goes on.

@@ -76,6 +76,16 @@ impl Tape {
         Ok(Tape::going_on(player, writer, Some(seed)))
     }
 
+    /// Runs with the inputs of a recording, as far as they fit, and compares nothing: what happens is recorded with this
+    /// writer. For recordings of which inputs were left out.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn trial(source: Source, writer: Writer) -> Result<Tape, JournalError> {
+        let player = Player::trial(source, Recorder::new(writer))?;
+        Ok(Tape::new(State::Playing(Box::new(player), None)).quietly())
+    }
+
     fn going_on(player: Player, writer: Writer, seed: Option<u64>) -> Tape {
         let recorder = Recorder::new(writer);
         Tape::new(State::Playing(Box::new(player), Some(Further { recorder, seed })))
@@ -90,6 +100,7 @@ impl Tape {
             inputs: 0,
             checked: 0,
             values: false,
+            quiet: false,
             left: Vec::new(),
             resumed: false,
         };
@@ -121,10 +132,7 @@ impl Tape {
     }
 
     fn recorder<R>(&self, f: impl FnOnce(&mut Recorder) -> R) -> Option<R> {
-        match &mut self.inner_mut()?.state {
-            State::Recording(recorder) => Some(f(recorder)),
-            State::Playing(..) => None,
-        }
+        self.inner_mut()?.state.recorder().map(f)
     }
 
     fn player<R>(&self, f: impl FnOnce(&mut Player) -> R) -> Option<R> {
@@ -140,6 +148,19 @@ impl Tape {
             inner.values = true;
         }
         self
+    }
+
+    /// Without a word about the run: it is one of many.
+    pub fn quietly(self) -> Tape {
+        if let Some(mut inner) = self.inner_mut() {
+            inner.quiet = true;
+        }
+        self
+    }
+
+    /// Whether nothing is to be said about the run.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.inner().is_some_and(|inner| inner.quiet)
     }
 
     /// Sees everything that happens in this kernel from now on, as far as the level asks for it. To be called before
@@ -208,9 +229,11 @@ impl Tape {
     /// The next turn of the recording, and whether the clock jumps; `None` where it ends.
     pub(crate) fn next_turn(&self) -> Option<(Time, bool)> {
         let turn = self.player(|player| {
-            let taken = player.take_if(|head| matches!(head.record, Record::Turn { .. }));
-            let Some(Entry { record: Record::Turn { until }, .. }) = taken else { return None };
+            let taken = player.take_if(|head| matches!(head.record, Record::Turn { .. }))?;
+            player.took(&taken);
+            let Record::Turn { until } = taken.record else { return None };
             let jump = player.take_if(|head| matches!(head.record, Record::Jump { .. }));
+            jump.iter().for_each(|jump| player.took(jump));
             Some((until, jump.is_some()))
         });
         let turn = turn.flatten();
@@ -232,18 +255,26 @@ impl Tape {
     pub(crate) fn came(&self, at: Time) -> Option<Came> {
         let mut inner = self.inner_mut()?;
         let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
-        let entry = player.take_if(|head| {
-            head.time == at
-                && matches!(head.record, Record::Result { .. } | Record::Call { .. } | Record::Command { .. })
-        })?;
-        if let Record::Result { agent, call, outcome, .. } = entry.record {
-            let key = (agent.to_string(), call);
-            let started = player.waiting.remove(&key)?;
-            running.remove(&started.id);
-            let (id, outcome) = recall(started, &outcome);
-            return Some(Came::Result(id, outcome));
+        loop {
+            let entry = player.take_if(|head| {
+                head.time == at
+                    && matches!(
+                        head.record,
+                        Record::Result { .. } | Record::Call { .. } | Record::Command { .. }
+                    )
+            })?;
+            let Record::Result { agent, call, outcome, .. } = &entry.record else {
+                return input_of(entry).map(Came::Input);
+            };
+            if let Some(started) = player.waiting.remove(&(agent.to_string(), *call)) {
+                player.took(&entry);
+                running.remove(&started.id);
+                let (id, outcome) = recall(started, outcome);
+                return Some(Came::Result(id, outcome));
+            }
+            // in a trial nobody may have asked
+            player.trial.as_ref()?;
         }
-        input_of(entry).map(Came::Input)
     }
 
     /// Tasks were woken from outside: a recording cannot know when.
@@ -274,7 +305,7 @@ impl Tape {
         }
         let number = inner.inputs;
         inner.inputs += 1;
-        let State::Recording(recorder) = &mut inner.state else { return number };
+        let Some(recorder) = inner.state.recorder() else { return number };
         match input {
             Input::Call(request) => {
                 let Request { from, agent, method, args, .. } = request;
@@ -310,7 +341,7 @@ impl Tape {
         let Some(mut inner) = self.inner_mut() else { return 0 };
         let number = inner.inputs;
         inner.inputs += 1;
-        if let State::Recording(recorder) = &mut inner.state {
+        if let Some(recorder) = inner.state.recorder() {
             let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
             let content = Packed::from_request(request);
             recorder.write(at, &Record::Request { number, from: from.into(), content });
@@ -384,13 +415,7 @@ impl Tape {
 
     /// An input that entered at exactly this point of a coupled run.
     pub(crate) fn next_input(&self, at: (Time, u32)) -> Option<Input> {
-        let entry = self.player(|player| {
-            player.take_if(|head| {
-                (head.time, head.round) == at
-                    && matches!(head.record, Record::Call { .. } | Record::Command { .. })
-            })
-        });
-        input_of(entry??)
+        input_of(self.player(|player| player.take_input(at))??)
     }
 
     // ---- external operations
@@ -449,10 +474,7 @@ impl Tape {
         }
         let at = (kernel.now(), kernel.round());
         if ready.is_empty() {
-            let call = player.take_if(|head| {
-                (head.time, head.round) == at
-                    && matches!(head.record, Record::Call { .. } | Record::Command { .. })
-            });
+            let call = player.take_input(at);
             if call.is_none()
                 && !inner.go_on()
                 && let State::Playing(player, _) = &mut inner.state
@@ -480,13 +502,12 @@ impl Tape {
         let Some(mut inner) = self.inner_mut() else { return };
         let at = (kernel.now(), kernel.round());
         inner.checked = kernel.counts().activations;
-        match &mut inner.state {
-            State::Recording(recorder) => recorder.checkpoint(at, kernel.fingerprint()),
-            State::Playing(player, _) => {
-                if player.head().is_some_and(|head| matches!(head.record, Record::Checkpoint { .. })) {
-                    player.checkpoint(at, kernel.fingerprint());
-                }
-            }
+        if let Some(recorder) = inner.state.recorder() {
+            recorder.checkpoint(at, kernel.fingerprint());
+        } else if let State::Playing(player, _) = &mut inner.state
+            && player.head().is_some_and(|head| matches!(head.record, Record::Checkpoint { .. }))
+        {
+            player.checkpoint(at, kernel.fingerprint());
         }
     }
 
