@@ -16,7 +16,8 @@
 //! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
-//! | `near_*` | the same over TCP, MsgPack | ns a call between two containers of one process and thread, 1 or 256 in flight |
+//! | `near_1` | the same over TCP, MsgPack | ns of CPU a call between two containers of one process and thread, one after the other: what the short-cut saves |
+//! | `near_256` | the same over TCP, MsgPack | the same with 256 in flight, which share the socket's reads and writes: mostly what both ways have in common |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |

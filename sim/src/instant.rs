@@ -63,7 +63,7 @@ impl Core {
 
     /// A round that is about everything there can be.
     #[inline(never)]
-    fn run_all(&self, pending: u16) -> bool {
+    fn run_all(&self, pending: u8) -> bool {
         let mut some = pending & ROUND != 0;
         let replies = self.replies.take();
         let active = self.active.take();

@@ -222,12 +222,15 @@ impl Kernel {
         self.core.tracking.set(on);
     }
 
-    /// Agents whose code has run since the last call, in order of creation.
-    pub fn take_touched(&self) -> Vec<AgentId> {
-        let mut touched = std::mem::take(&mut *self.core.touched.borrow_mut());
-        touched.sort_unstable();
-        touched.dedup();
-        touched
+    /// Agents whose code has run since the last call, in order of creation; what `touched` held is dropped.
+    pub fn take_touched(&self, touched: &mut Vec<AgentId>) {
+        touched.clear();
+        std::mem::swap(touched, &mut *self.core.touched.borrow_mut());
+        // mostly each has run once, in that order
+        if !touched.is_sorted_by(|one, next| one < next) {
+            touched.sort_unstable();
+            touched.dedup();
+        }
     }
 
     /// The rounds of the livelock limit are counted from here: a new step has begun.

@@ -50,7 +50,7 @@ const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
 const WORDS: usize = SLOTS_PER_LEVEL / 64;
 
 /// Entries of several instants that are sorted rather than filed again.
-const SORTED: usize = 20;
+const SORTED: usize = 64;
 /// Entries that may lie behind the place where one more is put into the run.
 const MOVED: usize = 64;
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
@@ -72,11 +72,31 @@ pub struct TimerId {
 }
 
 /// A filed timer; dead if its generation is not the table's any more.
+///
+/// Two words, and not three fields: such a pair stays in registers. One that is put together in memory, of parts, is waited
+/// for when it is copied as a whole.
 #[derive(Clone, Copy)]
 struct Entry {
     when: u64,
-    id: u32,
-    generation: u32,
+    /// generation and id
+    timer: u64,
+}
+
+impl Entry {
+    #[inline(always)]
+    fn new(when: u64, id: u32, generation: u32) -> Self {
+        Entry { when, timer: u64::from(generation) << 32 | u64::from(id) }
+    }
+
+    #[inline(always)]
+    fn id(&self) -> u32 {
+        self.timer as u32
+    }
+
+    #[inline(always)]
+    fn generation(&self) -> u32 {
+        (self.timer >> 32) as u32
+    }
 }
 
 /// A timer's place in the table.
@@ -214,7 +234,7 @@ impl Wheel {
                 (id, 0)
             }
         };
-        let entry = Entry { when, id, generation };
+        let entry = Entry::new(when, id, generation);
         if when <= self.end {
             self.insert_in_run(entry);
         } else {
@@ -303,7 +323,7 @@ impl Wheel {
     #[inline]
     pub fn near(&mut self) -> Option<impl Iterator<Item = u32> + Clone> {
         let (run, table) = (&self.run[self.head..], &self.table);
-        std::mem::take(&mut self.near).then(|| run.iter().map(|entry| table[entry.id as usize].payload))
+        std::mem::take(&mut self.near).then(|| run.iter().map(|entry| table[entry.id() as usize].payload))
     }
 
     /// As [`next`](Wheel::next); a search is remembered.
@@ -354,9 +374,9 @@ impl Wheel {
         let mut fired = 0;
         for entry in due.iter().take_while(|entry| entry.when == instant) {
             fired += 1;
-            let timer = self.table[entry.id as usize];
-            if timer.generation == entry.generation {
-                release(&mut self.table, &mut self.free, &mut self.retired, entry.id);
+            let timer = self.table[entry.id() as usize];
+            if timer.generation == entry.generation() {
+                release(&mut self.table, &mut self.free, &mut self.retired, entry.id());
                 out(timer.payload);
             } else {
                 self.dead -= 1;
@@ -378,7 +398,7 @@ impl Wheel {
         if !slot.stale {
             return Some(slot.earliest);
         }
-        let is_live = |entry: &&Entry| self.table[entry.id as usize].generation == entry.generation;
+        let is_live = |entry: &&Entry| self.table[entry.id() as usize].generation == entry.generation();
         slot.entries.iter().filter(is_live).map(|entry| entry.when).min()
     }
 
@@ -396,8 +416,8 @@ impl Wheel {
     pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
         let filed = self.slots.iter().flat_map(|slot| &slot.entries);
         self.run[self.head..].iter().chain(filed).filter_map(|entry| {
-            let timer = self.table[entry.id as usize];
-            (timer.generation == entry.generation).then_some((entry.when, timer.payload))
+            let timer = self.table[entry.id() as usize];
+            (timer.generation == entry.generation()).then_some((entry.when, timer.payload))
         })
     }
 
@@ -464,7 +484,7 @@ impl Wheel {
         let mut run = std::mem::take(&mut self.run);
         run.drain(..std::mem::take(&mut self.head));
         let table = &self.table;
-        run.retain(|entry| table[entry.id as usize].generation == entry.generation);
+        run.retain(|entry| table[entry.id() as usize].generation == entry.generation());
         self.dead = 0;
         // within the slot that was the run, so that no other timer's slot changes, and before it nothing will be inserted
         self.end = self.cursor;
@@ -478,7 +498,7 @@ impl Wheel {
     /// Drops dead entries of the run: those at its head, and all when they are too many.
     fn bury(&mut self) {
         let table = &self.table;
-        let is_dead = |entry: &Entry| table[entry.id as usize].generation != entry.generation;
+        let is_dead = |entry: &Entry| table[entry.id() as usize].generation != entry.generation();
         while self.run.get(self.head).is_some_and(is_dead) {
             self.head += 1;
             self.dead -= 1;
@@ -543,7 +563,7 @@ impl Wheel {
         let entries = self.vacate(index);
         self.end = end;
         for &entry in &entries {
-            if has_dead && self.table[entry.id as usize].generation != entry.generation {
+            if has_dead && self.table[entry.id() as usize].generation != entry.generation() {
                 continue;
             }
             if entry.when == end { self.run.push(entry) } else { self.file(entry) }
@@ -563,8 +583,12 @@ impl Wheel {
     fn clear(&mut self, index: usize) {
         let level = index / SLOTS_PER_LEVEL % LEVELS;
         let words = &mut self.occupied[level];
-        words[index / 64 % WORDS] &= !(1 << (index % 64));
-        self.levels &= !(u32::from(*words == [0; WORDS]) << level);
+        let word = &mut words[index / 64 % WORDS];
+        *word &= !(1 << (index % 64));
+        // the others only then: one look at all four would wait for this write
+        if *word == 0 && *words == [0; WORDS] {
+            self.levels &= !(1 << level);
+        }
         let slot = &mut self.slots[index];
         (slot.earliest, slot.live, slot.stale) = (u64::MAX, 0, false);
     }
@@ -573,7 +597,7 @@ impl Wheel {
     #[cold]
     fn sweep(&mut self, index: usize) {
         let (slot, table) = (&mut self.slots[index], &self.table);
-        slot.entries.retain(|entry| table[entry.id as usize].generation == entry.generation);
+        slot.entries.retain(|entry| table[entry.id() as usize].generation == entry.generation());
         if slot.entries.capacity() > 4 * slot.entries.len() + DEAD_ALLOWED {
             slot.entries.shrink_to(2 * slot.entries.len());
         }

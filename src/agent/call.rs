@@ -47,7 +47,7 @@ impl<R, A: Agent> fmt::Debug for Call<R, A> {
 }
 
 impl<R, A: Agent> Call<R, A> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn near(call: isochrone_sim::Call<A>, take: Take<R, A>) -> Self {
         Call { way: Way::Near(call), take }
     }
@@ -59,11 +59,11 @@ impl<R, A: Agent> Call<R, A> {
     }
 
     /// Sends it one-way: nobody waits, and whatever the handler returns is dropped.
-    #[inline]
+    #[inline(always)]
     pub fn send(self) {
         match self.way {
             Way::Near(call) => call.send(),
-            Way::Far(call) => call.send(),
+            Way::Far(call) => send_far(call),
         }
     }
 
@@ -94,12 +94,26 @@ impl<R, A: Agent> Future for Call<R, A> {
                 Poll::Ready(Ok(reply)) => Poll::Ready((me.take)(reply)),
                 Poll::Ready(Err(fault)) => Poll::Ready(Err(from_fault(&fault))),
             },
-            Way::Far(call) => match Pin::new(&mut **call).poll(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(answer) => Poll::Ready((me.take)(A::respond(call.method(), answer))),
-            },
+            Way::Far(call) => poll_far::<R, A>(call, me.take, cx),
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn poll_far<R, A: Agent>(
+    call: &mut FarCall,
+    take: Take<R, A>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<R, CallError>> {
+    Pin::new(&mut *call).poll(cx).map(|answer| take(A::respond(call.method(), answer)))
+}
+
+/// Apart, so that the message of a near call goes straight to its mailbox.
+#[cold]
+#[inline(never)]
+fn send_far(call: Box<FarCall>) {
+    call.send();
 }
 
 /// How a call looks to its caller that did not end with the callee's answer.

@@ -17,6 +17,7 @@ mod vtable;
 use isochrone_sim::{Actor, Ctx, Ref};
 use serde::de::DeserializeOwned;
 
+pub(crate) use call::Running;
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
 
@@ -31,7 +32,7 @@ pub use proxy::{Connect, Connecting, OwnProxy, Proxy, Target};
 pub(crate) use proxy::{find, find_in};
 pub use shown::{show, show_result, value};
 pub use vtable::Vtable;
-pub(crate) use vtable::{Answer, Write};
+pub(crate) use vtable::{Answer, Watching, Write};
 
 use crate::codec::{Value, from_value};
 use crate::rpc::{Args, CallError};

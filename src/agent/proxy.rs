@@ -173,7 +173,7 @@ impl<A: Agent> Target<A> {
     }
 
     /// A request to it.
-    #[inline]
+    #[inline(always)]
     pub fn call<R>(&self, message: A::Msg, take: Take<R, A>) -> Call<R, A> {
         match self {
             Target::Near(agent) => Call::near(agent.call(message), take),

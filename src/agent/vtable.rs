@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel};
+use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel, This};
 
 use super::call::{Running, from_fault};
 use super::inputs::{BadInput, Written};
@@ -39,8 +39,8 @@ pub struct Vtable {
     pub(crate) step: fn(&Kernel, AgentId),
     /// Reads an output port; `None` when the agent has no state now.
     pub(crate) read: fn(&Kernel, AgentId, usize) -> Option<Result<Value, CallError>>,
-    /// The hash of a state output, to see whether it changed.
-    pub(crate) peek: fn(&Kernel, AgentId, &[usize], &mut Vec<u64>),
+    /// Watches some of its state outputs; `None` for an agent of another type.
+    pub(crate) watch: fn(&Kernel, AgentId, &[usize]) -> Option<Watching>,
 }
 
 impl fmt::Debug for Vtable {
@@ -71,6 +71,42 @@ impl<A: Agent> Answer for Asked<A> {
     }
 }
 
+/// Outputs of one agent that are looked at again and again: its handle is kept, so that a look costs little more than the
+/// outputs themselves.
+pub(crate) trait Watch: fmt::Debug {
+    /// Whether one of them is not what it was at the last look; inside the kernel. An agent without state (it is stopped) has
+    /// no news.
+    fn has_changed(&mut self) -> bool;
+}
+
+/// Outputs that are watched, whatever the type of their agent.
+pub(crate) type Watching = Box<dyn Watch>;
+
+struct Watched<A: Agent> {
+    agent: This<A>,
+    /// and the hash of each when it was last looked at
+    ports: Vec<(usize, u64)>,
+}
+
+impl<A: Agent> fmt::Debug for Watched<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Watched({:?} of {:?})", self.ports, self.agent)
+    }
+}
+
+impl<A: Agent> Watch for Watched<A> {
+    fn has_changed(&mut self) -> bool {
+        let Watched { agent, ports } = self;
+        let look = |me: &mut A| {
+            ports.iter_mut().fold(false, |changed, (port, seen)| {
+                let hash = me.output_hash(*port);
+                changed | (std::mem::replace(seen, hash) != hash)
+            })
+        };
+        agent.try_with(look).unwrap_or(false)
+    }
+}
+
 /// An answer to come, or why there will be none.
 pub(crate) type Asking = Result<Box<dyn Answer>, CallError>;
 
@@ -87,7 +123,7 @@ impl<A: Agent> Table<A> {
         write: Self::write,
         step: Self::step,
         read: Self::read,
-        peek: Self::peek,
+        watch: Self::watch,
     };
 
     fn ask(agent: AgentId, method: &str, args: Args) -> Running {
@@ -153,8 +189,9 @@ impl<A: Agent> Table<A> {
         kernel.look(agent, |me: &mut A| me.output(port))
     }
 
-    fn peek(kernel: &Kernel, agent: AgentId, ports: &[usize], hashes: &mut Vec<u64>) {
-        kernel.look(agent, |me: &mut A| hashes.extend(ports.iter().map(|port| me.output_hash(*port))));
+    fn watch(kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<Watching> {
+        let agent = kernel.this(kernel.reference::<A>(agent)?)?;
+        Some(Box::new(Watched { agent, ports: ports.iter().map(|port| (*port, 0)).collect() }))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable, Written};
+use crate::agent::{OutputKind, Vtable, Watching, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
@@ -41,11 +41,12 @@ pub struct Entity {
     pub(crate) vtable: &'static Vtable,
     model: String,
     ports: Vec<Port>,
-    /// connected outputs that are state, whose hashes are taken together after each event
+    /// connected outputs that are state
     watched: Vec<usize>,
+    /// the same, looked at together after each event; from the first look on
+    watch: Option<Watching>,
     /// outputs that emit events
     emitting: Vec<usize>,
-    hashes: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +55,6 @@ struct Port {
     /// when they were collected, and what they are
     events: Vec<(Time, Value)>,
     last: Option<Value>,
-    /// of the state, when it was last looked at
-    seen: u64,
     /// of the value that was last read
     read: Option<u64>,
 }
@@ -101,18 +100,19 @@ impl Entity {
         connected: bool,
     ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
-        let (watched, hashes) = (Vec::new(), Vec::new());
-        let mut entity = Entity { eid, agent, vtable, model, ports, watched, emitting: Vec::new(), hashes };
+        let (watched, emitting) = (Vec::new(), Vec::new());
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched, watch: None, emitting };
         let event = |port: &usize| matches!(entity.kind(*port), OutputKind::Event | OutputKind::Stamped);
         entity.emitting = (0..entity.ports.len()).filter(event).collect();
-        entity.watch();
+        entity.choose_watched();
         entity
     }
 
-    fn watch(&mut self) {
+    fn choose_watched(&mut self) {
         let state = |port: &usize| matches!(self.kind(*port), OutputKind::State | OutputKind::OnChange);
         self.watched =
             (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
+        self.watch = None;
     }
 
     /// Name of its model, as the simulator knows it.
@@ -126,24 +126,23 @@ impl Entity {
 
     pub(crate) fn disconnect(&mut self) {
         self.ports.iter_mut().for_each(|port| port.connected = false);
-        self.watch();
+        self.choose_watched();
     }
 
     pub(crate) fn connect(&mut self, port: usize) {
         self.ports[port].connected = true;
-        self.watch();
+        self.choose_watched();
     }
 
-    /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call.
+    /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call; inside the
+    /// kernel.
     pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
         let mut news = self.has_events(kernel)?;
         if !self.watched.is_empty() {
-            self.hashes.clear();
-            // without state (it is stopped) there are no hashes
-            (self.vtable.peek)(kernel, self.agent, &self.watched, &mut self.hashes);
-            for (port, hash) in self.watched.iter().zip(&self.hashes) {
-                news |= std::mem::replace(&mut self.ports[*port].seen, *hash) != *hash;
+            if self.watch.is_none() {
+                self.watch = (self.vtable.watch)(kernel, self.agent, &self.watched);
             }
+            news |= self.watch.as_mut().is_some_and(|watch| watch.has_changed());
         }
         Ok(news)
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::Time;
+use isochrone_sim::{AgentId, Time};
 
 use super::entities::{ByAgent, Entity, PortInput};
 use super::error::CoupleError;
@@ -38,6 +38,8 @@ pub struct Coupling {
     pub(super) counts: BTreeMap<&'static str, usize>,
     mode: Mode,
     pub(super) relations: Rc<Relations>,
+    /// whose code has run
+    touched: Vec<AgentId>,
     /// agents below this number have been looked at for children
     pub(super) seen: u32,
     last: Time,
@@ -77,6 +79,7 @@ impl Coupling {
             counts: BTreeMap::new(),
             mode,
             relations,
+            touched: Vec::new(),
             seen: 0,
             last: now,
             allowed: now,
@@ -163,10 +166,7 @@ impl Coupling {
         kernel.track(self.stamping);
         let handled = self.driver.handle(kernel, input).await;
         kernel.track(false);
-        for position in self.touched() {
-            let entity = &mut self.entities[position];
-            entity.has_events(self.container.kernel()).map_err(|error| output_error(entity, error))?;
-        }
+        self.look_at_touched(false)?;
         handled?;
         Ok(())
     }
@@ -349,19 +349,32 @@ impl Coupling {
         Ok(ran.shown.or(ran.next))
     }
 
-    /// The entities whose agents' code has run since the last call, while it was tracked.
-    fn touched(&self) -> Vec<usize> {
-        let touched = self.container.kernel().take_touched();
-        touched.iter().filter_map(|agent| self.by_agent.get(*agent)).collect()
+    /// Looks at the entities whose agents' code has run since the last call, while it was tracked: whether they have emitted
+    /// events or, with `outputs`, show something new.
+    fn look_at_touched(&mut self, outputs: bool) -> Result<bool, CoupleError> {
+        let kernel = self.container.kernel();
+        kernel.take_touched(&mut self.touched);
+        let (touched, by_agent, entities) = (&self.touched, &self.by_agent, &mut self.entities);
+        kernel.enter(|| {
+            let mut news = false;
+            for position in touched.iter().filter_map(|agent| by_agent.get(*agent)) {
+                let entity = &mut entities[position];
+                let seen = if outputs { entity.has_news(kernel) } else { entity.has_events(kernel) };
+                news |= seen.map_err(|error| output_error(entity, error))?;
+            }
+            Ok(news)
+        })
     }
 
     /// Remembers what all outputs are now: [`run`](Coupling::run) stops when one of them changes.
     fn look(&mut self) -> Result<(), CoupleError> {
-        let kernel = self.container.kernel();
-        for entity in &mut self.entities {
-            entity.has_news(kernel).map_err(|error| output_error(entity, error))?;
-        }
-        Ok(())
+        let (kernel, entities) = (self.container.kernel(), &mut self.entities);
+        kernel.enter(|| {
+            for entity in entities {
+                entity.has_news(kernel).map_err(|error| output_error(entity, error))?;
+            }
+            Ok(())
+        })
     }
 
     /// Lets events up to `end` happen; with `stop`, up to the first instant that changes a connected output or emits an event.
@@ -376,29 +389,22 @@ impl Coupling {
             return Ok(Ran { next, shown: None });
         }
         kernel.track(true);
-        kernel.take_touched();
+        kernel.take_touched(&mut self.touched);
         let ran = self.run_and_look(end, inclusive, stop).await;
         self.container.kernel().track(false);
         ran
     }
 
     async fn run_and_look(&mut self, end: Time, inclusive: bool, stop: bool) -> Result<Ran, CoupleError> {
-        let kernel = self.container.kernel();
-        let mut next = kernel.next_event();
+        let mut next = self.container.kernel().next_event();
         while let Some(event) = next.filter(|event| *event < end || (inclusive && *event == end)) {
-            next = self.driver.advance(kernel, event).await?;
-            let mut news = false;
-            for position in self.touched() {
-                let entity = &mut self.entities[position];
-                let seen = if stop { entity.has_news(kernel) } else { entity.has_events(kernel) };
-                news |= seen.map_err(|error| output_error(entity, error))?;
-            }
-            if stop && news {
+            next = self.driver.advance(self.container.kernel(), event).await?;
+            if self.look_at_touched(stop)? && stop {
                 return Ok(Ran { next, shown: Some(event) });
             }
         }
         if inclusive {
-            next = self.driver.advance(kernel, end).await?;
+            next = self.driver.advance(self.container.kernel(), end).await?;
         }
         Ok(Ran { next, shown: None })
     }
