@@ -1,4 +1,4 @@
-//! The program `isochrone`: the demo, its agents for mosaik, later the tools around multi-agent runs.
+//! The program `isochrone`: the demo, its agents for mosaik, and the tools around multi-agent runs.
 
 use std::error::Error;
 use std::ffi::OsString;
