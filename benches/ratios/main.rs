@@ -16,12 +16,14 @@
 //! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
-//! | `near_*` | the same over TCP, MsgPack | ns a call between two containers of one process and thread, 1 or 256 in flight |
+//! | `near_1` | the same over TCP, MsgPack | ns of CPU a call between two containers of one process and thread, one after the other: what the short-cut saves |
+//! | `near_256` | the same over TCP, MsgPack | the same with 256 in flight, which share the socket's reads and writes: mostly what both ways have in common |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
 //! | `mosaik_ahead` | the same agents with one timer per step | a day of 900 s steps with 1 s timers under the real mosaik, ms of wall time of the whole co-simulation |
-//! | `record_*` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
+//! | `record_inputs`, `record_events` | the program `isochrone demo` without a journal | ms of wall time, with a journal of that level |
+//! | `record_bytes` | 61 | bytes of that journal for each record, level events |
 //! | `replay` | the same steps under a stand-in for mosaik | us a `step` and `get_data` with 100 entities, replayed |
 //! | `rpc_*_raw` | 24 byte frames echoed over the same socket, a window a write | thousands of calls/s, 256 and 1 in flight |
 //! | `rpc_*_tarpc` | tarpc with bincode | the same |
@@ -138,6 +140,7 @@ const ROWS: &[Row] = &[
         base: || recorded::demo(None).unwrap_or(f64::NAN),
         target: 1.30,
     },
+    Row { name: "record_bytes", ours: recorded::bytes, base: || 61.0, target: 1.0 },
     Row { name: "replay", ours: || mosaik::replay(200), base: || mosaik::run_itself(200), target: 1.5 },
 ];
 

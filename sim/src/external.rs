@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -130,16 +130,44 @@ impl Outcome {
     }
 }
 
-type Make = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = Outcome>>>>;
-type Recall = fn(&dyn Any, &dyn Any) -> Outcome;
+/// What the driver runs: the operation's number, and its outcome.
+pub type Running = Pin<Box<dyn Future<Output = (ExternalId, Outcome)>>>;
 
-fn recall<T: serde::Serialize + 'static>(written: &dyn Any, form: &dyn Any) -> Outcome {
-    let Some(form) = form.downcast_ref::<Form<T>>() else {
-        return Outcome::failed("the form is of another type".into());
-    };
-    match (form.decode)(written) {
-        Ok(value) => Outcome::of(value, *form),
-        Err(error) => Outcome::failed(format!("what was recorded is something else: {error}")),
+/// What an operation is made of: the agent's closure, and the form of its output.
+struct Ask<T, M> {
+    make: M,
+    form: Form<T>,
+}
+
+/// An [`Ask`] of any type.
+trait Asks {
+    fn run(self: Box<Self>, id: ExternalId) -> Running;
+    fn recall(self: Box<Self>, written: &dyn Any) -> Outcome;
+}
+
+impl<T, M, F> Asks for Ask<T, M>
+where
+    T: serde::Serialize + 'static,
+    M: FnOnce() -> F + 'static,
+    F: Future<Output = T> + 'static,
+{
+    fn run(self: Box<Self>, id: ExternalId) -> Running {
+        let Ask { make, form } = *self;
+        Box::pin(async move {
+            let mut future = pin!(async move { Outcome::of(make().await, form) });
+            let outcome = std::future::poll_fn(|cx| {
+                catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+                    .unwrap_or_else(|panic| Poll::Ready(Outcome::failed(panic_text(&*panic))))
+            });
+            (id, outcome.await)
+        })
+    }
+
+    fn recall(self: Box<Self>, written: &dyn Any) -> Outcome {
+        match (self.form.decode)(written) {
+            Ok(value) => Outcome::of(value, self.form),
+            Err(error) => Outcome::failed(format!("what was recorded is something else: {error}")),
+        }
     }
 }
 
@@ -148,12 +176,10 @@ pub struct Started {
     /// To be handed in with the outcome.
     pub id: ExternalId,
     /// What the agent called it.
-    pub name: String,
+    pub name: Rc<str>,
     /// Path of the agent.
     pub agent: AgentId,
-    make: Make,
-    form: Box<dyn Any>,
-    recall: Recall,
+    ask: Box<dyn Asks>,
 }
 
 impl fmt::Debug for Started {
@@ -166,29 +192,21 @@ impl Started {
     /// The outcome of an earlier run; the agent's closure is not called.
     pub fn recall(self, recorded: Result<&dyn Any, String>) -> (ExternalId, Outcome) {
         let outcome = match recorded {
-            Ok(written) => (self.recall)(written, &*self.form),
+            Ok(written) => self.ask.recall(written),
             Err(message) => Outcome::failed(message),
         };
         (self.id, outcome)
     }
 
-    /// Calls the agent's closure and runs its future; panics become an outcome.
-    pub async fn run(self) -> (ExternalId, Outcome) {
-        let mut future = match catch_unwind(AssertUnwindSafe(self.make)) {
-            Ok(future) => future,
-            Err(panic) => return (self.id, Outcome::failed(panic_text(&*panic))),
-        };
-        let outcome = std::future::poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
-                .unwrap_or_else(|panic| Poll::Ready(Outcome::failed(panic_text(&*panic))))
-        });
-        (self.id, outcome.await)
+    /// Calls the agent's closure, when it is first polled, and runs its future; panics become an outcome.
+    pub fn run(self) -> Running {
+        self.ask.run(self.id)
     }
 }
 
 struct Operation {
     agent: AgentId,
-    name: String,
+    name: Rc<str>,
     waiter: u32,
     outcome: Option<Outcome>,
     delivered: bool,
@@ -232,18 +250,17 @@ impl Externals {
 impl Core {
     fn begin_external(
         &self,
-        (name, agent): (String, AgentId),
+        (name, agent): (Rc<str>, AgentId),
         due: Time,
         waiter: u32,
-        ask: Ask,
+        ask: Box<dyn Asks>,
     ) -> ExternalId {
         let mut externals = self.externals.borrow_mut();
         let id = ExternalId { due, task: self.running_task(), number: externals.count };
         externals.count += 1;
         let operation = Operation { agent, name: name.clone(), waiter, outcome: None, delivered: false };
         externals.open.insert(id, operation);
-        let Ask { make, form, recall } = ask;
-        externals.started.push(Started { id, name, agent, make, form, recall });
+        externals.started.push(Started { id, name, agent, ask });
         self.pending.raise(EXTERNAL);
         id
     }
@@ -304,22 +321,15 @@ impl Core {
                 0,
                 hash,
             );
-            self.observe(agent, || What::External { name, hash });
+            self.observe(agent, || What::External { name: name.to_string(), hash });
             self.wake_waiter(waiter);
         }
         some
     }
 }
 
-/// What an operation is made of.
-struct Ask {
-    make: Make,
-    form: Box<dyn Any>,
-    recall: Recall,
-}
-
 enum Asking<T> {
-    New(Option<Ask>),
+    New(Option<Box<dyn Asks>>),
     Asked(ExternalId),
     Done(std::marker::PhantomData<fn() -> T>),
 }
@@ -327,7 +337,7 @@ enum Asking<T> {
 /// The agent's side of an operation; see [`Ctx::external_as`](crate::Ctx::external_as).
 #[must_use = "it does nothing until it is awaited"]
 pub struct External<T> {
-    name: String,
+    name: Rc<str>,
     agent: AgentId,
     latency: Duration,
     state: Asking<T>,
@@ -347,14 +357,7 @@ impl<T: serde::Serialize + 'static> External<T> {
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        let make: Make = Box::new(move || {
-            let future = make();
-            Box::pin(async move {
-                let value = future.await;
-                Outcome::of(value, form)
-            })
-        });
-        let ask = Ask { make, form: Box::new(form), recall: recall::<T> };
+        let ask = Box::new(Ask { make, form });
         External { name: name.into(), agent, latency, state: Asking::New(Some(ask)) }
     }
 }

@@ -96,7 +96,9 @@ pub use config::{Config, Counts, Progress};
 pub use context::{Ctx, Random, Task, TaskResult, This};
 pub use core::homeless_messages;
 pub use error::{Involved, SimError};
-pub use external::{External, ExternalId, Form, Outcome as ExternalOutcome, Started};
+pub use external::{
+    External, ExternalId, Form, Outcome as ExternalOutcome, Running as ExternalRunning, Started,
+};
 pub use faults::Injected;
 pub use kernel::{CreateError, Kernel};
 pub use mailbox::{Actor, Ref, ReplyTo};

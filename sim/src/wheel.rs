@@ -50,7 +50,7 @@ const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
 const WORDS: usize = SLOTS_PER_LEVEL / 64;
 
 /// Entries of several instants that are sorted rather than filed again.
-const SORTED: usize = 64;
+const SORTED: usize = 20;
 /// Entries that may lie behind the place where one more is put into the run.
 const MOVED: usize = 64;
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.

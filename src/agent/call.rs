@@ -63,7 +63,7 @@ impl<R, A: Agent> Call<R, A> {
     pub fn send(self) {
         match self.way {
             Way::Near(call) => call.send(),
-            Way::Far(call) => send_far(call),
+            Way::Far(call) => send_far(*call),
         }
     }
 
@@ -112,7 +112,7 @@ fn poll_far<R, A: Agent>(
 /// Apart, so that the message of a near call goes straight to its mailbox.
 #[cold]
 #[inline(never)]
-fn send_far(call: Box<FarCall>) {
+fn send_far(call: FarCall) {
     call.send();
 }
 

@@ -193,19 +193,18 @@ impl FarCall {
 
     fn start(&mut self) -> State {
         let (far, method, args) = (self.far.clone(), self.method.clone(), std::mem::take(&mut self.args));
-        let name = format!("call `{method}` of {}", far.text());
-        let told = name.clone();
-        let simulated = local::kernel().is_some() && !local::realtime();
-        let work = move || far.0.ask(method, args);
+        let name = ["call `", &method, "` of ", far.text()].concat();
         if local::kernel().is_none() {
-            return State::Direct(work());
+            return State::Direct(far.0.ask(method, args));
         }
-        let patience = Outside::here().map_or(PATIENCE, |outside| outside.patience());
+        let patience = match local::realtime() {
+            true => None,
+            false => Some((Outside::here().map_or(PATIENCE, |outside| outside.patience()), name.clone())),
+        };
         let patient = move || async move {
-            if !simulated {
-                return work().await;
-            }
-            tokio::time::timeout(patience, work()).await.unwrap_or_else(|_| {
+            let work = far.0.ask(method, args);
+            let Some((patience, told)) = patience else { return work.await };
+            tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
                 let waited = isochrone_sim::display_span(patience);
                 Err(CallError::timeout(format!("{told}: no answer within {waited} of wall time")))
             })

@@ -21,7 +21,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use futures::Stream;
 use futures::stream::FuturesUnordered;
@@ -29,7 +29,7 @@ use isochrone_sim::{Kernel, SimError, Time, local};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::agent::{Vtable, find};
+use crate::agent::{Running, Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -188,7 +188,43 @@ impl Live {
 }
 
 /// A call that waits for its agent.
-type Open = Pin<Box<dyn Future<Output = Answered>>>;
+struct Open {
+    number: u64,
+    running: Running,
+    /// what it ended with already, when it was made
+    first: Option<Answer>,
+    /// taken when it ends
+    reply: Reply,
+}
+
+impl Future for Open {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        let me = &mut *self;
+        let answer = match me.first.take() {
+            Some(answer) => answer,
+            None => ready!(me.running.as_mut().poll(cx)),
+        };
+        let reply = std::mem::replace(&mut me.reply, Reply::nobody());
+        Poll::Ready(Answered { number: me.number, reply, answer })
+    }
+}
+
+/// The calls without an answer.
+#[derive(Default)]
+struct Calls {
+    /// those of this turn, most of which end with it
+    fresh: Vec<Open>,
+    /// those that the kernel wakes later
+    open: FuturesUnordered<Open>,
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Calls({} and {})", self.fresh.len(), self.open.len())
+    }
+}
 
 /// An answer on its way out.
 #[derive(Debug)]
@@ -204,13 +240,13 @@ pub(crate) struct Answered {
 pub(crate) struct Door {
     live: Live,
     inputs: mpsc::Receiver<Input>,
-    open: Rc<RefCell<FuturesUnordered<Open>>>,
+    calls: Rc<RefCell<Calls>>,
 }
 
 impl Default for Door {
     fn default() -> Self {
         let (sender, inputs) = mpsc::channel(CAPACITY);
-        Door { live: Live { inputs: sender }, inputs, open: Rc::default() }
+        Door { live: Live { inputs: sender }, inputs, calls: Rc::default() }
     }
 }
 
@@ -252,35 +288,40 @@ impl Door {
                 }
             }),
             Input::Call(request) => {
-                let open = self.open.clone();
-                kernel.inject_with(at, move || call(request, number, &open))
+                let calls = self.calls.clone();
+                kernel.inject_with(at, move || call(request, number, &calls))
             }
         }
     }
 
-    /// The answers that have come since the last call, in the order in which they came.
+    /// The answers that have come since the last call: of this turn's calls as these came, then those of earlier ones as
+    /// they came themselves.
     pub(crate) fn answers(&mut self, kernel: &Kernel) -> Vec<Answered> {
         let mut answers = Vec::new();
-        let mut open = self.open.borrow_mut();
-        if !open.is_empty() {
-            kernel.enter(|| {
-                // only those are polled that the kernel has woken
-                while let Poll::Ready(Some(answered)) = poll(&mut open) {
-                    answers.push(answered);
-                }
-            });
+        let Calls { fresh, open } = &mut *self.calls.borrow_mut();
+        if fresh.is_empty() && open.is_empty() {
+            return answers;
         }
+        // nobody is to be woken: the driver looks here after each turn
+        let cx = &mut Context::from_waker(Waker::noop());
+        kernel.enter(|| {
+            for mut call in fresh.drain(..) {
+                match Pin::new(&mut call).poll(cx) {
+                    Poll::Ready(answered) => answers.push(answered),
+                    Poll::Pending => open.push(call),
+                }
+            }
+            // only those are polled that are new here, or that the kernel has woken
+            while let Poll::Ready(Some(answered)) = Pin::new(&mut *open).poll_next(cx) {
+                answers.push(answered);
+            }
+        });
         answers
     }
 }
 
-fn poll(open: &mut FuturesUnordered<Open>) -> Poll<Option<Answered>> {
-    // nobody is to be woken: the driver looks here after each turn
-    Pin::new(open).poll_next(&mut Context::from_waker(Waker::noop()))
-}
-
 /// Makes a call, inside the kernel.
-fn call(request: Request, number: u64, open: &RefCell<FuturesUnordered<Open>>) {
+fn call(request: Request, number: u64, calls: &RefCell<Calls>) {
     let Request { agent, method, args, reply, .. } = request;
     let found =
         find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
@@ -297,12 +338,9 @@ fn call(request: Request, number: u64, open: &RefCell<FuturesUnordered<Open>>) {
             Box::pin(std::future::ready(Err(error)))
         }
     };
-    let first = running.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    open.borrow_mut().push(Box::pin(async move {
-        let answer = match first {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => running.await,
-        };
-        Answered { number, reply, answer }
-    }));
+    let first = match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    };
+    calls.borrow_mut().fresh.push(Open { number, running, first, reply });
 }

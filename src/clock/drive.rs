@@ -8,14 +8,13 @@
 //! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start. While one is awaited
 //! time stands, and whoever asks meanwhile is answered.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Progress, SimError, Time};
+use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Time};
 
 use super::Interrupt;
 use super::door::{Door, Input, Live};
@@ -57,12 +56,10 @@ pub enum RunError {
     },
 }
 
-pub(crate) type Running = Pin<Box<dyn Future<Output = (ExternalId, ExternalOutcome)>>>;
-
 /// A kernel's turns, with its external operations.
 #[derive(Debug, Default)]
 pub struct Drive {
-    externals: FuturesUnordered<Running>,
+    externals: FuturesUnordered<ExternalRunning>,
     interrupt: Interrupt,
     door: Door,
     tape: Tape,
@@ -142,12 +139,12 @@ impl Drive {
     /// Takes over operations the agents have asked for.
     pub(crate) fn start_externals(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         for started in self.tape.start(kernel, kernel.take_external())? {
-            self.externals.push(Box::pin(started.run()));
+            self.externals.push(started.run());
         }
         for left in self.tape.take_left() {
             match left {
                 Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
-                Left::Runs(started) => self.externals.push(Box::pin(started.run())),
+                Left::Runs(started) => self.externals.push(started.run()),
             }
         }
         Ok(())
@@ -230,7 +227,7 @@ impl Drive {
     }
 
     /// What may come in while the run sleeps.
-    pub(crate) fn split(&mut self) -> (&mut Door, &mut FuturesUnordered<Running>) {
+    pub(crate) fn split(&mut self) -> (&mut Door, &mut FuturesUnordered<ExternalRunning>) {
         (&mut self.door, &mut self.externals)
     }
 

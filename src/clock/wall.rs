@@ -7,6 +7,7 @@
 //! When the wall is more than `max_lag` ahead (a suspended machine, an overload), the clock jumps: overdue timers fire
 //! once, at the new time, and periodic methods skip what they missed.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -84,6 +85,9 @@ impl Wall {
         start: Instant,
     ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
+        // both wait from turn to turn: to register with the runtime costs more than a turn
+        let mut stop = pin!(interrupt.wait());
+        let mut alarm = pin!(tokio::time::sleep_until(start));
         let mut early = Early::default();
         while kernel.now() < until {
             let passed = start.elapsed();
@@ -101,17 +105,13 @@ impl Wall {
                 Ok(_) if interrupt.is_set() => return Ok(()),
                 Ok(next) => next,
             };
-            let due = next.map_or(until, |next| next.min(until)).checked_since(from).unwrap_or_default();
-            let sleep = async {
-                match start.checked_add(due) {
-                    Some(due) => tokio::time::sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = alarm_at(from, start, next.map_or(until, |next| next.min(until)));
+            if let Some(due) = due.filter(|due| *due != alarm.deadline()) {
+                alarm.as_mut().reset(due);
+            }
             let (door, externals) = self.drive.split();
             tokio::select! {
                 biased;
-                () = interrupt.wait() => return Ok(()),
                 input = door.recv() => early.inputs.push(input),
                 Some(result) = externals.next() => {
                     early.results.push(result);
@@ -120,8 +120,9 @@ impl Wall {
                         early.results.push(result);
                     }
                 }
+                () = &mut stop => return Ok(()),
                 () = kernel_woken(kernel) => {}
-                () = sleep => {}
+                () = &mut alarm, if due.is_some() => {}
             }
         }
         Ok(())
@@ -152,7 +153,9 @@ impl Wall {
     }
 
     async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
-        self.drive.advance(kernel, wall, false).await?;
+        if kernel.has_wakes() || kernel.next_event().is_some_and(|next| next < wall) {
+            self.drive.advance(kernel, wall, false).await?;
+        }
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
         for (id, outcome) in early.results {
@@ -188,6 +191,14 @@ impl Wall {
 struct Early {
     inputs: Vec<Input>,
     results: Vec<(ExternalId, ExternalOutcome)>,
+}
+
+/// When to wake for what happens at `due`; never for the end of time.
+fn alarm_at(from: Time, start: Instant, due: Time) -> Option<Instant> {
+    if due == Time::MAX {
+        return None;
+    }
+    start.checked_add(due.checked_since(from).unwrap_or_default())
 }
 
 /// Returns when a task of the kernel is woken from outside.
