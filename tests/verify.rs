@@ -19,6 +19,10 @@ fn is_caught(leak: &str, cause: &str) {
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("agent leaky"), "{text}");
     assert!(text.contains("first difference at event") && text.contains(cause), "{text}");
+    let (_, line) = text.split_once("  reproduce ").expect("a line that repeats it");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let again = Command::new(words[0]).args(&words[1..]).output().expect("it runs");
+    assert_eq!(again.status.code(), Some(3), "{line}\n{}", String::from_utf8_lossy(&again.stderr));
 }
 
 #[test]

@@ -104,9 +104,9 @@ pub(super) fn told_by(reader: Reader) -> Option<Failure> {
     })
 }
 
-/// The command line of a run.
-pub(super) fn arguments(sim: &Sim) -> Vec<String> {
-    let mut line = vec!["sim".to_owned()];
+/// The command line of a run, or of a command that has its flags.
+pub(super) fn arguments(command: &str, sim: &Sim) -> Vec<String> {
+    let mut line = vec![command.to_owned()];
     let mut flag = |name: &str, value: String| line.extend([format!("--{name}"), value]);
     flag("until", sim.until.to_string());
     let common = &sim.common;
@@ -133,7 +133,12 @@ pub(super) fn arguments(sim: &Sim) -> Vec<String> {
 
 /// The line that repeats a run.
 pub(super) fn line(app: &App, sim: &Sim) -> String {
-    let words = std::iter::once(program(app)).chain(arguments(sim));
+    called(app, arguments("sim", sim))
+}
+
+/// The line that calls this program with these arguments.
+pub(super) fn called(app: &App, arguments: Vec<String>) -> String {
+    let words = std::iter::once(program(app)).chain(arguments);
     words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
 }
 
@@ -164,7 +169,7 @@ pub(super) async fn record(
             .map_err(|error| Ended::Failed(format!("{}: {error}", folder.display())))?;
     }
     let config = configure(app.config.clone(), &sim.common);
-    let mut header = super::record::header(app, &config, "free", &arguments(sim));
+    let mut header = super::record::header(app, &config, "free", &arguments("sim", sim));
     header.level = Level::Full;
     let writer = super::record::overwrite(path, header).map_err(Ended::Failed)?;
     let tape = Tape::record(writer);

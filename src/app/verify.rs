@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::App;
 use super::cli::{Sim, Verify};
+use super::failure::{arguments, called};
 use super::run::{Ended, Simulated, configure, run_simulated};
 use crate::clock::{Interrupt, RunError};
 use crate::journal::{Header, Level, Options, Writer};
@@ -21,7 +22,9 @@ pub(super) async fn run(app: &Rc<App>, args: &Verify, interrupt: Interrupt) -> R
             eprintln!("note: seed {seed} fails, whenever it is run: {message}");
         }
         if let Some(mut difference) = difference {
-            difference.reproduce = Some(format!("verify --seeds {seed}..{}", seed + 1));
+            let mut again = arguments("verify", &args.sim);
+            again.extend(["--seeds".into(), format!("{seed}..{}", seed + 1)]);
+            difference.reproduce = Some(called(app, again));
             eprintln!("seed {seed}: two runs of one seed differ\n{difference}");
             return Err(Ended::Code(DIFFERS));
         }
