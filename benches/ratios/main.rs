@@ -34,6 +34,7 @@
 //!
 //! A line a row, `name ours base ratio target ok|MISS`; the exit status is 1 if there is a miss.
 
+mod built;
 mod day;
 mod journal;
 mod local;

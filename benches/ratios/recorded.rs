@@ -1,20 +1,20 @@
 //! What a recording costs: the program `isochrone demo`, with a journal and without, as anybody runs it; and how large it is.
-//!
-//! The program must have been built: `cargo build --release -p isochrone-cli`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use isochrone::journal::Reader;
 
+use crate::{built, peers};
+
 const JOURNAL: &str = "demo.jrn";
 
-/// The program of this build.
-fn program() -> Option<PathBuf> {
-    let bench = std::env::current_exe().ok()?;
-    let program = bench.ancestors().nth(2)?.join("isochrone").with_extension(std::env::consts::EXE_EXTENSION);
-    program.exists().then_some(program)
+/// The program `isochrone`.
+fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(|| built::program("cli/Cargo.toml", peers::target_dir(), "isochrone")).as_deref()
 }
 
 /// The demo, in a folder of its own, recorded at a level or not at all.

@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Row;
-
+use crate::built::program;
 use crate::peers as setup;
 
 /// The argument that makes this program one end of a connection.
@@ -106,17 +106,8 @@ fn aiomas(role: &str) -> Vec<String> {
 /// The program of `benches/peers/`; `None` if it cannot be built, as without a network.
 fn peers() -> Option<&'static Path> {
     static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let built = PROGRAM.get_or_init(|| {
-        let target = setup::target_dir().join("bench-peers");
-        let manifest = setup::root().join("benches/peers/Cargo.toml");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
-        let built = build.arg("--target-dir").arg(&target).status().ok()?.success();
-        let program = target.join("release/peers").with_extension(std::env::consts::EXE_EXTENSION);
-        built.then_some(program)
-    });
-    built.as_deref()
+    let build = || program("benches/peers/Cargo.toml", &setup::target_dir().join("bench-peers"), "peers");
+    PROGRAM.get_or_init(build).as_deref()
 }
 
 /// A process that ends with this.
