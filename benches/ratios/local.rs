@@ -89,7 +89,7 @@ pub(crate) fn tokio_ring(hops: u64, tokens: u64) -> f64 {
     })
 }
 
-struct Adder;
+pub(crate) struct Adder;
 
 #[agent]
 impl Adder {

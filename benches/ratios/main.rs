@@ -1,11 +1,11 @@
 //! How fast we are, as ratios to what anybody would use otherwise, taken in the same run.
 //!
 //! Why ratios: machines differ and are shared; two programs that run in turns on the same one do not. Each row is run
-//! five times, ours and base in turns, in CPU time (the last row, which is about waiting, in wall time); the medians are
+//! five times, ours and base in turns, in CPU time unless the table says wall time; the medians are
 //! printed, and the median of the five ratios, which is what the target is about.
 //!
 //! ```text
-//! cargo bench --bench ratios                 every row, about a minute
+//! cargo bench --bench ratios                 every row, four minutes with the programs it builds the first time
 //! cargo bench --bench ratios -- wake ring    the rows whose names contain one of these
 //! RUNS=1 valgrind --tool=callgrind ..        once each, under a profiler
 //! ```

@@ -9,17 +9,8 @@ use isochrone::container::{Node, SameProcess};
 use isochrone::prelude::*;
 use tokio::task::{JoinHandle, LocalSet};
 
+use crate::local::{Adder, AdderProxy};
 use crate::nanos_each;
-
-struct Adder;
-
-#[agent]
-impl Adder {
-    #[expose]
-    fn add(&self, a: i64, b: i64) -> i64 {
-        a + b
-    }
-}
 
 struct Asker {
     adder: AdderProxy,
