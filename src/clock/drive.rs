@@ -98,6 +98,11 @@ impl Drive {
         self.door.live().clone()
     }
 
+    /// Ends that way.
+    pub(crate) fn close(&mut self) {
+        self.door = Door::default();
+    }
+
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
     ///
     /// # Errors
