@@ -361,16 +361,18 @@ impl Wheel {
             return true;
         }
         let index = self.slot_of(when);
-        let (slot, grave) = (&self.slots[index], &mut self.graves[index]);
+        let (slot, grave) = (&mut self.slots[index], &mut self.graves[index]);
         debug_assert!(slot.entries.len() > grave.dead as usize, "the timer was not inserted for {when}");
+        let (dead, live) = (grave.dead as usize + 1, slot.entries.len() - grave.dead as usize - 1);
+        if live == 0 {
+            self.clear(index);
+            self.discard(index);
+            return true;
+        }
         grave.dead += 1;
         grave.stale |= slot.earliest == when;
         self.buried += 1;
-        let (dead, live) = (grave.dead as usize, slot.entries.len() - grave.dead as usize);
-        if live == 0 {
-            let entries = self.vacate(index);
-            self.recycle(index, entries);
-        } else if dead > DEAD_ALLOWED + live {
+        if dead > DEAD_ALLOWED + live {
             self.sweep(index);
         }
         true
@@ -531,7 +533,9 @@ impl Wheel {
     #[cold]
     fn add_levels(&mut self, level: usize) {
         let slots = (level + 1) * SLOTS_PER_LEVEL;
+        self.slots.reserve_exact(slots - self.slots.len());
         self.slots.resize_with(slots, || Slot::EMPTY);
+        self.graves.reserve_exact(slots - self.graves.len());
         self.graves.resize(slots, Grave::default());
     }
 
@@ -684,6 +688,17 @@ impl Wheel {
         }
         slot.earliest = slot.entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
         self.unbury(index);
+    }
+
+    /// Drops the entries of a cleared slot.
+    #[inline]
+    fn discard(&mut self, index: usize) {
+        let entries = &mut self.slots[index].entries;
+        entries.clear();
+        if entries.capacity() > KEPT_IN_PLACE {
+            let entries = std::mem::take(entries);
+            self.recycle(index, entries);
+        }
     }
 
     /// Leaves a vacated slot this vector if it is small, and pools it if not.
