@@ -80,6 +80,7 @@ impl House {
 #[derive(Default)]
 struct Caller {
     house: Option<HouseProxy>,
+    known: Vec<Proxy>,
 }
 
 #[agent]
@@ -119,6 +120,21 @@ impl Caller {
             this.with(|me| me.house.clone()).ok_or_else(|| CallError::new("ValueError", "met nobody"))?;
         let me = this.proxy().untyped();
         house.call_back(me, "double".into(), kw).await.map(|value| value.as_f64().unwrap_or_default())
+    }
+
+    #[expose]
+    fn forget(&mut self) {
+        self.house = None;
+    }
+
+    /// Has proxies of agents in so many containers, instead of those that it had.
+    #[expose]
+    fn know(&mut self, first: u16, count: u16) -> Result<usize, CallError> {
+        self.known.clear();
+        for n in first..first + count {
+            self.known.push(format!("tcp://127.0.0.1:{}/house", n + 1).parse()?);
+        }
+        Ok(self.known.len())
     }
 
     /// Passes somebody else to somebody whom it has never met.
@@ -250,6 +266,45 @@ fn a_received_proxy_can_be_handed_to_a_third_container() {
         for running in [a, b, c] {
             running.stop().await;
         }
+    });
+}
+
+/// Who comes to this port within a second.
+async fn comes_to(port: u16) -> bool {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::time::timeout(secs(1), listener.accept()).await.is_ok()
+}
+
+#[test]
+fn dropping_the_last_proxy_frees_everything() {
+    run(async {
+        // the place of a container that nobody has a proxy of any more: there are 4,096
+        let b = callers("b", "tcp://127.0.0.1:0", socket).await;
+        let know = |first: i64, count: i64| b.ask("caller", "know", args().arg(first).arg(count));
+        for _ in 0..3 {
+            assert_eq!(know(0, 4_000).await, Ok(Value::from(4_000)));
+            know(0, 0).await.unwrap();
+        }
+        assert_eq!(know(0, 4_000).await, Ok(Value::from(4_000)));
+        assert_eq!(know(4_000, 4_000).await, Ok(Value::from(4_000)), "others, in the place of those");
+        let error = know(0, 8_000).await.unwrap_err();
+        assert!(error.message().contains("knows at most 4096 others"), "{error}");
+        assert_eq!(know(8_000, 4_000).await, Ok(Value::from(4_000)));
+        know(0, 0).await.unwrap();
+
+        // and a container that is gone is looked for only while somebody has a proxy
+        for keeps in [true, false] {
+            let a = houses("a", "tcp://127.0.0.1:0", socket).await;
+            let isochrone::channel::Endpoint::Tcp { port, .. } = *a.node.endpoint() else { unreachable!() };
+            b.ask("caller", "meet", args().arg(a.address("house"))).await.unwrap();
+            if !keeps {
+                b.ask("caller", "forget", args()).await.unwrap();
+            }
+            a.stop().await;
+            assert_eq!(comes_to(port).await, keeps);
+            b.ask("caller", "forget", args()).await.unwrap();
+        }
+        b.stop().await;
     });
 }
 
