@@ -501,9 +501,11 @@ impl Wheel {
     /// Instant and payload of every timer, in no particular order: for diagnostics.
     pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
         let filed = self.slots.iter().flat_map(|slot| &slot.entries);
-        self.run[self.head..].iter().chain(filed).filter_map(|entry| {
-            self.table.has(entry).then(|| (entry.when, self.table.places[entry.id() as usize].payload))
-        })
+        self.run[self.head..]
+            .iter()
+            .chain(filed)
+            .filter(|entry| self.table.has(entry))
+            .map(|entry| (entry.when, self.table.places[entry.id() as usize].payload))
     }
 
     /// The slot in which a timer for `when`, beyond the end, is filed.
