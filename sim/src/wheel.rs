@@ -19,7 +19,8 @@
 //! | 5 | 50..60 | 1024^5 | 13 d |
 //! | 6 | 60..64 | 1024^6 | 36.5 years |
 //!
-//! People count in milliseconds and seconds, so a slot of theirs holds one or two of their instants.
+//! People count in milliseconds and seconds, and the instants of such timers are one or two to a slot.
+//!
 //! So everything on a level is earlier than everything on the levels above, and the lowest occupied slot holds
 //! the next timers. When the run is empty and they are due, that slot becomes the run, sorted by instant, and its last
 //! instant the new end. If it holds too many to be sorted quickly, of several instants, only those of the first instant do,
@@ -35,7 +36,7 @@
 //! until the slot is emptied or more than half dead. A slot without live timers is emptied at once, and the run starts with
 //! a live timer or is empty, so a cancelled timer never shows in [`Wheel::next`] and never causes a stop.
 //!
-//! **Memory.** 16 bytes a filed timer and 8 for its place in the table (which keeps its high-water
+//! **Memory.** 40 KiB for every level up to the highest that was needed. 16 bytes a filed timer and 8 for its place in the table (which keeps its high-water
 //! mark). An emptied slot keeps a small vector; larger ones are pooled, because one slot fills
 //! while another empties, and given back when the pool holds more than is live and a constant.
 //!
