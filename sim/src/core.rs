@@ -74,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) locks: RefCell<BTreeMap<AgentId, u32>>,
     pub(crate) timers: RefCell<Wheel>,
     pub(crate) deadlines: RefCell<Wheel>,
+    /// no deadline lies before this instant, a key of the wheel; the last one if there is none
+    pub(crate) deadlines_from: Cell<u64>,
     pub(crate) settled: RefCell<Vec<u32>>,
     pub(crate) settlings: Cell<u64>,
     /// of all timers and deadlines that have fired: agent, time, round
@@ -215,6 +217,7 @@ impl Core {
             locks: RefCell::default(),
             timers: RefCell::new(wheels.0),
             deadlines: RefCell::new(wheels.1),
+            deadlines_from: Cell::new(u64::MAX),
             settled: RefCell::default(),
             settlings: Cell::new(0),
             timers_fired: Cell::new(0),

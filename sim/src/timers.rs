@@ -92,7 +92,11 @@ impl Sleep {
             self.state = State::Due { round: core.round(), waiter };
         } else {
             self.when = self.when.max(core.now());
-            self.state = State::Armed(self.wheel(core).borrow_mut().insert(wheel_key(self.when), waiter));
+            let key = wheel_key(self.when);
+            if self.deadline {
+                core.deadlines_from.set(core.deadlines_from.get().min(key));
+            }
+            self.state = State::Armed(self.wheel(core).borrow_mut().insert(key, waiter));
         }
     }
 
