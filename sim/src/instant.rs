@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use crate::beat::BEAT;
 use crate::config::Progress;
 use crate::core::{Core, Injection, wheel_key, wheel_time};
 use crate::error::{Involved, SimError};
@@ -197,29 +198,38 @@ impl Core {
         let mut tasks = self.tasks.borrow_mut();
         let mut ready = self.ready.borrow_mut();
         let sides = self.sides.borrow();
+        let mut beats = self.beats.borrow_mut();
         wheel.fire(|waiter| {
-            let mut task = waiter;
-            if waiter & (SIDE | RESTART) != 0 {
-                fired.push(waiter);
-                let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
-                let Some(Some(side)) = side else { return };
-                task = side.task;
+            let mut wake = |task: u32, runs: bool| {
+                let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
+                if !slot.alive {
+                    // its sleep was dropped where no kernel runs
+                    return;
+                }
+                sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
+                if runs && !slot.queued {
+                    slot.queued = true;
+                    ready.push(task);
+                }
+            };
+            if waiter & (SIDE | RESTART | BEAT) == 0 {
+                return wake(waiter, true);
             }
-            let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
-            if !slot.alive {
-                // its sleep was dropped where no kernel runs
-                return;
+            if waiter & (SIDE | RESTART) == 0 {
+                let tasks = beats.take(waiter & !BEAT);
+                tasks.iter().for_each(|task| wake(*task, true));
+                return beats.give_back(tasks);
             }
-            sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
-            if task == waiter && !slot.queued {
-                slot.queued = true;
-                ready.push(waiter);
+            fired.push(waiter);
+            let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
+            if let Some(Some(side)) = side {
+                wake(side.task, false);
             }
         });
         if !ready.is_empty() {
             self.pending.raise(READY);
         }
-        drop((wheel, tasks, ready, sides));
+        drop((wheel, tasks, ready, sides, beats));
         self.timers_fired.set(sum);
         for waiter in fired {
             if waiter & SIDE == 0 {

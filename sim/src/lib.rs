@@ -57,6 +57,7 @@
 //! | `observe`, `check` | what happens, as it happens; the order rules, verified on the fly |
 
 mod agent;
+mod beat;
 mod call;
 mod check;
 mod collected;

@@ -16,9 +16,11 @@
 //! would run a stranger in the wrong round. Futures are polled and dropped
 //! by the kernel while no borrow of the slab is held.
 
+use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::slice::Iter;
 use std::task::{Context, Poll};
 
 use pin_project::pin_project;
@@ -130,6 +132,15 @@ impl Work {
             Work::Period { number, .. } => *number,
         }
     }
+}
+
+/// A task whose periodic code is to run now.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) task: u32,
+    pub(crate) agent: AgentId,
+    /// its entry in the periodic methods of the class
+    pub(crate) number: u32,
 }
 
 pub(crate) struct Slot {
@@ -382,20 +393,33 @@ impl Core {
     #[inline]
     pub(crate) fn poll_tasks(&self, ready: &[u32]) {
         if ready.len() < 2 || self.tasks.borrow().slots.len() < MANY {
-            ready.iter().for_each(|task| self.poll_task(*task));
-            return;
+            return self.poll_each(ready);
         }
         for together in ready.chunks(TOGETHER) {
             let tasks = self.tasks.borrow();
             let touched = together.iter().map(|task| tasks.slots[*task as usize].work.touch());
             std::hint::black_box(touched.fold(0, u32::wrapping_add));
             drop(tasks);
-            together.iter().for_each(|task| self.poll_task(*task));
+            self.poll_each(together);
+        }
+    }
+
+    #[inline]
+    fn poll_each(&self, ready: &[u32]) {
+        let mut ready = ready.iter();
+        while let Some(task) = ready.next() {
+            self.poll_first(*task, &mut ready);
         }
     }
 
     #[inline]
     pub(crate) fn poll_task(&self, task: u32) {
+        self.poll_first(task, &mut [].iter());
+    }
+
+    /// Polls a task. Periodic code takes with it what follows of its class: one way to the class and back for all.
+    #[inline]
+    fn poll_first(&self, task: u32, following: &mut Iter<'_, u32>) {
         let (work, key, agent) = {
             let locked = !self.locks.borrow().is_empty();
             let mut tasks = self.tasks.borrow_mut();
@@ -425,27 +449,41 @@ impl Core {
             }
             Work::Period { class, number } => {
                 if let Some(class) = self.class(class) {
-                    self.begin(agent, task, "");
-                    self.activations.set(self.activations.get() + 1);
-                    let ran = catch_unwind(AssertUnwindSafe(|| class.run_period(self, number)));
-                    self.ran(task, ran);
-                    self.finish();
+                    class.run_periods(self, Turn { task, agent, number }, following);
                 }
             }
         }
     }
 
-    /// Periodic code has run; false if it has failed.
+    /// The next task, if it runs periodic code of this class and nothing speaks against it.
     #[inline]
-    fn ran(&self, task: u32, ran: std::thread::Result<bool>) {
-        if matches!(ran, Ok(true)) {
-            return;
+    pub(crate) fn next_turn(&self, class: u16, ready: &mut Iter<'_, u32>) -> Option<Turn> {
+        let task = *ready.as_slice().first()?;
+        if !self.locks.borrow().is_empty() {
+            return None;
         }
-        if let Err(panic) = ran {
-            let (agent, label) = self.task_of(task);
-            self.fail(agent, label, panic_text(&*panic));
+        let slot = &mut self.tasks.borrow_mut().slots[task as usize];
+        match slot.work {
+            Work::Period { class: own, number } if own == class && slot.alive => {
+                slot.queued = false;
+                ready.next();
+                Some(Turn { task, agent: slot.agent, number })
+            }
+            _ => None,
         }
-        self.end_task(task);
+    }
+
+    /// Periodic code has panicked.
+    #[cold]
+    pub(crate) fn panicked(&self, turn: Turn, panic: Box<dyn Any + Send>) {
+        if self.running() == AgentId::OUTSIDE {
+            // no agent's code: an observer's
+            resume_unwind(panic);
+        }
+        let label = self.task_of(turn.task).1;
+        self.fail(turn.agent, label, panic_text(&*panic));
+        self.end_task(turn.task);
+        self.finish();
     }
 
     /// Starts periodic code of an agent, from now on.
@@ -456,9 +494,10 @@ impl Core {
             let meta = &agents.meta[agent.index()];
             (meta.class, meta.index)
         };
-        if let Some(inbox) = self.inbox::<A>(class) {
-            let number = inbox.add_period(self, (index, task), period, run);
-            self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number };
+        let entry = self.inbox::<A>(class).and_then(|inbox| inbox.add_period(self, (index, task), period, run));
+        match entry {
+            Some(number) => self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number },
+            None => self.end_task(task),
         }
     }
 

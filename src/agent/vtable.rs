@@ -84,24 +84,29 @@ pub(crate) type Watching = Box<dyn Watch>;
 
 struct Watched<A: Agent> {
     agent: This<A>,
-    /// and the hash of each when it was last looked at
-    ports: Vec<(usize, u64)>,
+    /// the hash of each output that is watched, when it was last looked at
+    seen: Vec<Option<u64>>,
 }
 
 impl<A: Agent> fmt::Debug for Watched<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Watched({:?} of {:?})", self.ports, self.agent)
+        write!(f, "Watched({:?} of {:?})", self.seen, self.agent)
     }
 }
 
 impl<A: Agent> Watch for Watched<A> {
     fn has_changed(&mut self) -> bool {
-        let Watched { agent, ports } = self;
+        let Watched { agent, seen } = self;
         let look = |me: &mut A| {
-            ports.iter_mut().fold(false, |changed, (port, seen)| {
-                let hash = me.output_hash(*port);
-                changed | (std::mem::replace(seen, hash) != hash)
-            })
+            let mut changed = false;
+            // through all there are, whose number is known here: the compiler then writes it out, output by output
+            for port in 0..A::MODEL.outputs.len() {
+                if let Some(Some(seen)) = seen.get_mut(port) {
+                    let hash = me.output_hash(port);
+                    changed |= std::mem::replace(seen, hash) != hash;
+                }
+            }
+            changed
         };
         agent.try_with(look).unwrap_or(false)
     }
@@ -191,7 +196,8 @@ impl<A: Agent> Table<A> {
 
     fn watch(kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<Watching> {
         let agent = kernel.this(kernel.reference::<A>(agent)?)?;
-        Some(Box::new(Watched { agent, ports: ports.iter().map(|port| (*port, 0)).collect() }))
+        let seen = (0..A::MODEL.outputs.len()).map(|port| ports.contains(&port).then_some(0)).collect();
+        Some(Box::new(Watched { agent, seen }))
     }
 }
 

@@ -14,20 +14,31 @@ use crate::rpc::CallError;
 
 /// The positions of agents' entities, by the agents' numbers.
 #[derive(Debug, Default)]
-pub(crate) struct ByAgent(Vec<Option<usize>>);
+pub(crate) struct ByAgent(Vec<u32>);
+
+/// The position of no entity: an agent's number is below it.
+const NOWHERE: u32 = u32::MAX;
 
 impl ByAgent {
     /// Remembers the position of an agent that exists: room for all older ones is made.
     pub(crate) fn insert(&mut self, agent: AgentId, position: usize) {
         let number = agent.ordinal() as usize;
         if self.0.len() <= number {
-            self.0.resize(number + 1, None);
+            self.0.resize(number + 1, NOWHERE);
         }
-        self.0[number] = Some(position);
+        self.0[number] = u32::try_from(position).unwrap_or(NOWHERE);
     }
 
     pub(crate) fn get(&self, agent: AgentId) -> Option<usize> {
-        self.0.get(agent.ordinal() as usize).copied().flatten()
+        let position = self.0.get(agent.ordinal() as usize).filter(|position| **position != NOWHERE);
+        position.map(|position| *position as usize)
+    }
+
+    /// The agent's entity.
+    #[inline]
+    pub(crate) fn find<'e>(&self, agent: AgentId, entities: &'e mut [Entity]) -> Option<&'e mut Entity> {
+        // nowhere is beyond the last one
+        entities.get_mut(*self.0.get(agent.ordinal() as usize)? as usize)
     }
 }
 
@@ -136,15 +147,22 @@ impl Entity {
 
     /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call; inside the
     /// kernel.
+    #[inline]
     pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
-        let mut news = self.has_events(kernel)?;
+        let emitted = self.has_events(kernel)?;
+        let changed = match &mut self.watch {
+            Some(watch) => watch.has_changed(),
+            None => self.first_look(kernel),
+        };
+        Ok(emitted | changed)
+    }
+
+    #[cold]
+    fn first_look(&mut self, kernel: &Kernel) -> bool {
         if !self.watched.is_empty() {
-            if self.watch.is_none() {
-                self.watch = (self.vtable.watch)(kernel, self.agent, &self.watched);
-            }
-            news |= self.watch.as_mut().is_some_and(|watch| watch.has_changed());
+            self.watch = (self.vtable.watch)(kernel, self.agent, &self.watched);
         }
-        Ok(news)
+        self.watch.as_mut().is_some_and(|watch| watch.has_changed())
     }
 
     /// Whether one of its connected outputs emits events.
@@ -170,7 +188,13 @@ impl Entity {
     }
 
     /// Whether it has emitted events nobody has read yet.
+    #[inline]
     pub(crate) fn has_events(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
+        if self.emitting.is_empty() { Ok(false) } else { self.collect_all(kernel) }
+    }
+
+    #[inline(never)]
+    fn collect_all(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
         let mut some = false;
         for at in 0..self.emitting.len() {
             some |= self.collect(kernel, self.emitting[at])?;

@@ -357,8 +357,8 @@ impl Coupling {
         let (touched, by_agent, entities) = (&self.touched, &self.by_agent, &mut self.entities);
         kernel.enter(|| {
             let mut news = false;
-            for position in touched.iter().filter_map(|agent| by_agent.get(*agent)) {
-                let entity = &mut entities[position];
+            for agent in touched {
+                let Some(entity) = by_agent.find(*agent, entities) else { continue };
                 let seen = if outputs { entity.has_news(kernel) } else { entity.has_events(kernel) };
                 news |= seen.map_err(|error| output_error(entity, error))?;
             }
