@@ -118,22 +118,23 @@ impl Beats {
 }
 
 impl Core {
-    /// The task waits for an instant that lies ahead, behind whatever waits for it already.
+    /// The task waits for an instant that lies ahead, behind whatever waits for it already. Its place is written where it is
+    /// kept: one that is put together in memory, of parts, is waited for when it is copied as a whole.
     #[inline(always)]
-    pub(crate) fn wait_for(&self, when: u64, task: u32) -> Place {
+    pub(crate) fn wait_for(&self, when: u64, task: u32, place: &mut Place) {
         if self.joinable.get() == when {
             let beats = &mut *self.beats.borrow_mut();
             if let Some(beat) = beats.beats.get_mut(beats.open as usize) {
-                let at = beat.tasks.len() as u32;
+                *place = Place::Joined { beat: beats.open, at: beat.tasks.len() as u32 };
                 beat.tasks.push(task);
-                return Place::Joined { beat: beats.open, at };
+                return;
             }
         }
-        self.set_timer(when, task)
+        self.set_timer(when, task, place);
     }
 
     #[inline(never)]
-    fn set_timer(&self, when: u64, task: u32) -> Place {
+    fn set_timer(&self, when: u64, task: u32, place: &mut Place) {
         let (mut beats, mut timers) = (self.beats.borrow_mut(), self.timers.borrow_mut());
         if self.joinable.get() == when
             && let Some((timer, first)) = beats.last.filter(|(timer, _)| timers.is_live(*timer))
@@ -141,12 +142,13 @@ impl Core {
             // the second one: a timer becomes a beat
             beats.open = beats.start(timer, [first, task]);
             timers.set_payload(timer, beats.open | BEAT);
-            return Place::Joined { beat: beats.open, at: 1 };
+            *place = Place::Joined { beat: beats.open, at: 1 };
+            return;
         }
         let timer = timers.insert(when, task);
         (beats.last, beats.open) = (Some((timer, task)), NO_BEAT);
         self.joinable.set(when);
-        Place::First(timer)
+        *place = Place::First(timer);
     }
 
     /// The task waits no more.

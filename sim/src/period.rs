@@ -18,8 +18,8 @@ pub(crate) type Run<A> = fn(&This<A>) -> Option<String>;
 
 struct Period<A: Actor> {
     run: Run<A>,
-    /// in ns
-    period: u64,
+    /// in ns, above zero
+    period: i64,
     /// of the next run
     when: Time,
     /// nowhere if that is not in the future, and at the end of time
@@ -33,11 +33,11 @@ impl<A: Actor> Period<A> {
     /// Waits for the next run: the first multiple of the period after the last one that is not past.
     #[inline(always)]
     fn arm(&mut self, core: &Core) {
-        let next = self.when.as_nanos().checked_add_unsigned(self.period).map(Time::from_nanos);
+        let next = self.when.as_nanos().checked_add(self.period).map(Time::from_nanos);
         match next {
             Some(next) if next > core.now() && next < Time::MAX => {
                 self.when = next;
-                self.place = core.wait_for(wheel_key(next), self.task);
+                core.wait_for(wheel_key(next), self.task, &mut self.place);
             }
             _ => self.arm_late(core),
         }
@@ -47,12 +47,12 @@ impl<A: Actor> Period<A> {
     #[cold]
     fn arm_late(&mut self, core: &Core) {
         let now = core.now();
-        self.when = following(self.when, self.period, now);
+        self.when = following(self.when, self.period as u64, now);
         self.place = Place::None;
         if self.when <= now {
             core.wake_soon(self.task);
         } else if self.when < Time::MAX {
-            self.place = core.wait_for(wheel_key(self.when), self.task);
+            core.wait_for(wheel_key(self.when), self.task, &mut self.place);
         }
     }
 }
@@ -83,7 +83,9 @@ impl<A: Actor> Default for Periods<A> {
 impl<A: Actor> Periods<A> {
     /// Starts to tick, from now on. Returns the entry's number.
     pub(crate) fn add(&mut self, core: &Core, (this, task): (This<A>, u32), period: u64, run: Run<A>) -> u32 {
-        let mut entry = Period { run, period, when: core.now(), place: Place::None, task, this: Some(this) };
+        // what is longer than all of time never comes
+        let (when, period) = i64::try_from(period).map_or((Time::MAX, i64::MAX), |period| (core.now(), period));
+        let mut entry = Period { run, period, when, place: Place::None, task, this: Some(this) };
         entry.arm(core);
         match self.free.pop() {
             Some(number) => {

@@ -8,37 +8,26 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable, Watching, Written};
+use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
 /// The positions of agents' entities, by the agents' numbers.
 #[derive(Debug, Default)]
-pub(crate) struct ByAgent(Vec<u32>);
-
-/// The position of no entity: an agent's number is below it.
-const NOWHERE: u32 = u32::MAX;
+pub(crate) struct ByAgent(Vec<Option<usize>>);
 
 impl ByAgent {
     /// Remembers the position of an agent that exists: room for all older ones is made.
     pub(crate) fn insert(&mut self, agent: AgentId, position: usize) {
         let number = agent.ordinal() as usize;
         if self.0.len() <= number {
-            self.0.resize(number + 1, NOWHERE);
+            self.0.resize(number + 1, None);
         }
-        self.0[number] = u32::try_from(position).unwrap_or(NOWHERE);
+        self.0[number] = Some(position);
     }
 
     pub(crate) fn get(&self, agent: AgentId) -> Option<usize> {
-        let position = self.0.get(agent.ordinal() as usize).filter(|position| **position != NOWHERE);
-        position.map(|position| *position as usize)
-    }
-
-    /// The agent's entity.
-    #[inline]
-    pub(crate) fn find<'e>(&self, agent: AgentId, entities: &'e mut [Entity]) -> Option<&'e mut Entity> {
-        // nowhere is beyond the last one
-        entities.get_mut(*self.0.get(agent.ordinal() as usize)? as usize)
+        self.0.get(agent.ordinal() as usize).copied().flatten()
     }
 }
 
@@ -54,8 +43,6 @@ pub struct Entity {
     ports: Vec<Port>,
     /// connected outputs that are state
     watched: Vec<usize>,
-    /// the same, looked at together after each event; from the first look on
-    watch: Option<Watching>,
     /// outputs that emit events
     emitting: Vec<usize>,
 }
@@ -112,7 +99,7 @@ impl Entity {
     ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
         let (watched, emitting) = (Vec::new(), Vec::new());
-        let mut entity = Entity { eid, agent, vtable, model, ports, watched, watch: None, emitting };
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched, emitting };
         let event = |port: &usize| matches!(entity.kind(*port), OutputKind::Event | OutputKind::Stamped);
         entity.emitting = (0..entity.ports.len()).filter(event).collect();
         entity.choose_watched();
@@ -123,7 +110,6 @@ impl Entity {
         let state = |port: &usize| matches!(self.kind(*port), OutputKind::State | OutputKind::OnChange);
         self.watched =
             (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
-        self.watch = None;
     }
 
     /// Name of its model, as the simulator knows it.
@@ -145,24 +131,14 @@ impl Entity {
         self.choose_watched();
     }
 
-    /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call; inside the
-    /// kernel.
-    #[inline]
-    pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
-        let emitted = self.has_events(kernel)?;
-        let changed = match &mut self.watch {
-            Some(watch) => watch.has_changed(),
-            None => self.first_look(kernel),
-        };
-        Ok(emitted | changed)
+    /// Its connected outputs that are state.
+    pub(crate) fn watched(&self) -> &[usize] {
+        &self.watched
     }
 
-    #[cold]
-    fn first_look(&mut self, kernel: &Kernel) -> bool {
-        if !self.watched.is_empty() {
-            self.watch = (self.vtable.watch)(kernel, self.agent, &self.watched);
-        }
-        self.watch.as_mut().is_some_and(|watch| watch.has_changed())
+    /// Whether it has outputs that emit events, connected or not.
+    pub(crate) fn has_emitting(&self) -> bool {
+        !self.emitting.is_empty()
     }
 
     /// Whether one of its connected outputs emits events.
@@ -188,13 +164,7 @@ impl Entity {
     }
 
     /// Whether it has emitted events nobody has read yet.
-    #[inline]
     pub(crate) fn has_events(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
-        if self.emitting.is_empty() { Ok(false) } else { self.collect_all(kernel) }
-    }
-
-    #[inline(never)]
-    fn collect_all(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
         let mut some = false;
         for at in 0..self.emitting.len() {
             some |= self.collect(kernel, self.emitting[at])?;
