@@ -537,8 +537,8 @@ impl<A: Actor> Class for Inbox<A> {
     }
 
     fn run_periods(&self, core: &Core, mut turn: Turn, following: &mut Iter<'_, u32>) {
-        // a panic is caught for all of them, as it is of mail: it ends one, and the others go on
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+        // caught for all of them, for speed; what follows the one that panics is left to who called
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 self.run_period(core, turn);
                 match core.next_turn(self.number, following) {
@@ -548,10 +548,6 @@ impl<A: Actor> Class for Inbox<A> {
             }
         })) {
             core.panicked(turn, panic);
-            match core.next_turn(self.number, following) {
-                Some(next) => turn = next,
-                None => break,
-            }
         }
     }
 

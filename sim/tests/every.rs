@@ -77,7 +77,7 @@ fn one_that_has_been_alone_leaves_nothing_either() {
     sim.expect(&[(10, "b")]);
 }
 
-/// Broken once: a panic ends all that follow it in the round.
+/// Broken once: a panic is put down to the first of those that run together.
 #[test]
 fn a_failure_ends_the_code_of_one_agent_and_not_that_of_the_others() {
     let sim = sim();
