@@ -161,10 +161,6 @@ fn main() -> ExitCode {
         rpc::child(&role.iter().map(String::as_str).collect::<Vec<_>>());
         return ExitCode::SUCCESS;
     }
-    if let [probe, seconds, steps, ..] = &arguments[..] && probe == "--probe" {
-        mosaik::probe(seconds.parse().unwrap(), steps.parse().unwrap());
-        return ExitCode::SUCCESS;
-    }
     let wanted =
         |row: &&Row| arguments.is_empty() || arguments.iter().any(|part| row.name.contains(part.as_str()));
     println!("{:18} {:>9} {:>9} {:>7} {:>7}", "name", "ours", "base", "ratio", "target");

@@ -255,16 +255,3 @@ pub(crate) fn step_json(steps: i64) -> f64 {
         start.elapsed().as_nanos() as f64 / 1e3 / steps as f64
     })
 }
-
-/// PROBE
-pub(crate) fn probe(seconds: u64, steps: i64) {
-    let requests: Vec<_> = (0..steps).map(|n| requests(n * STEP, n * STEP + STEP - 1)).collect();
-    let start = ProcessTime::now();
-    run(Mode::Ahead, async |master| {
-        master.set_up(seconds).await;
-        for request in &requests {
-            master.step(request).await;
-        }
-    });
-    println!("{} ns each", start.elapsed().as_nanos() as f64 / (steps as f64 * 900.0 * 100.0));
-}

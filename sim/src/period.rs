@@ -84,7 +84,8 @@ impl<A: Actor> Periods<A> {
     /// Starts to tick, from now on. Returns the entry's number.
     pub(crate) fn add(&mut self, core: &Core, (this, task): (This<A>, u32), period: u64, run: Run<A>) -> u32 {
         // what is longer than all of time never comes
-        let (when, period) = i64::try_from(period).map_or((Time::MAX, i64::MAX), |period| (core.now(), period));
+        let (when, period) =
+            i64::try_from(period).map_or((Time::MAX, i64::MAX), |period| (core.now(), period));
         let mut entry = Period { run, period, when, place: Place::None, task, this: Some(this) };
         entry.arm(core);
         match self.free.pop() {

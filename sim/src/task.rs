@@ -494,9 +494,12 @@ impl Core {
             let meta = &agents.meta[agent.index()];
             (meta.class, meta.index)
         };
-        let entry = self.inbox::<A>(class).and_then(|inbox| inbox.add_period(self, (index, task), period, run));
+        let entry =
+            self.inbox::<A>(class).and_then(|inbox| inbox.add_period(self, (index, task), period, run));
         match entry {
-            Some(number) => self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number },
+            Some(number) => {
+                self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number }
+            }
             None => self.end_task(task),
         }
     }

@@ -88,7 +88,8 @@ fn a_failure_ends_the_code_of_one_agent_and_not_that_of_the_others() {
     every(&sim, sim.node("e"), 10, |_| panic!("thrown last"));
     sim.to(20);
     sim.expect(&[(10, "a"), (10, "c"), (20, "a"), (20, "c")]);
-    let failures: Vec<_> = sim.reports().iter().map(|report| (report.agent.clone(), report.message.clone())).collect();
+    let failures: Vec<_> =
+        sim.reports().iter().map(|report| (report.agent.clone(), report.message.clone())).collect();
     let told = [("b", "thrown"), ("d", "told"), ("e", "thrown last")];
     assert_eq!(failures, told.map(|(path, message)| (path.to_string(), message.to_string())));
 }
@@ -126,8 +127,12 @@ struct Ticking {
 }
 
 fn ticking() -> impl Strategy<Value = Ticking> {
-    (0..4u64, 1..5u64, 1..30u64, any::<bool>())
-        .prop_map(|(starts, period, stops, in_place)| Ticking { starts, period, stops, in_place })
+    (0..4u64, 1..5u64, 1..30u64, any::<bool>()).prop_map(|(starts, period, stops, in_place)| Ticking {
+        starts,
+        period,
+        stops,
+        in_place,
+    })
 }
 
 fn run(agents: &[Ticking], in_place: impl Fn(&Ticking) -> bool) -> Vec<(i64, String)> {

@@ -49,7 +49,8 @@ impl Watches {
 
     /// Whether one of the outputs of these agents is not what it was at the last look; inside the kernel.
     pub(crate) fn have_changed(&mut self, agents: &[AgentId]) -> bool {
-        let class = |agent: &AgentId| self.seats.get(agent.ordinal() as usize).map_or(NOWHERE, |place| place.class);
+        let class =
+            |agent: &AgentId| self.seats.get(agent.ordinal() as usize).map_or(NOWHERE, |place| place.class);
         let (mut changed, mut left) = (false, agents);
         while let Some(first) = left.first().map(class) {
             let together = left.iter().position(|agent| class(agent) != first).unwrap_or(left.len());
