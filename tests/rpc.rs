@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isochrone::channel::Config;
 use isochrone::codec::{Codec, Types, Value, to_value};
-use isochrone::rpc::{Args, CallError, Entry, Peer, Remote, Service, Shared};
+use isochrone::rpc::{Args, Call, CallError, Entry, Peer, Positional, Remote, Service, Shared};
 use isochrone::service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -273,6 +273,38 @@ async fn what_is_no_call_is_answered_with_a_protocol_error() {
             "{reply}"
         );
     }
+}
+
+/// Asks over a connection while it is written into a request on it.
+struct Asks(Peer);
+
+impl serde::Serialize for Asks {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.call("count").arg([1, 2]).send().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str("asked")
+    }
+}
+
+#[test]
+fn what_is_written_into_a_request_may_call_over_the_same_connection() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let (done, answered) = std::sync::mpsc::channel();
+    // on a thread of its own, which a deadlock keeps
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let count = move |_: &Peer, _| Ok(Value::from(count.fetch_add(1, Ordering::Relaxed) as i64));
+            let service = Service::new()
+                .with("echo", Entry::function(|_, args| Ok(args.positional[0].clone())))
+                .with("count", Entry::function(count));
+            let peer = client(service);
+            let arguments = Positional((Asks(peer.clone()),));
+            let _ = done.send(Call::<String, _>::new(&peer.remote(), "echo", arguments).await);
+        });
+    });
+    assert_eq!(answered.recv_timeout(Duration::from_secs(10)), Ok(Ok("asked".into())));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 /// Answers with so many bytes, or so many numbers; says how many came.

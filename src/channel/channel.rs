@@ -360,13 +360,19 @@ impl Channel {
     /// The content cannot be sent, too many requests are in flight, or the channel is closed. Nothing was sent, and no id
     /// was used.
     pub fn request(&mut self, content: &Value) -> Result<RequestId, ChannelError> {
-        self.request_typed(content)
+        self.open(|config, id, out| message::write(config, Type::Request, &Id::Number(id), content, out))
     }
 
-    /// The same with anything that serializes.
-    pub(super) fn request_typed<T: Serialize + ?Sized>(
+    /// The same with content that was [written](envelope::content) in the channel's codec before.
+    #[inline]
+    pub(super) fn request_around(&mut self, content: &[u8]) -> Result<RequestId, ChannelError> {
+        self.open(|config, id, out| message::write_around(config, Type::Request, id, content, out))
+    }
+
+    #[inline]
+    fn open(
         &mut self,
-        content: &T,
+        write: impl FnOnce(&Config, u64, &mut Vec<u8>) -> Result<(), ChannelError>,
     ) -> Result<RequestId, ChannelError> {
         if let Some(reason) = self.end_reason() {
             return Err(ChannelError::Closed { reason: reason.to_string() });
@@ -375,10 +381,12 @@ impl Channel {
         let Some(id) = self.pending.next_id(limit) else {
             return Err(ChannelError::TooManyRequests { limit, forgotten: self.pending.forgotten() });
         };
-        let before = self.counters.bytes_out;
-        self.send(Type::Request, &Id::Number(id.number()), content)?;
+        let before = self.outgoing.len();
+        write(&self.config, id.number(), &mut self.outgoing)?;
+        let len = self.outgoing.len() - before;
+        self.counters.bytes_out += len as u64;
+        self.counters.messages_out += 1;
         if !self.trusted {
-            let len = (self.counters.bytes_out - before) as usize;
             self.bold = Some(len).filter(|len| *len > self.config.max_first_frame);
             self.trusted = true;
         }
