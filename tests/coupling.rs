@@ -200,28 +200,37 @@ async fn step(coupling: &mut Coupling, at: u64) -> u64 {
     next.expect("a step").expect("they tick").as_nanos() as u64 / 1_000_000_000
 }
 
-/// Broken once: what was connected at first is looked at for ever; only the first type of an instant is looked at; events are
-/// not looked for.
+/// Broken once: what was connected at first is looked at for ever; only the first type of an instant is looked at.
 #[test]
 fn ahead_ends_where_a_connected_output_of_any_type_is_new() {
     let mut coupling = ahead();
     run(async {
-        for model in ["Gauge", "Lamp", "Chatty"] {
+        for model in ["Gauge", "Lamp"] {
             coupling.create(model, 1, &Args::default()).expect("created");
         }
         let port = |coupling: &Coupling, eid, port| coupling.locate(eid, port).expect("a port");
         let hundreds = port(&coupling, "Gauge_0", "hundreds");
         let tens = port(&coupling, "Gauge_0", "tens");
         let lit = port(&coupling, "Lamp_0", "lit");
-        let words = port(&coupling, "Chatty_0", "words");
-        coupling.connect(&[hundreds, words]);
-        assert_eq!(step(&mut coupling, 0).await, 1);
         coupling.connect(&[hundreds]);
-        assert_eq!(step(&mut coupling, 1).await, 100);
+        assert_eq!(step(&mut coupling, 0).await, 100);
         coupling.connect(&[tens]);
         assert_eq!(step(&mut coupling, 100).await, 110);
         coupling.connect(&[hundreds, lit]);
         assert_eq!(step(&mut coupling, 110).await, 112);
+    });
+}
+
+/// Broken once: events are not looked for.
+#[test]
+fn ahead_ends_where_an_event_is_emitted() {
+    let mut coupling = ahead();
+    run(async {
+        coupling.create("Gauge", 1, &Args::default()).expect("created");
+        coupling.create("Chatty", 1, &Args::default()).expect("created");
+        let words = coupling.locate("Chatty_0", "words").expect("a port");
+        coupling.connect(&[words]);
+        assert_eq!(step(&mut coupling, 0).await, 1);
     });
 }
 
