@@ -93,6 +93,7 @@ impl Sleep {
         } else {
             self.when = self.when.max(core.now());
             let key = wheel_key(self.when);
+            core.set_apart(key);
             if self.deadline {
                 core.deadlines_from.set(core.deadlines_from.get().min(key));
             }
