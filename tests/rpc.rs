@@ -275,6 +275,18 @@ async fn what_is_no_call_is_answered_with_a_protocol_error() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_over_which_nothing_is_said_is_ended() {
+    let (near, mut far) = duplex(64);
+    let mut who = isochrone::channel::transport::Peer::from("tcp://192.0.2.7:5");
+    who.first_frame = Some(Duration::from_millis(50));
+    let (peer, driver) = Peer::over(near, who, config(), Service::of(Calc::default()));
+    let ended = tokio::time::timeout(Duration::from_secs(10), driver).await.expect("cut").unwrap_err();
+    assert_eq!(ended.to_string(), "the peer has sent no frame within 50ms of coming");
+    assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 0);
+    drop(peer);
+}
+
 /// Asks over a connection while it is written into a request on it.
 struct Asks(Peer);
 

@@ -134,7 +134,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         owner: impl Any + Send + Sync,
         serve: impl FnOnce(&Arc<Core>) -> H,
     ) -> (Link, Self) {
+        let first_frame = peer.first_frame;
         let core = Core::new(config.clone(), peer, Box::new(owner));
+        if let Some(time) = first_frame {
+            core.lock().channel.expect_first(now(), time);
+        }
         let driver = Driver {
             serve: serve(&core),
             pipe: Pipe::new(stream),
