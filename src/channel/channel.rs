@@ -112,6 +112,8 @@ pub struct Channel {
     pending: Pending,
     /// Requests of the peer that were handed out and not yet answered.
     serving: usize,
+    /// How many there may be: [`Config::serving`], or less for the sake of others.
+    allowed: usize,
     /// Whether the place of an answered request stays taken until it is released.
     holding: bool,
     /// Whether the peer may send long frames.
@@ -144,6 +146,7 @@ impl Channel {
     /// A fresh channel.
     pub fn new(config: Config) -> Self {
         Channel {
+            allowed: config.serving,
             config,
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
@@ -600,7 +603,12 @@ impl Channel {
 
     /// Whether so many requests of the peer are unanswered that no further frame is taken.
     pub fn saturated(&self) -> bool {
-        self.end_reason().is_none() && self.serving >= self.config.serving
+        self.end_reason().is_none() && self.serving >= self.allowed
+    }
+
+    /// Changes how many requests of the peer may be unanswered.
+    pub(super) fn allow(&mut self, serving: usize) {
+        self.allowed = serving;
     }
 
     /// What was counted so far.
