@@ -65,5 +65,6 @@ pub use packed::Packed;
 pub use reader::{Reader, Tail};
 pub use record::{Entry, Hash, Record};
 pub use story::Story;
+pub(crate) use story::sentence;
 pub use survey::{Repair, Survey, repair};
 pub use writer::{Fsync, OnFailure, Options, Writer};
