@@ -5,6 +5,8 @@
 
 use isochrone_sim::fingerprint::fold;
 
+use super::sum::crc32c;
+
 /// Bytes before the payload.
 pub(super) const HEAD: usize = 12;
 /// The longest payload.
@@ -59,29 +61,38 @@ impl Head {
     /// Whether the payload is what was written.
     #[inline]
     pub(super) fn covers(&self, payload: &[u8]) -> bool {
-        crc32c::crc32c(payload) == self.sum
+        crc32c(payload) == self.sum
     }
 }
 
-/// Room for a head, to be filled in by [`close`] when the payload is there.
-#[inline]
-pub(super) fn open(out: &mut Vec<u8>) -> usize {
-    out.extend_from_slice(&[0; HEAD]);
-    out.len() - HEAD
+impl Head {
+    /// Without the payload's sum.
+    #[inline(always)]
+    pub(super) fn unsealed(len: usize, kind: u8, flags: u8) -> [u8; HEAD] {
+        let len = len as u32;
+        let [l0, l1, l2, l3] = len.to_le_bytes();
+        let [c0, c1] = check(len, kind, flags).to_le_bytes();
+        [l0, l1, l2, l3, 0, 0, 0, 0, kind, flags, c0, c1]
+    }
 }
 
-/// Fills in the head at `at` and returns the payload's sum. The payload must not exceed [`LONGEST`].
-#[inline]
-pub(super) fn close(out: &mut [u8], at: usize, kind: u8, flags: u8) -> u32 {
-    let (head, payload) = out[at..].split_at_mut(HEAD);
-    let len = payload.len() as u32;
-    let sum = crc32c::crc32c(payload);
-    head[..4].copy_from_slice(&len.to_le_bytes());
-    head[4..8].copy_from_slice(&sum.to_le_bytes());
-    head[8] = kind;
-    head[9] = flags;
-    head[10..].copy_from_slice(&check(len, kind, flags).to_le_bytes());
-    sum
+/// Adds the sums of frames, and returns the chain up to and with the last of them.
+///
+/// Why all at once and later: a processor that is to read in words what it has just written in bytes waits until that has
+/// reached its cache, at each frame.
+pub(super) fn seal(mut frames: &mut [u8], mut chain: u64) -> u64 {
+    while let Some((head, rest)) = frames.split_first_chunk_mut::<HEAD>() {
+        let [l0, l1, l2, l3, _, _, _, _, kind, flags, _, _] = *head;
+        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let Some((payload, rest)) = rest.split_at_mut_checked(len) else { break };
+        let sum = crc32c(payload);
+        head[4..8].copy_from_slice(&sum.to_le_bytes());
+        if flags & VOLATILE == 0 {
+            chain = link(chain, kind, sum);
+        }
+        frames = rest;
+    }
+    chain
 }
 
 /// The chain of all frames that are not volatile, up to and with this one.
@@ -97,7 +108,7 @@ pub(super) fn segment(map: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&[MAJOR, MINOR, 0, 0]);
     out.extend_from_slice(&(map.len() as u32).to_le_bytes());
     out.extend_from_slice(map);
-    let sum = crc32c::crc32c(&out);
+    let sum = crc32c(&out);
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
@@ -111,10 +122,9 @@ mod tests {
         for (len, kind, flags) in
             [(0, 0, 0), (0, NAME, 0), (17, 68, 0), (1 << 24, 255, 255), (12_345, 2, VOLATILE)]
         {
-            let mut out = Vec::new();
-            let at = open(&mut out);
+            let mut out = Head::unsealed(len, kind, flags).to_vec();
             out.resize(HEAD + len, 7);
-            close(&mut out, at, kind, flags);
+            seal(&mut out, 0);
             let head: [u8; HEAD] = out[..HEAD].try_into().unwrap();
             assert!(Head::read(&head).is_some_and(|head| head.covers(&out[HEAD..])));
             for bit in 0..8 * HEAD {

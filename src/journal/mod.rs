@@ -44,6 +44,7 @@
 //! A reader refuses another major version, and passes over what a later minor version adds. Each version's golden files
 //! stay in `tests/golden/`.
 
+mod buffer;
 mod error;
 pub mod export;
 mod frame;
@@ -55,6 +56,7 @@ mod reader;
 mod record;
 mod segment;
 mod story;
+mod sum;
 mod survey;
 mod writer;
 
@@ -63,6 +65,7 @@ pub use header::{Header, Level};
 pub use name::Name;
 pub use packed::Packed;
 pub use reader::{Reader, Tail};
+pub(crate) use record::Told;
 pub use record::{Entry, Hash, Record};
 pub use story::Story;
 pub use survey::{Repair, Survey, repair};

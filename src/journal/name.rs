@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 
-use super::pack::{self, Malformed, Unpack};
+use super::pack::{self, Malformed, Out, Unpack};
 
 const MOST_NAMES: usize = 131_072;
 const MOST_TEXT: usize = 8 << 20;
@@ -33,16 +33,19 @@ const LONGEST: usize = 4 << 10;
 #[derive(Clone)]
 pub struct Name(Rc<Inner>);
 
+/// A number's bytes, at most five, and in the last how many they are.
+type Written = [u8; 8];
+
 struct Inner {
-    /// the table that numbered it last, and the number there
-    known: Cell<(u64, u32)>,
+    /// the table that numbered it last, and the number there as it is written
+    known: Cell<(u64, Written)>,
     text: Box<str>,
 }
 
 impl Name {
     /// A name of this text. Keep it and clone it where the same name is recorded often.
     pub fn new(text: impl Into<Box<str>>) -> Name {
-        Name(Rc::new(Inner { known: Cell::new((0, 0)), text: text.into() }))
+        Name(Rc::new(Inner { known: Cell::new((0, [0; 8])), text: text.into() }))
     }
 
     /// The text.
@@ -132,14 +135,8 @@ impl Numbers {
     }
 
     /// The number of a name, if it has one or may have one.
-    #[inline]
-    fn number(&mut self, name: &Name) -> Option<u32> {
-        let (token, number) = name.0.known.get();
-        if token == self.token { Some(number) } else { self.find(name) }
-    }
-
     #[cold]
-    fn find(&mut self, name: &Name) -> Option<u32> {
+    fn find(&mut self, name: &Name) -> Option<Written> {
         let number = match self.by_text.get(name.as_str()) {
             Some(number) => *number,
             None => {
@@ -148,8 +145,10 @@ impl Numbers {
                 self.by_text.len() as u32 - 1
             }
         };
-        name.0.known.set((self.token, number));
-        Some(number)
+        let ([a, b, c, d, e, ..], count) = pack::form(number.into());
+        let written = [a, b, c, d, e, 0, 0, count as u8];
+        name.0.known.set((self.token, written));
+        Some(written)
     }
 
     /// Numbers a name that is in the file already.
@@ -164,10 +163,11 @@ impl Numbers {
         Some(())
     }
 
-    #[inline]
-    pub(super) fn pack(&mut self, name: &Name, out: &mut Vec<u8>) {
-        match self.number(name) {
-            Some(number) => pack::uint(out, number.into()),
+    #[inline(always)]
+    pub(super) fn pack(&mut self, name: &Name, out: &mut impl Out) {
+        let (token, written) = name.0.known.get();
+        match if token == self.token { Some(written) } else { self.find(name) } {
+            Some(bytes) => out.put(bytes, bytes[7].into()),
             None => pack::str(out, name.as_str()),
         }
     }

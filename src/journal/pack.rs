@@ -1,7 +1,7 @@
 //! MessagePack, as far as the journal needs it.
 //!
 //! Why own primitives: records are encoded in place, field by field, into the writer's buffer; a frame costs no
-//! allocation and no second pass. Integers always take their shortest form, so equal records are equal bytes.
+//! allocation. Integers always take their shortest form, so equal records are equal bytes.
 //!
 //! Contract: reading never panics and never allocates by a length that the bytes merely claim.
 
@@ -11,105 +11,151 @@ pub(super) type Malformed = &'static str;
 const NOT_INT: Malformed = "an integer is expected";
 const SHORT: Malformed = "it ends too early";
 
-pub(super) fn nil(out: &mut Vec<u8>) {
-    out.push(0xc0);
+/// Where packed bytes go.
+pub(super) trait Out {
+    /// Appends the first of some bytes, so many.
+    fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize);
+    fn extend(&mut self, bytes: &[u8]);
 }
 
-pub(super) fn bool(out: &mut Vec<u8>, value: bool) {
-    out.push(0xc2 | u8::from(value));
-}
+impl Out for Vec<u8> {
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
+        // a fixed number is stored at once, without a loop
+        let len = self.len();
+        self.extend_from_slice(&bytes);
+        self.truncate(len + count);
+    }
 
-#[inline]
-pub(super) fn uint(out: &mut Vec<u8>, value: u64) {
-    match value {
-        0..=0x7f => out.push(value as u8),
-        0x80..=0xff => out.extend_from_slice(&[0xcc, value as u8]),
-        0x100..=0xffff => {
-            let [a, b] = (value as u16).to_be_bytes();
-            out.extend_from_slice(&[0xcd, a, b]);
-        }
-        0x1_0000..=0xffff_ffff => {
-            let [a, b, c, d] = (value as u32).to_be_bytes();
-            out.extend_from_slice(&[0xce, a, b, c, d]);
-        }
-        _ => eight(out, 0xcf, value),
+    fn extend(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
     }
 }
 
-#[inline]
-pub(super) fn int(out: &mut Vec<u8>, value: i64) {
+#[inline(always)]
+pub(super) fn nil(out: &mut impl Out) {
+    out.put([0xc0], 1);
+}
+
+#[inline(always)]
+pub(super) fn bool(out: &mut impl Out, value: bool) {
+    out.put([0xc2 | u8::from(value)], 1);
+}
+
+/// How a number is written whose highest bit is this one: the tag, which of the number's bits belong to it, and so many
+/// bytes after it.
+const FORMS: [(u8, u8, u8); 64] = {
+    let mut forms = [(0, 0x7f, 0); 64];
+    let mut bit = 7;
+    while bit < 64 {
+        forms[bit] = match bit {
+            7 => (0xcc, 0, 1),
+            8..16 => (0xcd, 0, 2),
+            16..32 => (0xce, 0, 4),
+            _ => (0xcf, 0, 8),
+        };
+        bit += 1;
+    }
+    forms
+};
+
+/// A number's bytes, and how many of them count.
+///
+/// Why from a table: of the numbers that one field has in turn, half are short by chance, and a branch on that would be
+/// guessed wrong as often.
+#[inline(always)]
+pub(super) fn form(value: u64) -> ([u8; 9], usize) {
+    let (tag, own, after) = FORMS[(value | 1).ilog2() as usize];
+    let mut bytes = [tag | value as u8 & own; 9];
+    bytes[1..].copy_from_slice(&value.rotate_right(8 * u32::from(after)).to_be_bytes());
+    (bytes, 1 + usize::from(after))
+}
+
+#[inline(always)]
+pub(super) fn uint(out: &mut impl Out, value: u64) {
+    let (bytes, count) = form(value);
+    out.put(bytes, count);
+}
+
+#[inline(always)]
+pub(super) fn int(out: &mut impl Out, value: i64) {
+    if value >= 0 { uint(out, value as u64) } else { negative(out, value) }
+}
+
+#[cold]
+fn negative(out: &mut impl Out, value: i64) {
     match value {
-        0.. => uint(out, value as u64),
-        -32..0 => out.push(value as u8),
-        -128..-32 => out.extend_from_slice(&[0xd0, value as u8]),
+        -32.. => out.put([value as u8], 1),
+        -128..-32 => out.put([0xd0, value as u8], 2),
         -0x8000..-128 => {
             let [a, b] = (value as i16).to_be_bytes();
-            out.extend_from_slice(&[0xd1, a, b]);
+            out.put([0xd1, a, b], 3);
         }
         -0x8000_0000..-0x8000 => {
             let [a, b, c, d] = (value as i32).to_be_bytes();
-            out.extend_from_slice(&[0xd2, a, b, c, d]);
+            out.put([0xd2, a, b, c, d], 5);
         }
         _ => eight(out, 0xd3, value as u64),
     }
 }
 
-pub(super) fn float(out: &mut Vec<u8>, value: f64) {
+pub(super) fn float(out: &mut impl Out, value: f64) {
     eight(out, 0xcb, value.to_bits());
 }
 
 /// A hash, always nine bytes: one that is shorter by chance is no reason to look.
-#[inline]
-pub(super) fn hash(out: &mut Vec<u8>, value: u64) {
+#[inline(always)]
+pub(super) fn hash(out: &mut impl Out, value: u64) {
     eight(out, 0xcf, value);
 }
 
-#[inline]
-fn eight(out: &mut Vec<u8>, tag: u8, value: u64) {
+#[inline(always)]
+fn eight(out: &mut impl Out, tag: u8, value: u64) {
     let mut bytes = [tag; 9];
     bytes[1..].copy_from_slice(&value.to_be_bytes());
-    out.extend_from_slice(&bytes);
+    out.put(bytes, 9);
 }
 
 /// The head of something of a length: the short form's tag and its limit, then the tags for 8 (0: none), 16 and 32 bits.
-fn head(out: &mut Vec<u8>, len: usize, short: u8, limit: usize, [tag8, tag16, tag32]: [u8; 3]) {
+#[inline(always)]
+fn head(out: &mut impl Out, len: usize, short: u8, limit: usize, [tag8, tag16, tag32]: [u8; 3]) {
     if len < limit {
-        out.push(short | len as u8);
+        out.put([short | len as u8], 1);
     } else if len <= 0xff && tag8 != 0 {
-        out.extend_from_slice(&[tag8, len as u8]);
+        out.put([tag8, len as u8], 2);
     } else if let Ok(len) = u16::try_from(len) {
-        out.push(tag16);
-        out.extend_from_slice(&len.to_be_bytes());
+        let [a, b] = len.to_be_bytes();
+        out.put([tag16, a, b], 3);
     } else {
         // longer ones do not fit a frame; the writer refuses it
-        out.push(tag32);
-        out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+        let [a, b, c, d] = u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+        out.put([tag32, a, b, c, d], 5);
     }
 }
 
-#[inline]
-pub(super) fn array(out: &mut Vec<u8>, len: usize) {
+#[inline(always)]
+pub(super) fn array(out: &mut impl Out, len: usize) {
     head(out, len, 0x90, 16, [0, 0xdc, 0xdd]);
 }
 
-pub(super) fn map(out: &mut Vec<u8>, len: usize) {
+pub(super) fn map(out: &mut impl Out, len: usize) {
     head(out, len, 0x80, 16, [0, 0xde, 0xdf]);
 }
 
-pub(super) fn str(out: &mut Vec<u8>, text: &str) {
+pub(super) fn str(out: &mut impl Out, text: &str) {
     head(out, text.len(), 0xa0, 32, [0xd9, 0xda, 0xdb]);
-    out.extend_from_slice(text.as_bytes());
+    out.extend(text.as_bytes());
 }
 
-pub(super) fn bin(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn bin(out: &mut impl Out, bytes: &[u8]) {
     head(out, bytes.len(), 0, 0, [0xc4, 0xc5, 0xc6]);
-    out.extend_from_slice(bytes);
+    out.extend(bytes);
 }
 
-pub(super) fn ext(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
+pub(super) fn ext(out: &mut impl Out, kind: u8, bytes: &[u8]) {
     head(out, bytes.len(), 0, 0, [0xc7, 0xc8, 0xc9]);
-    out.push(kind);
-    out.extend_from_slice(bytes);
+    out.put([kind], 1);
+    out.extend(bytes);
 }
 
 /// One element, as it stands there: for containers only their head.

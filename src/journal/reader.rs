@@ -25,6 +25,7 @@ use super::name::Names;
 use super::pack::{Malformed, Unpack};
 use super::record::{Entry, Hash, Record};
 use super::segment;
+use super::sum::crc32c;
 
 /// Read from the file at once.
 const CHUNK: usize = 64 << 10;
@@ -231,7 +232,7 @@ impl Reader {
             return Err(JournalError::Empty { path: self.path.clone() });
         }
         let (head, rest) = self.ahead().split_at(whole);
-        if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c::crc32c(head)) {
+        if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c(head)) {
             return Err(self.damaged("its header does not fit its checksum"));
         }
         if major != frame::MAJOR {

@@ -12,7 +12,7 @@ use std::fmt;
 use isochrone_sim::Time;
 
 use super::name::{Name, Names, Numbers};
-use super::pack::{self, Malformed, Unpack};
+use super::pack::{self, Malformed, Out, Unpack};
 use super::packed::{Packed, json_text};
 
 /// A record with its place in the run.
@@ -30,13 +30,36 @@ pub struct Entry {
 
 /// What a field of a record can be.
 pub(super) trait Field: Sized {
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers);
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers);
     fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed>;
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
 
     fn name(&self) -> Option<&Name> {
         None
     }
+}
+
+/// What can be written down.
+pub(super) trait Tell {
+    /// The kind's number in the file.
+    fn kind(&self) -> u8;
+
+    /// Appends an array of two stamps and the fields.
+    fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers);
+}
+
+/// The head of an array of so many, and the stamps.
+#[inline(always)]
+fn stamped(len: usize, (delta, round): (i64, u32), out: &mut impl Out) {
+    pack::array(out, len);
+    pack::int(out, delta);
+    pack::uint(out, round.into());
+}
+
+/// Whether records of this kind may differ between two recordings of one run.
+#[inline]
+pub(super) fn is_volatile(kind: u8) -> bool {
+    kind == 2
 }
 
 macro_rules! records {
@@ -49,6 +72,60 @@ macro_rules! records {
             $($(#[$doc])* $Variant { $($field: $type),* },)*
         }
 
+        /// A record that borrows its fields.
+        ///
+        /// Why: what only passes by on its way into the file needs no names of its own, which are counted, and nothing is
+        /// dropped.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Told<'a> {
+            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: &'a $type),* },)*
+        }
+
+        impl Told<'_> {
+            /// A record of its own.
+            pub(crate) fn record(self) -> Record {
+                match self { $(Told::$Variant { $($field),* } => Record::$Variant { $($field: $field.clone()),* },)* }
+            }
+        }
+
+        impl Tell for Told<'_> {
+            #[inline(always)]
+            fn kind(&self) -> u8 {
+                match self { $(Told::$Variant { .. } => $kind,)* }
+            }
+
+            #[inline(always)]
+            fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers) {
+                match self {
+                    $(Told::$Variant { $($field),* } => {
+                        stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
+                        $(Field::pack(*$field, out, numbers);)*
+                    })*
+                }
+            }
+        }
+
+        impl Tell for Record {
+            fn kind(&self) -> u8 {
+                self.kind()
+            }
+
+            #[inline]
+            fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers) {
+                match self {
+                    $(Record::$Variant { $($field),* } => {
+                        stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
+                        $(Field::pack($field, out, numbers);)*
+                    })*
+                }
+            }
+        }
+
+        /// The name of a kind in exports.
+        pub(super) fn label(kind: u8) -> &'static str {
+            match kind { $($kind => $label,)* _ => "unknown" }
+        }
+
         impl Record {
             /// The kind's number in the file.
             pub fn kind(&self) -> u8 {
@@ -57,23 +134,11 @@ macro_rules! records {
 
             /// The kind's name in exports.
             pub fn label(&self) -> &'static str {
-                match self { $(Record::$Variant { .. } => $label,)* }
+                label(self.kind())
             }
 
-            /// Appends an array of two stamps and the fields.
-            pub(super) fn pack(&self, stamp: (i64, u32), out: &mut Vec<u8>, numbers: &mut Numbers) {
-                match self {
-                    $(Record::$Variant { $($field),* } => {
-                        pack::array(out, 2 $(+ { stringify!($field); 1 })*);
-                        pack::int(out, stamp.0);
-                        pack::uint(out, stamp.1.into());
-                        $(Field::pack($field, out, numbers);)*
-                    })*
-                }
-            }
-
-            #[inline(always)]
             /// Reads the fields; `None` for a kind that this version does not know.
+            #[inline(always)]
             pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
             -> Result<Option<Record>, Malformed> {
                 match kind {
@@ -199,7 +264,7 @@ impl Record {
 
     /// Whether it may differ between two recordings of one run.
     pub fn is_volatile(&self) -> bool {
-        matches!(self, Record::Origin { .. })
+        is_volatile(self.kind())
     }
 }
 
@@ -228,8 +293,8 @@ impl<T: Field> fmt::Display for Json<'_, T> {
 }
 
 impl Field for Name {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         numbers.pack(self, out);
     }
 
@@ -248,8 +313,8 @@ impl Field for Name {
 }
 
 impl Field for u64 {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::uint(out, *self);
     }
 
@@ -264,7 +329,8 @@ impl Field for u64 {
 }
 
 impl Field for u32 {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::uint(out, (*self).into());
     }
 
@@ -278,8 +344,8 @@ impl Field for u32 {
 }
 
 impl Field for Hash {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::hash(out, self.0);
     }
 
@@ -294,7 +360,7 @@ impl Field for Hash {
 }
 
 impl Field for bool {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::bool(out, *self);
     }
 
@@ -308,7 +374,7 @@ impl Field for bool {
 }
 
 impl Field for Time {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::int(out, self.as_nanos());
     }
 
@@ -322,7 +388,7 @@ impl Field for Time {
 }
 
 impl Field for String {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::str(out, self);
     }
 
@@ -336,8 +402,8 @@ impl Field for String {
 }
 
 impl Field for Packed {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
-        out.extend_from_slice(self.as_bytes());
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
+        out.extend(self.as_bytes());
     }
 
     fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Packed, Malformed> {
@@ -351,8 +417,8 @@ impl Field for Packed {
 
 /// Nil, or an array of the one.
 impl<T: Field> Field for Option<T> {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         match self {
             None => pack::nil(out),
             Some(value) => {
@@ -387,7 +453,7 @@ impl<T: Field> Field for Option<T> {
 
 /// A value, or an error's text in an array after nil.
 impl Field for Result<Packed, String> {
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         match self {
             Ok(value) => {
                 pack::array(out, 1);

@@ -1,77 +1,88 @@
 //! What the kernel tells, as records.
 
-use isochrone_sim::{AgentId, Event, What};
+use isochrone_sim::{AgentId, Event, OrderKey, What};
 
 use super::names::Names;
 use crate::codec::Value;
-use crate::journal::{Hash, Packed, Record};
+use crate::journal::{Hash, Name, Packed, Record, Told};
 
 /// The record of an event; `None` for what is recorded where it is done, as an input.
-#[inline]
 pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
-    let agent = names.agent(event.agent);
+    tell(names, event, |told| told.record())
+}
+
+/// Passes the record of an event on, if it has one.
+///
+/// Why not returned: where the kind of the record is known, writing it down is a few stores.
+#[inline(always)]
+pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
     let value = || event.value.as_ref()?.downcast_ref::<Value>().map(Packed::new);
+    let none = &None;
     Some(match &event.what {
-        What::Created { by } => Record::Created { agent, by: names.agent(*by) },
-        What::Start => Record::Started { agent },
-        What::Stop => Record::Stopped { agent },
-        What::Send { to, sequence, label, hash } => Record::Sent {
-            agent,
-            to: names.agent(*to),
-            sequence: *sequence,
-            label: names.label(label),
-            hash: Hash(*hash),
-            values: value(),
-        },
-        What::Receive { from, sequence, label, hash, call, .. } => Record::Received {
-            agent,
-            from: names.agent(*from),
-            sequence: *sequence,
-            label: names.label(label),
-            hash: Hash(*hash),
-            call: (*call).into(),
-            values: None,
-        },
+        What::Created { by } => {
+            let [agent, by] = names.agents([event.agent, *by]);
+            then(Told::Created { agent, by })
+        }
+        What::Start => then(Told::Started { agent: names.agent(event.agent) }),
+        What::Stop => then(Told::Stopped { agent: names.agent(event.agent) }),
+        What::Send { to, sequence, label, hash } => {
+            let ([agent, to], label) = names.agents_and_label([event.agent, *to], label);
+            then(Told::Sent { agent, to, sequence, label, hash: &Hash(*hash), values: &value() })
+        }
+        What::Receive { from, sequence, label, hash, call, .. } => {
+            let ([agent, from], label) = names.agents_and_label([event.agent, *from], label);
+            let (hash, call) = (&Hash(*hash), &u64::from(*call));
+            then(Told::Received { agent, from, sequence, label, hash, call, values: none })
+        }
         What::Held { from, sequence } => {
-            Record::Held { agent, from: names.agent(*from), sequence: *sequence }
+            let [agent, from] = names.agents([event.agent, *from]);
+            then(Told::Held { agent, from, sequence })
         }
         What::Refused { from, sequence } => {
-            Record::Refused { agent, from: names.agent(*from), sequence: *sequence }
+            let [agent, from] = names.agents([event.agent, *from]);
+            then(Told::Refused { agent, from, sequence })
         }
-        What::Reply { to, sequence, hash, call } => Record::Answered {
-            agent,
-            to: names.agent(*to),
-            sequence: *sequence,
-            hash: Hash(*hash),
-            call: (*call).into(),
-            value: value(),
-        },
-        What::Answer { from, sequence, hash } => Record::Answer {
-            agent,
-            from: names.agent(from.parts().map_or(AgentId::OUTSIDE, |(_, ordinal)| AgentId::new(ordinal))),
-            sequence: *sequence,
-            hash: Hash(*hash),
-            value: None,
-        },
-        What::Late { from, sequence } => Record::Late {
-            agent,
-            from: names.agent(from.parts().map_or(AgentId::OUTSIDE, |(_, ordinal)| AgentId::new(ordinal))),
-            sequence: *sequence,
-        },
-        What::Timer { label } => Record::Timer { agent, label: names.label(label) },
-        What::Deadline { label } => Record::Deadline { agent, label: names.label(label) },
+        What::Reply { to, sequence, hash, call } => {
+            let [agent, to] = names.agents([event.agent, *to]);
+            let (hash, call) = (&Hash(*hash), &u64::from(*call));
+            then(Told::Answered { agent, to, sequence, hash, call, value: &value() })
+        }
+        What::Answer { from, sequence, hash } => {
+            let [agent, from] = names.agents([event.agent, of(*from)]);
+            then(Told::Answer { agent, from, sequence, hash: &Hash(*hash), value: none })
+        }
+        What::Late { from, sequence } => {
+            let [agent, from] = names.agents([event.agent, of(*from)]);
+            then(Told::Late { agent, from, sequence })
+        }
+        What::Timer { label } => {
+            let ([agent], label) = names.agents_and_label([event.agent], label);
+            then(Told::Timer { agent, label })
+        }
+        What::Deadline { label } => {
+            let ([agent], label) = names.agents_and_label([event.agent], label);
+            then(Told::Deadline { agent, label })
+        }
         What::External { name, hash } => {
-            Record::Resumed { agent, name: name.as_str().into(), hash: Hash(*hash) }
+            let agent = names.agent(event.agent);
+            then(Told::Resumed { agent, name: &Name::from(name.as_str()), hash: &Hash(*hash) })
         }
-        What::Failure(report) => Record::Failed {
-            agent,
-            task: report.task.as_str().into(),
-            message: report.message.clone(),
-            outcome: format!("{:?}", report.outcome),
-        },
-        What::Draw { purpose, n } => Record::Drew { agent, purpose: Hash(*purpose), number: *n },
+        What::Failure(report) => then(Told::Failed {
+            agent: names.agent(event.agent),
+            task: &Name::from(report.task.as_str()),
+            message: &report.message,
+            outcome: &format!("{:?}", report.outcome),
+        }),
+        What::Draw { purpose, n } => {
+            then(Told::Drew { agent: names.agent(event.agent), purpose: &Hash(*purpose), number: n })
+        }
         _ => return None,
     })
+}
+
+/// Who has this key.
+fn of(key: OrderKey) -> AgentId {
+    key.parts().map_or(AgentId::OUTSIDE, |(_, ordinal)| AgentId::new(ordinal))
 }
 
 /// Whether a record that was brought forth again is the one that was recorded: values count by their hashes.
