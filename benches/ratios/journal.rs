@@ -34,9 +34,9 @@ fn write_to(path: &Path) -> f64 {
         let records = [
             Record::Timer { agent: me(), label: plan.clone() },
             Record::Sent { agent: me(), to: you(), sequence, label: label(), hash, values: None },
-            Record::Received { agent: you(), from: me(), sequence, label: label(), hash, call, values: None },
+            Record::Received { agent: you(), from: me(), sequence, label: label(), call },
             Record::Answered { agent: you(), to: me(), sequence: n / AGENTS, hash, call, value: None },
-            Record::Answer { agent: me(), from: you(), sequence: n / AGENTS, hash, value: None },
+            Record::Answer { agent: me(), from: you(), sequence: n / AGENTS },
         ];
         for (round, record) in records.iter().enumerate() {
             journal.write(time, round as u32 / 2, record).expect("room");

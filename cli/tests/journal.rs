@@ -47,9 +47,7 @@ fn record(path: &Path) {
         from: coordinator.clone(),
         sequence,
         label: label.clone(),
-        hash,
         call,
-        values: None,
     };
     let answered = |agent: &Name, sequence, call, kw: f64| Record::Answered {
         agent: agent.clone(),
@@ -63,8 +61,6 @@ fn record(path: &Path) {
         agent: coordinator.clone(),
         from: from.clone(),
         sequence,
-        hash,
-        value: None,
     };
     write(asked, 0, Record::Step { to: asked, limit: None });
     write(asked, 0, Record::Timer { agent: coordinator.clone(), label: plan.clone() });

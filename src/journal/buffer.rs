@@ -3,12 +3,12 @@
 //! Why not a vector alone: most frames have some forty bytes, in ten fields. In a window of a fixed size, of which there is
 //! always one after the last frame, a field is two stores, and that there was room is asked once, at the end.
 
-use super::frame::{self, HEAD, Head};
+use super::frame::{self, HEAD, LONG_HEAD};
 use super::pack::Out;
 
 /// Bytes of a window.
 const WINDOW: usize = 256;
-/// The longest frame for it: a power of two, and half of it.
+/// The longest frame for it: a power of two, half of it, and too short for the long form of a head.
 const SHORT: usize = WINDOW / 2;
 
 #[derive(Debug)]
@@ -38,7 +38,8 @@ impl Buffer {
         if at > SHORT || !keep {
             return None;
         }
-        *bytes.first_chunk_mut()? = Head::unsealed(at - HEAD, kind, 0);
+        let ([head @ .., _, _, _, _], _) = frame::head(at - HEAD, kind, 0);
+        *bytes.first_chunk_mut()? = head;
         self.used += at;
         if self.bytes.len() - self.used < WINDOW {
             self.widen(WINDOW);
@@ -49,15 +50,20 @@ impl Buffer {
     /// Appends a frame; the bytes it takes, or the payload's length if that is too long for any.
     pub(super) fn long(&mut self, kind: u8, flags: u8, pack: impl FnOnce(&mut Buffer)) -> Result<usize, usize> {
         let start = self.used;
-        self.extend(&[0; HEAD]);
+        self.extend(&[0; LONG_HEAD]);
         pack(self);
-        let len = self.used - start - HEAD;
+        let len = self.used - start - LONG_HEAD;
         if len > frame::LONGEST {
             self.used = start;
             return Err(len);
         }
-        self.bytes[start..][..HEAD].copy_from_slice(&Head::unsealed(len, kind, flags));
-        Ok(HEAD + len)
+        let (head, count) = frame::head(len, kind, flags);
+        let frame = &mut self.bytes[start..self.used];
+        frame[..count].copy_from_slice(&head[..count]);
+        // after a short head the payload stands nearer
+        frame.copy_within(LONG_HEAD.., count);
+        self.used = start + count + len;
+        Ok(count + len)
     }
 
     /// Appends what is no frame and has a sum of its own.

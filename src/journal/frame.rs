@@ -2,15 +2,21 @@
 //!
 //! Why a check of the head besides the payload's: a length with a flipped bit would make its frame seem to cross the end
 //! of the file, as one that the writer was killed in does, and everything after it would be cut off as a torn tail.
+//!
+//! Why two forms of it: nearly all payloads have some twenty bytes.
 
 use isochrone_sim::fingerprint::fold;
 
 use super::sum::crc32c;
 
-/// Bytes before the payload.
-pub(super) const HEAD: usize = 12;
+/// Bytes before the payload, if that is short.
+pub(super) const HEAD: usize = 8;
+/// Bytes before one whose length is [`BEYOND`].
+pub(super) const LONG_HEAD: usize = 12;
+/// Says, in the place of a length, that this one stands at the end of the head: the payload is at least as long.
+pub(super) const BEYOND: usize = 255;
 /// The longest payload.
-pub(super) const LONGEST: usize = 16 << 20;
+pub(super) const LONGEST: usize = (16 << 20) - 1;
 /// Bytes at the head of a segment before its map.
 pub(super) const PREFIX: usize = 16;
 /// The longest map at the head of a segment.
@@ -29,19 +35,28 @@ pub(super) const VOLATILE: u8 = 2;
 /// A reader that does not know the kind may pass it over.
 pub(super) const IGNORABLE: u8 = 4;
 
-/// Covers everything in the head but the payload's sum; never 0 for a head of zeros.
+/// Three bytes, and one that covers them; never 0 for zeros.
 ///
 /// Any single flipped bit changes it: the product changes by the factor times a power of two, and the test below holds
-/// that this reaches the upper 16 bits.
-#[inline]
-fn check(len: u32, kind: u8, flags: u8) -> u16 {
-    let word = u64::from(len) | u64::from(kind) << 32 | u64::from(flags) << 40;
-    ((word + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+/// that this reaches the upper 8 bits.
+#[inline(always)]
+fn checked(word: u32) -> u32 {
+    let product = (u64::from(word) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    word | (product >> 56 << 24) as u32
+}
+
+/// The three bytes, if they are what was written.
+#[inline(always)]
+fn unchecked(bytes: [u8; 4]) -> Option<u32> {
+    let whole = u32::from_le_bytes(bytes);
+    let word = whole & 0xff_ffff;
+    (checked(word) == whole).then_some(word)
 }
 
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// of the payload, or [`BEYOND`]
     pub(super) len: usize,
     pub(super) sum: u32,
     pub(super) kind: u8,
@@ -49,13 +64,16 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// `None` if it is damaged, or longer than any frame.
-    pub(super) fn read(bytes: &[u8; HEAD]) -> Option<Head> {
-        let [l0, l1, l2, l3, s0, s1, s2, s3, kind, flags, c0, c1] = *bytes;
-        let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        let whole = check(len, kind, flags) == u16::from_le_bytes([c0, c1]) && len as usize <= LONGEST;
-        let sum = u32::from_le_bytes([s0, s1, s2, s3]);
-        whole.then_some(Head { len: len as usize, sum, kind, flags })
+    /// `None` if it is damaged.
+    #[inline(always)]
+    pub(super) fn read(&[w0, w1, w2, w3, s0, s1, s2, s3]: &[u8; HEAD]) -> Option<Head> {
+        let [len, kind, flags, _] = unchecked([w0, w1, w2, w3])?.to_le_bytes();
+        Some(Head { len: len.into(), sum: u32::from_le_bytes([s0, s1, s2, s3]), kind, flags })
+    }
+
+    /// The length of a payload that is not short, from the end of its head; `None` if it is damaged.
+    pub(super) fn read_len(bytes: [u8; LONG_HEAD - HEAD]) -> Option<usize> {
+        unchecked(bytes).map(|len| len as usize).filter(|len| *len >= BEYOND)
     }
 
     /// Whether the payload is what was written.
@@ -65,15 +83,14 @@ impl Head {
     }
 }
 
-impl Head {
-    /// Without the payload's sum.
-    #[inline(always)]
-    pub(super) fn unsealed(len: usize, kind: u8, flags: u8) -> [u8; HEAD] {
-        let len = len as u32;
-        let [l0, l1, l2, l3] = len.to_le_bytes();
-        let [c0, c1] = check(len, kind, flags).to_le_bytes();
-        [l0, l1, l2, l3, 0, 0, 0, 0, kind, flags, c0, c1]
-    }
+/// The head of a frame, and how many bytes of it count, without the payload's sum.
+#[inline(always)]
+pub(super) fn head(len: usize, kind: u8, flags: u8) -> ([u8; LONG_HEAD], usize) {
+    let first = checked(u32::from_le_bytes([len.min(BEYOND) as u8, kind, flags, 0]));
+    let mut head = [0; LONG_HEAD];
+    head[..4].copy_from_slice(&first.to_le_bytes());
+    head[HEAD..].copy_from_slice(&checked(len as u32).to_le_bytes());
+    (head, if len < BEYOND { HEAD } else { LONG_HEAD })
 }
 
 /// Adds the sums of frames, and returns the chain up to and with the last of them.
@@ -81,16 +98,19 @@ impl Head {
 /// Why all at once and later: a processor that is to read in words what it has just written in bytes waits until that has
 /// reached its cache, at each frame.
 pub(super) fn seal(mut frames: &mut [u8], mut chain: u64) -> u64 {
-    while let Some((head, rest)) = frames.split_first_chunk_mut::<HEAD>() {
-        let [l0, l1, l2, l3, _, _, _, _, kind, flags, _, _] = *head;
-        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let Some((payload, rest)) = rest.split_at_mut_checked(len) else { break };
-        let sum = crc32c(payload);
-        head[4..8].copy_from_slice(&sum.to_le_bytes());
-        if flags & VOLATILE == 0 {
-            chain = link(chain, kind, sum);
+    while let Some((&mut [len, kind, flags, _, ref mut sum @ ..], mut rest)) = frames.split_first_chunk_mut::<HEAD>() {
+        let mut len = usize::from(len);
+        if len == BEYOND {
+            let Some((&mut [l0, l1, l2, _], after)) = rest.split_first_chunk_mut() else { break };
+            (len, rest) = (u32::from_le_bytes([l0, l1, l2, 0]) as usize, after);
         }
-        frames = rest;
+        let Some((payload, after)) = rest.split_at_mut_checked(len) else { break };
+        let of_payload = crc32c(payload);
+        sum.copy_from_slice(&of_payload.to_le_bytes());
+        if flags & VOLATILE == 0 {
+            chain = link(chain, kind, of_payload);
+        }
+        frames = after;
     }
     chain
 }
@@ -117,23 +137,46 @@ pub(super) fn segment(map: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// As the reader reads it.
+    fn read(frame: &[u8]) -> Option<(Head, &[u8])> {
+        let (head, rest) = frame.split_first_chunk()?;
+        let mut head = Head::read(head)?;
+        if head.len < BEYOND {
+            return Some((head, rest));
+        }
+        let (len, rest) = rest.split_first_chunk()?;
+        head.len = Head::read_len(*len)?;
+        Some((head, rest))
+    }
+
     #[test]
     fn a_flipped_bit_of_a_head_is_noticed() {
-        for (len, kind, flags) in
-            [(0, 0, 0), (0, NAME, 0), (17, 68, 0), (1 << 24, 255, 255), (12_345, 2, VOLATILE)]
-        {
-            let mut out = Head::unsealed(len, kind, flags).to_vec();
-            out.resize(HEAD + len, 7);
-            seal(&mut out, 0);
-            let head: [u8; HEAD] = out[..HEAD].try_into().unwrap();
-            assert!(Head::read(&head).is_some_and(|head| head.covers(&out[HEAD..])));
-            for bit in 0..8 * HEAD {
-                let mut flipped = head;
+        for (len, kind, flags) in [
+            (0, 0, 0),
+            (0, NAME, 0),
+            (17, 68, 0),
+            (127, 68, 0),
+            (254, 68, VOLATILE),
+            (255, 3, 0),
+            (256, 69, 0),
+            (LONGEST, 255, 255),
+            (12_345, 2, VOLATILE),
+        ] {
+            let (head, count) = head(len, kind, flags);
+            let mut frame = head[..count].to_vec();
+            frame.resize(count + len, 7);
+            seal(&mut frame, 0);
+            let (head, payload) = read(&frame).unwrap();
+            assert_eq!((head.len, head.kind, head.flags), (len, kind, flags));
+            assert!(head.covers(payload) && payload.len() == len);
+            for bit in 0..8 * count {
+                let mut flipped = frame[..count].to_vec();
                 flipped[bit / 8] ^= 1 << (bit % 8);
-                let read = Head::read(&flipped);
-                assert!(!read.is_some_and(|head| head.covers(&out[HEAD..])), "bit {bit}");
+                flipped.extend_from_slice(&frame[count..][..len.min(4)]);
+                let head = read(&flipped).map(|(head, _)| head);
+                assert!(!head.is_some_and(|head| head.covers(payload)), "bit {bit} of {len}");
                 // only a flip in the sum itself leaves the head believable
-                assert_eq!(read.is_some(), (32..64).contains(&bit), "bit {bit}");
+                assert_eq!(head.is_some(), (32..64).contains(&bit), "bit {bit} of {len}");
             }
         }
     }

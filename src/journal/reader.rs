@@ -1,6 +1,6 @@
 //! Reads records, one after the other.
 //!
-//! Contract: whatever the bytes, no panic, and never more than 64 MiB: a frame of at most 16 MiB, the record decoded
+//! Contract: whatever the bytes, no panic, and never more than 64 MiB: a frame of less than 16 MiB, the record decoded
 //! from it, and a segment's names. Lengths are believed only as far as bytes arrive. Every frame is checked before it is
 //! decoded, and checkpoints hold that no frame is missing, doubled or moved.
 //!
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use isochrone_sim::Time;
 
 use super::error::JournalError;
-use super::frame::{self, HEAD, Head};
+use super::frame::{self, HEAD, Head, LONG_HEAD};
 use super::header::{self, Begin, Header};
 use super::name::Names;
 use super::pack::{Malformed, Unpack};
@@ -271,27 +271,38 @@ impl Reader {
                 return Ok(None);
             }
             let head = self.ahead().first_chunk().map(Head::read);
-            let Some(Some(head)) = head else {
-                return self.tear_or_damage(head.is_none(), "the head of a record does not fit its checksum");
+            let Some(Some(mut head)) = head else {
+                return self.tear_or_damage(head.is_none(), BROKEN_HEAD);
             };
-            if self.fill(HEAD + head.len)? < HEAD + head.len {
+            let mut start = HEAD;
+            if head.len == frame::BEYOND {
+                if self.fill(LONG_HEAD)? < LONG_HEAD {
+                    return self.tear_or_damage(true, "");
+                }
+                let Some(len) = self.ahead()[HEAD..].first_chunk().and_then(|len| Head::read_len(*len)) else {
+                    return self.tear_or_damage(false, BROKEN_HEAD);
+                };
+                (head.len, start) = (len, LONG_HEAD);
+            }
+            let whole = start + head.len;
+            if self.fill(whole)? < whole {
                 return self.tear_or_damage(true, "");
             }
-            let payload = &self.buffer[self.at + HEAD..self.end][..head.len];
+            let payload = &self.buffer[self.at + start..self.end][..head.len];
             if !head.covers(payload) {
                 return Err(self.damaged("a record does not fit its checksum"));
             }
-            let decoded = decode(&head, payload, &mut self.state);
+            let decoded = decode(&head, payload, whole, &mut self.state);
             match decoded {
                 Ok(Decoded::Entry(entry)) => {
-                    self.pass(HEAD + head.len);
+                    self.pass(whole);
                     return Ok(Some(entry));
                 }
                 Ok(Decoded::Unknown) if head.flags & frame::IGNORABLE == 0 => {
                     let (path, offset) = (self.path.clone(), self.state.offset);
                     return Err(JournalError::UnknownKind { path, offset, kind: head.kind });
                 }
-                Ok(Decoded::Name | Decoded::Unknown) => self.pass(HEAD + head.len),
+                Ok(Decoded::Name | Decoded::Unknown) => self.pass(whole),
                 Err(MOVED) => return Err(self.damaged(MOVED)),
                 Err(problem) => {
                     let kind = head.kind;
@@ -360,6 +371,8 @@ impl Reader {
     }
 }
 
+const BROKEN_HEAD: &str = "the head of a record does not fit its checksum";
+
 const MOVED: Malformed = "the checkpoint here counts other records: some are missing, doubled or moved";
 
 enum Decoded {
@@ -369,15 +382,15 @@ enum Decoded {
     Unknown,
 }
 
-/// Takes a frame into account and decodes it.
+/// Takes a frame of `whole` bytes into account and decodes it.
 #[inline(always)]
-fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Malformed> {
+fn decode(head: &Head, payload: &[u8], whole: usize, state: &mut State) -> Result<Decoded, Malformed> {
     let mut from = Unpack(payload);
     let before = state.chain;
     let volatile = head.flags & frame::VOLATILE != 0;
     if !volatile {
         state.chain = frame::link(state.chain, head.kind, head.sum);
-        state.counted += (HEAD + payload.len()) as u64;
+        state.counted += whole as u64;
     }
     if head.kind == frame::NAME {
         state.names.add(from.str()?)?;

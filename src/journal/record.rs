@@ -221,9 +221,7 @@ records! {
     /// It sent message `sequence` of its own, called `label`; `values` at level full.
     68 "sent" Sent { agent: Name, to: Name, sequence: u64, label: Name, hash: Hash, values: Option<Packed> }
     /// It was handed message `sequence` of `from`, as call number `call` of those that are open (0: it wants no answer).
-    69 "received" Received {
-        agent: Name, from: Name, sequence: u64, label: Name, hash: Hash, call: u64, values: Option<Packed>
-    }
+    69 "received" Received { agent: Name, from: Name, sequence: u64, label: Name, call: u64 }
     /// Message `sequence` of `from` waits until it is free again.
     70 "held" Held { agent: Name, from: Name, sequence: u64 }
     /// Message `sequence` of `from` was refused.
@@ -231,7 +229,7 @@ records! {
     /// It sent `to` the answer to open call `call`, which is message `sequence` of its own; `value` at level full.
     72 "answered" Answered { agent: Name, to: Name, sequence: u64, hash: Hash, call: u64, value: Option<Packed> }
     /// It got an answer, which is message `sequence` of `from`.
-    73 "answer" Answer { agent: Name, from: Name, sequence: u64, hash: Hash, value: Option<Packed> }
+    73 "answer" Answer { agent: Name, from: Name, sequence: u64 }
     /// An answer, message `sequence` of `from`, came, and it had lost interest.
     74 "late" Late { agent: Name, from: Name, sequence: u64 }
     /// One of its timers fired, in the task `label`.

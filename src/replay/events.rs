@@ -17,7 +17,6 @@ pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
 #[inline(always)]
 pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
     let value = || event.value.as_ref()?.downcast_ref::<Value>().map(Packed::new);
-    let none = &None;
     Some(match &event.what {
         What::Created { by } => {
             let [agent, by] = names.agents([event.agent, *by]);
@@ -29,10 +28,10 @@ pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'
             let ([agent, to], label) = names.agents_and_label([event.agent, *to], label);
             then(Told::Sent { agent, to, sequence, label, hash: &Hash(*hash), values: &value() })
         }
-        What::Receive { from, sequence, label, hash, call, .. } => {
+        // what it got is what was sent, so that its hash would tell nothing new
+        What::Receive { from, sequence, label, call, .. } => {
             let ([agent, from], label) = names.agents_and_label([event.agent, *from], label);
-            let (hash, call) = (&Hash(*hash), &u64::from(*call));
-            then(Told::Received { agent, from, sequence, label, hash, call, values: none })
+            then(Told::Received { agent, from, sequence, label, call: &u64::from(*call) })
         }
         What::Held { from, sequence } => {
             let [agent, from] = names.agents([event.agent, *from]);
@@ -47,9 +46,9 @@ pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'
             let (hash, call) = (&Hash(*hash), &u64::from(*call));
             then(Told::Answered { agent, to, sequence, hash, call, value: &value() })
         }
-        What::Answer { from, sequence, hash } => {
+        What::Answer { from, sequence, .. } => {
             let [agent, from] = names.agents([event.agent, of(*from)]);
-            then(Told::Answer { agent, from, sequence, hash: &Hash(*hash), value: none })
+            then(Told::Answer { agent, from, sequence })
         }
         What::Late { from, sequence } => {
             let [agent, from] = names.agents([event.agent, of(*from)]);

@@ -17,6 +17,7 @@ const RECENT: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct Names {
+    /// by ordinal and one, after the outside
     agents: Vec<Option<Name>>,
     /// by address and length: the texts are constants of the program
     labels: BTreeMap<Place, Name>,
@@ -30,7 +31,7 @@ impl Default for Names {
         let outside = Name::new(OUTSIDE);
         // no label is at address 0
         let recent = std::array::from_fn(|_| ((0, 0), outside.clone()));
-        Names { agents: Vec::new(), labels: BTreeMap::new(), recent, outside }
+        Names { agents: vec![Some(outside.clone())], labels: BTreeMap::new(), recent, outside }
     }
 }
 
@@ -68,14 +69,14 @@ impl Names {
     /// Makes the path of an agent known.
     #[inline(always)]
     fn meet(&mut self, agent: AgentId) {
-        if !matches!(self.agents.get(agent.ordinal() as usize), Some(Some(_))) && agent != AgentId::OUTSIDE {
+        if !matches!(self.agents.get(place(agent)), Some(Some(_))) {
             self.new_agent(agent);
         }
     }
 
     #[inline(always)]
     fn known(&self, agent: AgentId) -> &Name {
-        match self.agents.get(agent.ordinal() as usize) {
+        match self.agents.get(place(agent)) {
             Some(Some(name)) => name,
             _ => &self.outside,
         }
@@ -83,7 +84,7 @@ impl Names {
 
     #[cold]
     fn new_agent(&mut self, agent: AgentId) {
-        let at = agent.ordinal() as usize;
+        let at = place(agent);
         if at >= self.agents.len() {
             self.agents.resize(at + 1, None);
         }
@@ -95,6 +96,12 @@ impl Names {
         let name = self.labels.entry(place).or_insert_with(|| Name::new(label));
         self.recent[recent] = (place, name.clone());
     }
+}
+
+/// Where an agent's name is; the outside has the largest ordinal.
+#[inline(always)]
+fn place(agent: AgentId) -> usize {
+    agent.ordinal().wrapping_add(1) as usize
 }
 
 /// Labels of a program stand close together, and begin anywhere.
