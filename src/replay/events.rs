@@ -17,66 +17,107 @@ pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
 #[inline(always)]
 pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
     let value = || event.value.as_ref()?.downcast_ref::<Value>().map(Packed::new);
-    Some(match &event.what {
-        What::Created { by } => {
-            let [agent, by] = names.agents([event.agent, *by]);
-            then(Told::Created { agent, by })
+    loop {
+        // with the names that are known, which they nearly always are
+        let known: &Names = names;
+        let agent = known.agent(event.agent);
+        match (&event.what, agent) {
+            (What::Created { by }, Some(agent)) => {
+                if let Some(by) = known.agent(*by) {
+                    return Some(then(Told::Created { agent, by }));
+                }
+            }
+            (What::Start, Some(agent)) => return Some(then(Told::Started { agent })),
+            (What::Stop, Some(agent)) => return Some(then(Told::Stopped { agent })),
+            (What::Send { to, sequence, label, hash }, Some(agent)) => {
+                if let (Some(to), Some(label)) = (known.agent(*to), known.label(label)) {
+                    let (hash, values) = (&Hash(*hash), &value());
+                    return Some(then(Told::Sent { agent, to, sequence, label, hash, values }));
+                }
+            }
+            // what it got is what was sent, so that its hash would tell nothing new
+            (What::Receive { from, sequence, label, call, .. }, Some(agent)) => {
+                if let (Some(from), Some(label)) = (known.agent(*from), known.label(label)) {
+                    let call = &u64::from(*call);
+                    return Some(then(Told::Received { agent, from, sequence, label, call }));
+                }
+            }
+            (What::Held { from, sequence }, Some(agent)) => {
+                if let Some(from) = known.agent(*from) {
+                    return Some(then(Told::Held { agent, from, sequence }));
+                }
+            }
+            (What::Refused { from, sequence }, Some(agent)) => {
+                if let Some(from) = known.agent(*from) {
+                    return Some(then(Told::Refused { agent, from, sequence }));
+                }
+            }
+            (What::Reply { to, sequence, hash, call }, Some(agent)) => {
+                if let Some(to) = known.agent(*to) {
+                    let (hash, call, value) = (&Hash(*hash), &u64::from(*call), &value());
+                    return Some(then(Told::Answered { agent, to, sequence, hash, call, value }));
+                }
+            }
+            (What::Answer { from, sequence, .. }, Some(agent)) => {
+                if let Some(from) = known.agent(of(*from)) {
+                    return Some(then(Told::Answer { agent, from, sequence }));
+                }
+            }
+            (What::Late { from, sequence }, Some(agent)) => {
+                if let Some(from) = known.agent(of(*from)) {
+                    return Some(then(Told::Late { agent, from, sequence }));
+                }
+            }
+            (What::Timer { label }, Some(agent)) => {
+                if let Some(label) = known.label(label) {
+                    return Some(then(Told::Timer { agent, label }));
+                }
+            }
+            (What::Deadline { label }, Some(agent)) => {
+                if let Some(label) = known.label(label) {
+                    return Some(then(Told::Deadline { agent, label }));
+                }
+            }
+            (What::External { name, hash }, Some(agent)) => {
+                let (name, hash) = (&Name::from(name.as_str()), &Hash(*hash));
+                return Some(then(Told::Resumed { agent, name, hash }));
+            }
+            (What::Failure(report), Some(agent)) => {
+                let (task, message) = (&Name::from(report.task.as_str()), &report.message);
+                let outcome = &format!("{:?}", report.outcome);
+                return Some(then(Told::Failed { agent, task, message, outcome }));
+            }
+            (What::Draw { purpose, n }, Some(agent)) => {
+                return Some(then(Told::Drew { agent, purpose: &Hash(*purpose), number: n }));
+            }
+            (_, Some(_)) => return None,
+            (_, None) => {}
         }
-        What::Start => then(Told::Started { agent: names.agent(event.agent) }),
-        What::Stop => then(Told::Stopped { agent: names.agent(event.agent) }),
-        What::Send { to, sequence, label, hash } => {
-            let ([agent, to], label) = names.agents_and_label([event.agent, *to], label);
-            then(Told::Sent { agent, to, sequence, label, hash: &Hash(*hash), values: &value() })
-        }
-        // what it got is what was sent, so that its hash would tell nothing new
-        What::Receive { from, sequence, label, call, .. } => {
-            let ([agent, from], label) = names.agents_and_label([event.agent, *from], label);
-            then(Told::Received { agent, from, sequence, label, call: &u64::from(*call) })
-        }
-        What::Held { from, sequence } => {
-            let [agent, from] = names.agents([event.agent, *from]);
-            then(Told::Held { agent, from, sequence })
-        }
-        What::Refused { from, sequence } => {
-            let [agent, from] = names.agents([event.agent, *from]);
-            then(Told::Refused { agent, from, sequence })
-        }
-        What::Reply { to, sequence, hash, call } => {
-            let [agent, to] = names.agents([event.agent, *to]);
-            let (hash, call) = (&Hash(*hash), &u64::from(*call));
-            then(Told::Answered { agent, to, sequence, hash, call, value: &value() })
-        }
-        What::Answer { from, sequence, .. } => {
-            let [agent, from] = names.agents([event.agent, of(*from)]);
-            then(Told::Answer { agent, from, sequence })
-        }
-        What::Late { from, sequence } => {
-            let [agent, from] = names.agents([event.agent, of(*from)]);
-            then(Told::Late { agent, from, sequence })
-        }
-        What::Timer { label } => {
-            let ([agent], label) = names.agents_and_label([event.agent], label);
-            then(Told::Timer { agent, label })
-        }
-        What::Deadline { label } => {
-            let ([agent], label) = names.agents_and_label([event.agent], label);
-            then(Told::Deadline { agent, label })
-        }
-        What::External { name, hash } => {
-            let agent = names.agent(event.agent);
-            then(Told::Resumed { agent, name: &Name::from(name.as_str()), hash: &Hash(*hash) })
-        }
-        What::Failure(report) => then(Told::Failed {
-            agent: names.agent(event.agent),
-            task: &Name::from(report.task.as_str()),
-            message: &report.message,
-            outcome: &format!("{:?}", report.outcome),
-        }),
-        What::Draw { purpose, n } => {
-            then(Told::Drew { agent: names.agent(event.agent), purpose: &Hash(*purpose), number: n })
-        }
-        _ => return None,
-    })
+        meet(names, event);
+    }
+}
+
+/// Makes all names in an event known.
+#[cold]
+fn meet(names: &mut Names, event: &Event) {
+    names.meet(event.agent);
+    match &event.what {
+        What::Created { by: other }
+        | What::Send { to: other, .. }
+        | What::Receive { from: other, .. }
+        | What::Held { from: other, .. }
+        | What::Refused { from: other, .. }
+        | What::Reply { to: other, .. } => names.meet(*other),
+        What::Answer { from, .. } | What::Late { from, .. } => names.meet(of(*from)),
+        _ => {}
+    }
+    if let What::Send { label, .. }
+    | What::Receive { label, .. }
+    | What::Timer { label }
+    | What::Deadline { label } = &event.what
+    {
+        names.meet_label(label);
+    }
 }
 
 /// Who has this key.

@@ -23,7 +23,6 @@ pub(crate) struct Names {
     labels: BTreeMap<Place, Name>,
     /// those that were asked for last, each where its address says
     recent: [(Place, Name); RECENT],
-    outside: Name,
 }
 
 impl Default for Names {
@@ -31,70 +30,39 @@ impl Default for Names {
         let outside = Name::new(OUTSIDE);
         // no label is at address 0
         let recent = std::array::from_fn(|_| ((0, 0), outside.clone()));
-        Names { agents: vec![Some(outside.clone())], labels: BTreeMap::new(), recent, outside }
+        Names { agents: vec![Some(outside)], labels: BTreeMap::new(), recent }
     }
 }
 
 impl Names {
-    /// The path of an agent; to be asked inside the kernel.
+    /// The path of an agent that was met.
     #[inline(always)]
-    pub(crate) fn agent(&mut self, agent: AgentId) -> &Name {
-        let [name] = self.agents([agent]);
-        name
+    pub(crate) fn agent(&self, agent: AgentId) -> Option<&Name> {
+        self.agents.get(place(agent))?.as_ref()
     }
 
-    /// The paths of agents; to be asked inside the kernel.
+    /// The name of a label that was met a short time ago.
     #[inline(always)]
-    pub(crate) fn agents<const N: usize>(&mut self, agents: [AgentId; N]) -> [&Name; N] {
-        agents.iter().for_each(|agent| self.meet(*agent));
-        agents.map(|agent| self.known(agent))
+    pub(crate) fn label(&self, label: &'static str) -> Option<&Name> {
+        let at = (label.as_ptr() as usize, label.len());
+        let (recent, name) = &self.recent[recent(at)];
+        (*recent == at).then_some(name)
     }
 
-    /// The paths of agents, and the name of a label.
-    #[inline(always)]
-    pub(crate) fn agents_and_label<const N: usize>(
-        &mut self,
-        agents: [AgentId; N],
-        label: &'static str,
-    ) -> ([&Name; N], &Name) {
-        agents.iter().for_each(|agent| self.meet(*agent));
-        let place = (label.as_ptr() as usize, label.len());
-        let recent = recent(place);
-        if self.recent[recent].0 != place {
-            self.recall(recent, place, label);
+    /// Makes the path of an agent known; to be called inside the kernel.
+    pub(crate) fn meet(&mut self, agent: AgentId) {
+        let place = place(agent);
+        if place >= self.agents.len() {
+            self.agents.resize(place + 1, None);
         }
-        (agents.map(|agent| self.known(agent)), &self.recent[recent].1)
+        self.agents[place].get_or_insert_with(|| Name::new(local::path(agent)));
     }
 
-    /// Makes the path of an agent known.
-    #[inline(always)]
-    fn meet(&mut self, agent: AgentId) {
-        if !matches!(self.agents.get(place(agent)), Some(Some(_))) {
-            self.new_agent(agent);
-        }
-    }
-
-    #[inline(always)]
-    fn known(&self, agent: AgentId) -> &Name {
-        match self.agents.get(place(agent)) {
-            Some(Some(name)) => name,
-            _ => &self.outside,
-        }
-    }
-
-    #[cold]
-    fn new_agent(&mut self, agent: AgentId) {
-        let at = place(agent);
-        if at >= self.agents.len() {
-            self.agents.resize(at + 1, None);
-        }
-        self.agents[at] = Some(Name::new(local::path(agent)));
-    }
-
-    #[cold]
-    fn recall(&mut self, recent: usize, place: Place, label: &'static str) {
-        let name = self.labels.entry(place).or_insert_with(|| Name::new(label));
-        self.recent[recent] = (place, name.clone());
+    /// Makes the name of a label known, until another takes its place.
+    pub(crate) fn meet_label(&mut self, label: &'static str) {
+        let at = (label.as_ptr() as usize, label.len());
+        let name = self.labels.entry(at).or_insert_with(|| Name::new(label));
+        self.recent[recent(at)] = (at, name.clone());
     }
 }
 
@@ -105,7 +73,7 @@ fn place(agent: AgentId) -> usize {
 }
 
 /// Labels of a program stand close together, and begin anywhere.
-#[inline]
+#[inline(always)]
 fn recent((address, len): Place) -> usize {
     (address ^ address >> 6 ^ len << 3) % RECENT
 }
