@@ -4,12 +4,7 @@
 //! always one after the last frame, a field is two stores, and that there was room is asked once, at the end.
 
 use super::frame::{self, HEAD, LONG_HEAD};
-use super::pack::Out;
-
-/// Bytes of a window.
-const WINDOW: usize = 256;
-/// The longest frame for it: a power of two, half of it, and too short for the long form of a head.
-const SHORT: usize = WINDOW / 2;
+use super::pack::{Out, SHORT, WINDOW};
 
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -31,15 +26,14 @@ impl Buffer {
 
     /// Appends a frame; the bytes it takes, or `None` if it is not short or `pack` says that it must not be kept.
     #[inline(always)]
-    pub(super) fn short(&mut self, kind: u8, pack: impl FnOnce(&mut Window<'_>) -> bool) -> Option<usize> {
-        let mut window = Window { bytes: self.bytes[self.used..].first_chunk_mut()?, at: HEAD };
-        let keep = pack(&mut window);
-        let Window { bytes, at } = window;
+    pub(super) fn short(&mut self, kind: u8, pack: impl FnOnce(&mut Room<'_>) -> bool) -> Option<usize> {
+        let mut room = Room { bytes: self.bytes[self.used..].first_chunk_mut()?, at: HEAD };
+        let keep = pack(&mut room);
+        let Room { bytes, at } = room;
         if at > SHORT || !keep {
             return None;
         }
-        let ([head @ .., _, _, _, _], _) = frame::head(at - HEAD, kind, 0);
-        *bytes.first_chunk_mut()? = head;
+        *bytes.first_chunk_mut()? = frame::short_head(at - HEAD, kind, 0);
         self.used += at;
         if self.bytes.len() - self.used < WINDOW {
             self.widen(WINDOW);
@@ -91,11 +85,13 @@ impl Buffer {
         &self.bytes[..self.sealed]
     }
 
-    /// Forgets everything, and keeps no more room than this: one large record is no reason.
-    pub(super) fn clear(&mut self, room: usize) {
-        (self.used, self.sealed) = (0, 0);
+    /// Forgets the first bytes, and keeps no more room than this: one large record is no reason.
+    pub(super) fn pass(&mut self, count: usize, room: usize) {
+        self.bytes.copy_within(count..self.used, 0);
+        self.used -= count;
+        self.sealed = self.sealed.saturating_sub(count);
         if self.bytes.len() > room {
-            self.bytes.truncate(room.max(WINDOW));
+            self.bytes.truncate(room.max(self.used + WINDOW));
             self.bytes.shrink_to_fit();
         }
     }
@@ -116,12 +112,12 @@ impl Out for Buffer {
 }
 
 /// Where a short frame is packed. What is too long for it goes astray within it, which is noticed at the end.
-pub(super) struct Window<'a> {
+pub(super) struct Room<'a> {
     bytes: &'a mut [u8; WINDOW],
     at: usize,
 }
 
-impl Out for Window<'_> {
+impl Out for Room<'_> {
     #[inline(always)]
     fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
         // so that nothing needs to be asked

@@ -7,7 +7,7 @@
 
 use isochrone_sim::fingerprint::fold;
 
-use super::sum::crc32c;
+use super::sum::{self, crc32c};
 
 /// Bytes before the payload, if that is short.
 pub(super) const HEAD: usize = 8;
@@ -83,12 +83,16 @@ impl Head {
     }
 }
 
-/// The head of a frame, and how many bytes of it count, without the payload's sum.
+/// The head of a frame whose payload is short, without its sum.
 #[inline(always)]
+pub(super) fn short_head(len: usize, kind: u8, flags: u8) -> [u8; HEAD] {
+    u64::from(checked(u32::from_le_bytes([len as u8, kind, flags, 0]))).to_le_bytes()
+}
+
+/// The head of any frame, and how many bytes of it count, without the payload's sum.
 pub(super) fn head(len: usize, kind: u8, flags: u8) -> ([u8; LONG_HEAD], usize) {
-    let first = checked(u32::from_le_bytes([len.min(BEYOND) as u8, kind, flags, 0]));
     let mut head = [0; LONG_HEAD];
-    head[..4].copy_from_slice(&first.to_le_bytes());
+    head[..HEAD].copy_from_slice(&short_head(len.min(BEYOND), kind, flags));
     head[HEAD..].copy_from_slice(&checked(len as u32).to_le_bytes());
     (head, if len < BEYOND { HEAD } else { LONG_HEAD })
 }
@@ -97,22 +101,70 @@ pub(super) fn head(len: usize, kind: u8, flags: u8) -> ([u8; LONG_HEAD], usize) 
 ///
 /// Why all at once and later: a processor that is to read in words what it has just written in bytes waits until that has
 /// reached its cache, at each frame.
-pub(super) fn seal(mut frames: &mut [u8], mut chain: u64) -> u64 {
-    while let Some((&mut [len, kind, flags, _, ref mut sum @ ..], mut rest)) = frames.split_first_chunk_mut::<HEAD>() {
-        let mut len = usize::from(len);
+pub(super) fn seal(frames: &mut [u8], chain: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sse) = fearless_simd::Level::new().as_sse4_2() {
+        return seal_here(sse, frames, chain);
+    }
+    seal_by(frames, chain, crc32c)
+}
+
+/// How many of these bytes are whole frames with short payloads that are what was written.
+pub(super) fn sound(bytes: &[u8]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(sse) = fearless_simd::Level::new().as_sse4_2() {
+        return sound_here(sse, bytes);
+    }
+    sound_by(bytes, crc32c)
+}
+
+// where it is known how a sum is done, it is done in the loop
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    fn seal_here(sse: Sse4_2, frames: &mut [u8], chain: u64) -> u64 {
+        seal_by(frames, chain, |payload| sum::here(sse, payload))
+    }
+);
+
+#[cfg(target_arch = "x86_64")]
+fearless_simd::kernel!(
+    fn sound_here(sse: Sse4_2, bytes: &[u8]) -> usize {
+        sound_by(bytes, |payload| sum::here(sse, payload))
+    }
+);
+
+#[inline(always)]
+fn seal_by(mut frames: &mut [u8], mut chain: u64, of: impl Fn(&[u8]) -> u32) -> u64 {
+    while let Some((head, mut rest)) = frames.split_first_chunk_mut::<HEAD>() {
+        let [len, kind, flags, _, sum @ ..] = head;
+        let mut len = usize::from(*len);
         if len == BEYOND {
             let Some((&mut [l0, l1, l2, _], after)) = rest.split_first_chunk_mut() else { break };
             (len, rest) = (u32::from_le_bytes([l0, l1, l2, 0]) as usize, after);
         }
         let Some((payload, after)) = rest.split_at_mut_checked(len) else { break };
-        let of_payload = crc32c(payload);
-        sum.copy_from_slice(&of_payload.to_le_bytes());
-        if flags & VOLATILE == 0 {
-            chain = link(chain, kind, of_payload);
+        let of_payload = of(payload);
+        *sum = of_payload.to_le_bytes();
+        if *flags & VOLATILE == 0 {
+            chain = link(chain, *kind, of_payload);
         }
         frames = after;
     }
     chain
+}
+
+#[inline(always)]
+fn sound_by(bytes: &[u8], of: impl Fn(&[u8]) -> u32) -> usize {
+    let mut rest = bytes;
+    while let Some((head, after)) = rest.split_first_chunk()
+        && let Some(head) = Head::read(head)
+        && head.len < BEYOND
+        && let Some((payload, after)) = after.split_at_checked(head.len)
+        && of(payload) == head.sum
+    {
+        rest = after;
+    }
+    bytes.len() - rest.len()
 }
 
 /// The chain of all frames that are not volatile, up to and with this one.
@@ -169,12 +221,17 @@ mod tests {
             let (head, payload) = read(&frame).unwrap();
             assert_eq!((head.len, head.kind, head.flags), (len, kind, flags));
             assert!(head.covers(payload) && payload.len() == len);
+            let short = if len < BEYOND { frame.len() } else { 0 };
+            assert_eq!(sound(&[&frame[..], &[0; HEAD]].concat()), short);
             for bit in 0..8 * count {
                 let mut flipped = frame[..count].to_vec();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 flipped.extend_from_slice(&frame[count..][..len.min(4)]);
                 let head = read(&flipped).map(|(head, _)| head);
                 assert!(!head.is_some_and(|head| head.covers(payload)), "bit {bit} of {len}");
+                let mut whole = frame.clone();
+                whole[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(sound(&whole), 0, "bit {bit} of {len}");
                 // only a flip in the sum itself leaves the head believable
                 assert_eq!(head.is_some(), (32..64).contains(&bit), "bit {bit} of {len}");
             }

@@ -62,6 +62,7 @@ mod writer;
 
 pub use error::JournalError;
 pub use header::{Header, Level};
+pub(crate) use name::Kept;
 pub use name::Name;
 pub use packed::Packed;
 pub use reader::{Reader, Tail};

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 
-use super::pack::{self, Malformed, Out, Unpack};
+use super::pack::{self, In, Malformed, Out, Unpack};
 
 const MOST_NAMES: usize = 131_072;
 const MOST_TEXT: usize = 8 << 20;
@@ -33,8 +33,8 @@ const LONGEST: usize = 4 << 10;
 #[derive(Clone)]
 pub struct Name(Rc<Inner>);
 
-/// A number's bytes, at most five, and in the last how many they are.
-type Written = [u8; 8];
+/// A number's bytes, at most five, from the lowest, and in the highest how many they are.
+type Written = u64;
 
 struct Inner {
     /// the table that numbered it last, and the number there as it is written
@@ -45,12 +45,27 @@ struct Inner {
 impl Name {
     /// A name of this text. Keep it and clone it where the same name is recorded often.
     pub fn new(text: impl Into<Box<str>>) -> Name {
-        Name(Rc::new(Inner { known: Cell::new((0, [0; 8])), text: text.into() }))
+        Name(Rc::new(Inner { known: Cell::new((0, 0)), text: text.into() }))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0.text
+    }
+}
+
+/// A name with its number beside it: where many are kept in a row, the processor finds it there, and need not go to the
+/// text's place.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(super) name: Name,
+    /// as [`Inner`] has it
+    known: Cell<(u64, Written)>,
+}
+
+impl From<Name> for Kept {
+    fn from(name: Name) -> Kept {
+        Kept { name, known: Cell::new((0, 0)) }
     }
 }
 
@@ -118,7 +133,7 @@ impl fmt::Debug for Name {
 
 /// The names of the segment that is being written.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     /// unlike that of every other table of this process
     token: u64,
     by_text: BTreeMap<Name, u32>,
@@ -146,7 +161,7 @@ impl Numbers {
             }
         };
         let ([a, b, c, d, e, ..], count) = pack::form(number.into());
-        let written = [a, b, c, d, e, 0, 0, count as u8];
+        let written = u64::from_le_bytes([a, b, c, d, e, 0, 0, count as u8]);
         name.0.known.set((self.token, written));
         Some(written)
     }
@@ -166,8 +181,29 @@ impl Numbers {
     #[inline(always)]
     pub(super) fn pack(&mut self, name: &Name, out: &mut impl Out) {
         let (token, written) = name.0.known.get();
-        match if token == self.token { Some(written) } else { self.find(name) } {
-            Some(bytes) => out.put(bytes, bytes[7].into()),
+        let written = if token == self.token { Some(written) } else { self.find(name) };
+        self.put(written, name, out);
+    }
+
+    /// The same, of one that is kept at hand.
+    #[inline(always)]
+    pub(super) fn pack_kept(&mut self, kept: &Kept, out: &mut impl Out) {
+        let (token, written) = kept.known.get();
+        let written = if token == self.token { Some(written) } else { self.find_kept(kept) };
+        self.put(written, &kept.name, out);
+    }
+
+    #[cold]
+    fn find_kept(&mut self, kept: &Kept) -> Option<Written> {
+        let written = self.find(&kept.name)?;
+        kept.known.set((self.token, written));
+        Some(written)
+    }
+
+    #[inline(always)]
+    fn put(&self, written: Option<Written>, name: &Name, out: &mut impl Out) {
+        match written {
+            Some(written) => out.put(written.to_le_bytes(), (written >> 56) as usize),
             None => pack::str(out, name.as_str()),
         }
     }
@@ -195,12 +231,12 @@ impl Names {
     }
 
     #[inline(always)]
-    pub(super) fn unpack(&self, from: &mut Unpack<'_>) -> Result<Name, Malformed> {
+    pub(super) fn unpack(&self, from: &mut impl In) -> Result<Name, Malformed> {
         if let Some(number) = from.short() {
             let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
             return known.cloned().ok_or("a name has a number that was not given to any");
         }
-        spelt_out(from)
+        from.other(|from| spelt_out(from))
     }
 }
 

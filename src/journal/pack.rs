@@ -9,10 +9,11 @@
 pub(super) type Malformed = &'static str;
 
 const NOT_INT: Malformed = "an integer is expected";
-const SHORT: Malformed = "it ends too early";
+const NOT_ARRAY: Malformed = "an array is expected";
+const CUT: Malformed = "it ends too early";
 
 /// Where packed bytes go.
-pub(super) trait Out {
+pub(crate) trait Out {
     /// Appends the first of some bytes, so many.
     fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize);
     fn extend(&mut self, bytes: &[u8]);
@@ -174,6 +175,21 @@ pub(super) enum Item<'a> {
     Map(usize),
 }
 
+/// Where packed bytes come from.
+pub(super) trait In {
+    /// The integer that most often comes next: one that is not negative, in its shortest form.
+    fn short(&mut self) -> Option<u64>;
+    fn int(&mut self) -> Result<i64, Malformed>;
+    fn uint(&mut self) -> Result<u64, Malformed>;
+    fn array(&mut self) -> Result<usize, Malformed>;
+    /// What [`hash`] wrote.
+    fn hash(&mut self) -> Result<u64, Malformed>;
+    /// Whether the next element is nil, which is then taken.
+    fn nil(&mut self) -> bool;
+    /// Reads what is seldom read.
+    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed>;
+}
+
 /// Reads elements one after the other.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unpack<'a>(pub(super) &'a [u8]);
@@ -185,7 +201,7 @@ impl<'a> Unpack<'a> {
 
     #[inline]
     fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or(SHORT)?;
+        let (head, rest) = self.0.split_at_checked(len).ok_or(CUT)?;
         self.0 = rest;
         Ok(head)
     }
@@ -250,58 +266,6 @@ impl<'a> Unpack<'a> {
         })
     }
 
-    /// The integer that most often comes next: one that is not negative, in its shortest form.
-    #[inline(always)]
-    pub(super) fn short(&mut self) -> Option<u64> {
-        let (value, rest) = match self.0 {
-            [a @ 0..=0x7f, rest @ ..] => (u64::from(*a), rest),
-            [0xcc, a, rest @ ..] => (u64::from(*a), rest),
-            [0xcd, a, b, rest @ ..] => (u16::from_be_bytes([*a, *b]).into(), rest),
-            [0xce, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]).into(), rest),
-            [0xcf, rest @ ..] => {
-                let (value, rest) = rest.split_first_chunk()?;
-                (u64::from_be_bytes(*value), rest)
-            }
-            _ => return None,
-        };
-        self.0 = rest;
-        Some(value)
-    }
-
-    #[inline]
-    pub(super) fn int(&mut self) -> Result<i64, Malformed> {
-        match self.short() {
-            Some(value) => value.try_into().map_err(|_| NOT_INT),
-            None => match self.item()? {
-                Item::Int(value) => Ok(value),
-                _ => Err(NOT_INT),
-            },
-        }
-    }
-
-    #[inline]
-    pub(super) fn uint(&mut self) -> Result<u64, Malformed> {
-        match self.short() {
-            Some(value) => Ok(value),
-            None => match self.item()? {
-                Item::Int(value) => value.try_into().map_err(|_| NOT_INT),
-                _ => Err(NOT_INT),
-            },
-        }
-    }
-
-    #[inline]
-    pub(super) fn array(&mut self) -> Result<usize, Malformed> {
-        if let [head @ 0x90..=0x9f, rest @ ..] = self.0 {
-            self.0 = rest;
-            return Ok((head & 0xf).into());
-        }
-        match self.item()? {
-            Item::Array(len) => Ok(len),
-            _ => Err("an array is expected"),
-        }
-    }
-
     pub(super) fn map(&mut self) -> Result<usize, Malformed> {
         match self.item()? {
             Item::Map(len) => Ok(len),
@@ -323,28 +287,6 @@ impl<'a> Unpack<'a> {
         }
     }
 
-    /// What [`hash`] wrote.
-    #[inline(always)]
-    pub(super) fn hash(&mut self) -> Result<u64, Malformed> {
-        match self.0 {
-            [0xcf, a, b, c, d, e, f, g, h, rest @ ..] => {
-                self.0 = rest;
-                Ok(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
-            }
-            _ => self.uint(),
-        }
-    }
-
-    /// Whether the next element is nil, which is then taken.
-    #[inline]
-    pub(super) fn nil(&mut self) -> bool {
-        let nil = self.0.first() == Some(&0xc0);
-        if nil {
-            self.0 = &self.0[1..];
-        }
-        nil
-    }
-
     /// The bytes of the next element with all that it contains.
     pub(super) fn element(&mut self) -> Result<&'a [u8], Malformed> {
         let start = self.0;
@@ -358,6 +300,191 @@ impl<'a> Unpack<'a> {
             };
         }
         Ok(&start[..start.len() - self.0.len()])
+    }
+}
+
+impl In for Unpack<'_> {
+    #[inline(always)]
+    fn short(&mut self) -> Option<u64> {
+        let (value, rest) = match self.0 {
+            [a @ 0..=0x7f, rest @ ..] => (u64::from(*a), rest),
+            [0xcc, a, rest @ ..] => (u64::from(*a), rest),
+            [0xcd, a, b, rest @ ..] => (u16::from_be_bytes([*a, *b]).into(), rest),
+            [0xce, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]).into(), rest),
+            [0xcf, rest @ ..] => {
+                let (value, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*value), rest)
+            }
+            _ => return None,
+        };
+        self.0 = rest;
+        Some(value)
+    }
+    #[inline]
+    fn int(&mut self) -> Result<i64, Malformed> {
+        match self.short() {
+            Some(value) => value.try_into().map_err(|_| NOT_INT),
+            None => match self.item()? {
+                Item::Int(value) => Ok(value),
+                _ => Err(NOT_INT),
+            },
+        }
+    }
+
+    #[inline]
+    fn uint(&mut self) -> Result<u64, Malformed> {
+        match self.short() {
+            Some(value) => Ok(value),
+            None => match self.item()? {
+                Item::Int(value) => value.try_into().map_err(|_| NOT_INT),
+                _ => Err(NOT_INT),
+            },
+        }
+    }
+
+    #[inline]
+    fn array(&mut self) -> Result<usize, Malformed> {
+        if let [head @ 0x90..=0x9f, rest @ ..] = self.0 {
+            self.0 = rest;
+            return Ok((head & 0xf).into());
+        }
+        match self.item()? {
+            Item::Array(len) => Ok(len),
+            _ => Err(NOT_ARRAY),
+        }
+    }
+
+    #[inline(always)]
+    fn hash(&mut self) -> Result<u64, Malformed> {
+        match self.0 {
+            [0xcf, a, b, c, d, e, f, g, h, rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
+            }
+            _ => self.uint(),
+        }
+    }
+
+    #[inline]
+    fn nil(&mut self) -> bool {
+        let nil = self.0.first() == Some(&0xc0);
+        if nil {
+            self.0 = &self.0[1..];
+        }
+        nil
+    }
+
+    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
+        read(self)
+    }
+}
+
+/// Bytes of a window.
+pub(super) const WINDOW: usize = 256;
+/// The longest frame for it: a power of two, half of it, and too short for the long form of a head.
+pub(super) const SHORT: usize = WINDOW / 2;
+
+/// Reads the elements of a short frame, as they most often are: what is otherwise leads astray, within the window, and
+/// whoever asks at the end finds out.
+pub(super) struct Window<'a> {
+    bytes: &'a [u8; WINDOW],
+    at: usize,
+    end: usize,
+}
+
+/// Of an element's first byte: by how much the eight bytes after it are too many for its number, in bits, and how many
+/// bytes it has in all; what is no number leads out of the frame.
+const NUMBERS: [(u8, u8); 256] = {
+    let mut numbers = [(0, SHORT as u8); 256];
+    let mut tag = 0;
+    while tag < 0x80 {
+        numbers[tag] = (0, 1);
+        tag += 1;
+    }
+    let mut size = 0;
+    while size < 4 {
+        numbers[0xcc + size] = (64 - (8 << size), 1 + (1 << size));
+        size += 1;
+    }
+    numbers
+};
+
+impl<'a> Window<'a> {
+    /// Of the bytes from `at` to `end`.
+    #[inline(always)]
+    pub(super) fn new(bytes: &'a [u8; WINDOW], at: usize, end: usize) -> Window<'a> {
+        Window { bytes, at, end }
+    }
+
+    /// Whether everything was read, and nothing else.
+    #[inline(always)]
+    pub(super) fn is_done(&self) -> bool {
+        self.at == self.end
+    }
+
+    #[inline(always)]
+    fn peek<const N: usize>(&self, ahead: usize) -> [u8; N] {
+        // so that nothing needs to be asked
+        let at = self.at % SHORT + ahead;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.bytes[at..at + N]);
+        bytes
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> u64 {
+        let [tag] = self.peek(0);
+        let (shift, len) = NUMBERS[usize::from(tag)];
+        let after = u64::from_be_bytes(self.peek(1)) >> shift;
+        self.at += usize::from(len);
+        if tag < 0x80 { tag.into() } else { after }
+    }
+}
+
+impl In for Window<'_> {
+    #[inline(always)]
+    fn short(&mut self) -> Option<u64> {
+        Some(self.number())
+    }
+
+    #[inline(always)]
+    fn int(&mut self) -> Result<i64, Malformed> {
+        self.number().try_into().map_err(|_| NOT_INT)
+    }
+
+    #[inline(always)]
+    fn uint(&mut self) -> Result<u64, Malformed> {
+        Ok(self.number())
+    }
+
+    #[inline(always)]
+    fn array(&mut self) -> Result<usize, Malformed> {
+        let [tag] = self.peek(0);
+        self.at += 1;
+        if tag & 0xf0 == 0x90 { Ok((tag & 0xf).into()) } else { Err(NOT_ARRAY) }
+    }
+
+    #[inline(always)]
+    fn hash(&mut self) -> Result<u64, Malformed> {
+        let [tag] = self.peek(0);
+        let value = u64::from_be_bytes(self.peek(1));
+        self.at += if tag == 0xcf { 9 } else { SHORT };
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn nil(&mut self) -> bool {
+        let [tag] = self.peek(0);
+        let nil = tag == 0xc0;
+        self.at += usize::from(nil);
+        nil
+    }
+
+    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
+        let mut rest = Unpack(self.bytes.get(self.at..self.end).ok_or(CUT)?);
+        let value = read(&mut rest)?;
+        self.at = self.end - rest.0.len();
+        Ok(value)
     }
 }
 
@@ -398,13 +525,13 @@ mod tests {
         assert_eq!(unpack.element().map(<[u8]>::len), Ok(len));
         assert!(unpack.nil() && unpack.is_empty());
         for cut in 0..len {
-            assert_eq!(Unpack(&out[..cut]).element(), Err(SHORT), "cut at {cut}");
+            assert_eq!(Unpack(&out[..cut]).element(), Err(CUT), "cut at {cut}");
         }
     }
 
     #[test]
     fn a_claimed_length_allocates_nothing() {
-        assert_eq!(Unpack(&[0xdd, 0xff, 0xff, 0xff, 0xff]).element(), Err(SHORT));
-        assert_eq!(Unpack(&[0xdb, 0xff, 0xff, 0xff, 0xff]).str(), Err(SHORT));
+        assert_eq!(Unpack(&[0xdd, 0xff, 0xff, 0xff, 0xff]).element(), Err(CUT));
+        assert_eq!(Unpack(&[0xdb, 0xff, 0xff, 0xff, 0xff]).str(), Err(CUT));
     }
 }

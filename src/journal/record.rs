@@ -11,8 +11,8 @@ use std::fmt;
 
 use isochrone_sim::Time;
 
-use super::name::{Name, Names, Numbers};
-use super::pack::{self, Malformed, Out, Unpack};
+use super::name::{Kept, Name, Names, Numbers};
+use super::pack::{self, In, Malformed, Out};
 use super::packed::{Packed, json_text};
 
 /// A record with its place in the run.
@@ -31,7 +31,7 @@ pub struct Entry {
 /// What a field of a record can be.
 pub(super) trait Field: Sized {
     fn pack(&self, out: &mut impl Out, numbers: &mut Numbers);
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed>;
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Self, Malformed>;
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
 
     fn name(&self) -> Option<&Name> {
@@ -48,12 +48,59 @@ pub(super) trait Tell {
     fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers);
 }
 
+/// What a field is in a record that borrows it.
+pub(crate) trait Lend {
+    type Lent;
+
+    fn own(lent: &Self::Lent) -> Self;
+    fn pack_lent(lent: &Self::Lent, out: &mut impl Out, numbers: &mut Numbers);
+}
+
+impl Lend for Name {
+    type Lent = Kept;
+
+    fn own(lent: &Kept) -> Name {
+        lent.name.clone()
+    }
+
+    #[inline(always)]
+    fn pack_lent(lent: &Kept, out: &mut impl Out, numbers: &mut Numbers) {
+        numbers.pack_kept(lent, out);
+    }
+}
+
+macro_rules! lent_as_they_are {
+    ($($type:ty),*) => {$(
+        impl Lend for $type {
+            type Lent = $type;
+
+            fn own(lent: &$type) -> $type {
+                lent.clone()
+            }
+
+            #[inline(always)]
+            fn pack_lent(lent: &$type, out: &mut impl Out, numbers: &mut Numbers) {
+                lent.pack(out, numbers);
+            }
+        }
+    )*};
+}
+
+lent_as_they_are! { u64, u32, bool, Hash, Time, String, Packed, Result<Packed, String> }
+lent_as_they_are! { Option<Name>, Option<Time>, Option<Packed> }
+
 /// The head of an array of so many, and the stamps.
 #[inline(always)]
 fn stamped(len: usize, (delta, round): (i64, u32), out: &mut impl Out) {
     pack::array(out, len);
     pack::int(out, delta);
     pack::uint(out, round.into());
+}
+
+/// Whether records of this kind are neither inputs nor outputs.
+#[inline]
+pub(super) fn is_about_the_journal(kind: u8) -> bool {
+    kind < 16
 }
 
 /// Whether records of this kind may differ between two recordings of one run.
@@ -76,15 +123,14 @@ macro_rules! records {
         ///
         /// Why: what only passes by on its way into the file needs no names of its own, which are counted, and nothing is
         /// dropped.
-        #[derive(Clone, Copy)]
         pub(crate) enum Told<'a> {
-            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: &'a $type),* },)*
+            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: &'a <$type as Lend>::Lent),* },)*
         }
 
         impl Told<'_> {
             /// A record of its own.
             pub(crate) fn record(self) -> Record {
-                match self { $(Told::$Variant { $($field),* } => Record::$Variant { $($field: $field.clone()),* },)* }
+                match self { $(Told::$Variant { $($field),* } => Record::$Variant { $($field: Lend::own($field)),* },)* }
             }
         }
 
@@ -99,7 +145,7 @@ macro_rules! records {
                 match self {
                     $(Told::$Variant { $($field),* } => {
                         stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
-                        $(Field::pack(*$field, out, numbers);)*
+                        $(<$type as Lend>::pack_lent($field, out, numbers);)*
                     })*
                 }
             }
@@ -139,7 +185,7 @@ macro_rules! records {
 
             /// Reads the fields; `None` for a kind that this version does not know.
             #[inline(always)]
-            pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
+            pub(super) fn unpack(kind: u8, len: usize, from: &mut impl In, names: &Names)
             -> Result<Option<Record>, Malformed> {
                 match kind {
                     $($kind => {
@@ -257,7 +303,7 @@ impl Record {
 
     /// Whether it is neither an input nor an output.
     pub(super) fn is_about_the_journal(&self) -> bool {
-        self.kind() < 16
+        is_about_the_journal(self.kind())
     }
 
     /// Whether it may differ between two recordings of one run.
@@ -296,8 +342,8 @@ impl Field for Name {
         numbers.pack(self, out);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Name, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Name, Malformed> {
         names.unpack(from)
     }
 
@@ -316,8 +362,8 @@ impl Field for u64 {
         pack::uint(out, *self);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<u64, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, _: &Names) -> Result<u64, Malformed> {
         from.uint()
     }
 
@@ -332,7 +378,7 @@ impl Field for u32 {
         pack::uint(out, (*self).into());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<u32, Malformed> {
+    fn unpack(from: &mut impl In, _: &Names) -> Result<u32, Malformed> {
         from.uint()?.try_into().map_err(|_| "a number is too large")
     }
 
@@ -347,8 +393,8 @@ impl Field for Hash {
         pack::hash(out, self.0);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Hash, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Hash, Malformed> {
         from.hash().map(Hash)
     }
 
@@ -362,8 +408,8 @@ impl Field for bool {
         pack::bool(out, *self);
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<bool, Malformed> {
-        from.bool()
+    fn unpack(from: &mut impl In, _: &Names) -> Result<bool, Malformed> {
+        from.other(|from| from.bool())
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -376,7 +422,7 @@ impl Field for Time {
         pack::int(out, self.as_nanos());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Time, Malformed> {
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Time, Malformed> {
         from.int().map(Time::from_nanos)
     }
 
@@ -390,8 +436,8 @@ impl Field for String {
         pack::str(out, self);
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<String, Malformed> {
-        from.str().map(str::to_owned)
+    fn unpack(from: &mut impl In, _: &Names) -> Result<String, Malformed> {
+        from.other(|from| from.str().map(str::to_owned))
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -404,8 +450,8 @@ impl Field for Packed {
         out.extend(self.as_bytes());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Packed, Malformed> {
-        Packed::unpack(from)
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Packed, Malformed> {
+        from.other(|from| Packed::unpack(from))
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -427,7 +473,7 @@ impl<T: Field> Field for Option<T> {
     }
 
     #[inline(always)]
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Option<T>, Malformed> {
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Option<T>, Malformed> {
         if from.nil() {
             return Ok(None);
         }
@@ -465,12 +511,12 @@ impl Field for Result<Packed, String> {
         }
     }
 
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed> {
-        match from.array()? {
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Self, Malformed> {
+        from.other(|from| match from.array()? {
             1 => Packed::unpack(from).map(Ok),
             2 if from.nil() => String::unpack(from, names).map(Err),
             _ => Err("a value or an error is expected"),
-        }
+        })
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -12,20 +12,23 @@ const SHORT: usize = 256;
 #[inline]
 pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    if bytes.len() <= SHORT
-        && let Some(sse) = fearless_simd::Level::new().as_sse4_2()
-    {
-        return short(sse, bytes);
+    if let Some(sse) = fearless_simd::Level::new().as_sse4_2() {
+        return here(sse, bytes);
     }
     crc32c::crc32c(bytes)
 }
 
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(
-    fn short(sse: Sse4_2, bytes: &[u8]) -> u32 {
+    /// The same, for a caller who has the proof that the instruction is there.
+    #[inline]
+    pub(super) fn here(sse: Sse4_2, bytes: &[u8]) -> u32 {
         use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
-        // it is the proof that the instruction is there, which nothing else needs
+        // that it was passed is all
         let _ = sse;
+        if bytes.len() > SHORT {
+            return crc32c::crc32c(bytes);
+        }
         let (words, mut rest) = bytes.as_chunks();
         let mut sum = u64::from(u32::MAX);
         for word in words {

@@ -4,7 +4,7 @@ use isochrone_sim::{AgentId, Event, OrderKey, What};
 
 use super::names::Names;
 use crate::codec::Value;
-use crate::journal::{Hash, Name, Packed, Record, Told};
+use crate::journal::{Hash, Kept, Name, Packed, Record, Told};
 
 /// The record of an event; `None` for what is recorded where it is done, as an input.
 pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
@@ -79,11 +79,11 @@ pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'
                 }
             }
             (What::External { name, hash }, Some(agent)) => {
-                let (name, hash) = (&Name::from(name.as_str()), &Hash(*hash));
+                let (name, hash) = (&Kept::from(Name::from(name.as_str())), &Hash(*hash));
                 return Some(then(Told::Resumed { agent, name, hash }));
             }
             (What::Failure(report), Some(agent)) => {
-                let (task, message) = (&Name::from(report.task.as_str()), &report.message);
+                let (task, message) = (&Kept::from(Name::from(report.task.as_str())), &report.message);
                 let outcome = &format!("{:?}", report.outcome);
                 return Some(then(Told::Failed { agent, task, message, outcome }));
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use isochrone_sim::{AgentId, local};
 
-use crate::journal::Name;
+use crate::journal::{Kept, Name};
 
 /// What the outside is called in records.
 pub(crate) const OUTSIDE: &str = "outside";
@@ -18,16 +18,16 @@ const RECENT: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Names {
     /// by ordinal and one, after the outside
-    agents: Vec<Option<Name>>,
+    agents: Vec<Option<Kept>>,
     /// by address and length: the texts are constants of the program
-    labels: BTreeMap<Place, Name>,
+    labels: BTreeMap<Place, Kept>,
     /// those that were asked for last, each where its address says
-    recent: [(Place, Name); RECENT],
+    recent: [(Place, Kept); RECENT],
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let outside = Name::new(OUTSIDE);
+        let outside = Kept::from(Name::new(OUTSIDE));
         // no label is at address 0
         let recent = std::array::from_fn(|_| ((0, 0), outside.clone()));
         Names { agents: vec![Some(outside)], labels: BTreeMap::new(), recent }
@@ -37,13 +37,13 @@ impl Default for Names {
 impl Names {
     /// The path of an agent that was met.
     #[inline(always)]
-    pub(crate) fn agent(&self, agent: AgentId) -> Option<&Name> {
+    pub(crate) fn agent(&self, agent: AgentId) -> Option<&Kept> {
         self.agents.get(place(agent))?.as_ref()
     }
 
     /// The name of a label that was met a short time ago.
     #[inline(always)]
-    pub(crate) fn label(&self, label: &'static str) -> Option<&Name> {
+    pub(crate) fn label(&self, label: &'static str) -> Option<&Kept> {
         let at = (label.as_ptr() as usize, label.len());
         let (recent, name) = &self.recent[recent(at)];
         (*recent == at).then_some(name)
@@ -55,13 +55,13 @@ impl Names {
         if place >= self.agents.len() {
             self.agents.resize(place + 1, None);
         }
-        self.agents[place].get_or_insert_with(|| Name::new(local::path(agent)));
+        self.agents[place].get_or_insert_with(|| Name::new(local::path(agent)).into());
     }
 
     /// Makes the name of a label known, until another takes its place.
     pub(crate) fn meet_label(&mut self, label: &'static str) {
         let at = (label.as_ptr() as usize, label.len());
-        let name = self.labels.entry(at).or_insert_with(|| Name::new(label));
+        let name = self.labels.entry(at).or_insert_with(|| Name::new(label).into());
         self.recent[recent(at)] = (at, name.clone());
     }
 }
