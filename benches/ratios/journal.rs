@@ -64,7 +64,7 @@ pub(crate) fn read() -> Option<f64> {
     let start = ProcessTime::now();
     let mut count = 0;
     for entry in Reader::open(&path).expect("a journal") {
-        count += u64::from(entry.expect("it is whole").record.is_output());
+        count += u64::from(entry.as_ref().expect("it is whole").record.is_output());
     }
     let each = nanos_each(start, count);
     assert_eq!(count, RECORDS);

@@ -7,7 +7,9 @@
 
 use isochrone_sim::fingerprint::fold;
 
-use super::sum::{self, crc32c};
+use super::sum::crc32c;
+#[cfg(target_arch = "x86_64")]
+use super::sum::sum_here;
 
 /// Bytes before the payload, if that is short.
 pub(super) const HEAD: usize = 8;
@@ -122,14 +124,16 @@ pub(super) fn sound(bytes: &[u8]) -> usize {
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(
     fn seal_here(sse: Sse4_2, frames: &mut [u8], chain: u64) -> u64 {
-        seal_by(frames, chain, |payload| sum::here(sse, payload))
+        let _ = sse;
+        seal_by(frames, chain, |payload| sum_here!(payload))
     }
 );
 
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(
     fn sound_here(sse: Sse4_2, bytes: &[u8]) -> usize {
-        sound_by(bytes, |payload| sum::here(sse, payload))
+        let _ = sse;
+        sound_by(bytes, |payload| sum_here!(payload))
     }
 );
 

@@ -186,6 +186,8 @@ pub(super) trait In {
     fn hash(&mut self) -> Result<u64, Malformed>;
     /// Whether the next element is nil, which is then taken.
     fn nil(&mut self) -> bool;
+    /// Whether everything was read, and nothing else.
+    fn is_done(&self) -> bool;
     /// Reads what is seldom read.
     fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed>;
 }
@@ -374,6 +376,11 @@ impl In for Unpack<'_> {
         nil
     }
 
+    #[inline]
+    fn is_done(&self) -> bool {
+        self.is_empty()
+    }
+
     fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
         read(self)
     }
@@ -416,12 +423,6 @@ impl<'a> Window<'a> {
         Window { bytes, at, end }
     }
 
-    /// Whether everything was read, and nothing else.
-    #[inline(always)]
-    pub(super) fn is_done(&self) -> bool {
-        self.at == self.end
-    }
-
     #[inline(always)]
     fn peek<const N: usize>(&self, ahead: usize) -> [u8; N] {
         // so that nothing needs to be asked
@@ -434,10 +435,14 @@ impl<'a> Window<'a> {
     #[inline(always)]
     fn number(&mut self) -> u64 {
         let [tag] = self.peek(0);
+        if tag < 0x80 {
+            self.at += 1;
+            return tag.into();
+        }
         let (shift, len) = NUMBERS[usize::from(tag)];
         let after = u64::from_be_bytes(self.peek(1)) >> shift;
         self.at += usize::from(len);
-        if tag < 0x80 { tag.into() } else { after }
+        after
     }
 }
 
@@ -480,6 +485,13 @@ impl In for Window<'_> {
         nil
     }
 
+    #[inline(always)]
+    fn is_done(&self) -> bool {
+        self.at == self.end
+    }
+
+    // so that it stays in registers where the rest of the frame is
+    #[inline(always)]
     fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
         let mut rest = Unpack(self.bytes.get(self.at..self.end).ok_or(CUT)?);
         let value = read(&mut rest)?;

@@ -279,9 +279,6 @@ impl Reader {
         let time = Time::from_nanos(state.time.as_nanos().wrapping_add(from.int().ok()?));
         let round = from.uint().ok()?.try_into().ok()?;
         let record = Record::unpack(kind, fields, &mut from, &state.names).ok()??;
-        if !from.is_done() {
-            return None;
-        }
         let event = state.event;
         state.chain = frame::link(state.chain, kind, u32::from_le_bytes([s0, s1, s2, s3]));
         state.counted += end as u64;
@@ -435,7 +432,7 @@ fn decode(head: &Head, payload: &[u8], whole: usize, state: &mut State) -> Resul
     }
     if head.kind == frame::NAME {
         state.names.add(from.str()?)?;
-        return if from.is_empty() { Ok(Decoded::Name) } else { Err(SURPLUS) };
+        return if from.is_empty() { Ok(Decoded::Name) } else { Err("something follows the name") };
     }
     let event = state.event;
     let fields = from.array()?;
@@ -449,9 +446,6 @@ fn decode(head: &Head, payload: &[u8], whole: usize, state: &mut State) -> Resul
     let Some(record) = Record::unpack(head.kind, fields, &mut from, &state.names)? else {
         return Ok(Decoded::Unknown);
     };
-    if !from.is_empty() {
-        return Err(SURPLUS);
-    }
     if record.is_about_the_journal() {
         check(&record, volatile, event, before, state)?;
     } else if volatile {
@@ -483,8 +477,6 @@ fn check(
 }
 
 const OTHER_FLAGS: Malformed = "its flags do not fit its kind";
-
-const SURPLUS: Malformed = "something follows its last field";
 
 impl Iterator for Reader {
     type Item = Result<Entry, JournalError>;

@@ -192,7 +192,12 @@ macro_rules! records {
                         if len != 2 $(+ { stringify!($field); 1 })* {
                             return Err("it has another number of fields than records of its kind");
                         }
-                        Ok(Some(Record::$Variant { $($field: Field::unpack(from, names)?),* }))
+                        $(let $field = Field::unpack(from, names)?;)*
+                        // asked before the record is made, so that it is made where it is to be
+                        if !from.is_done() {
+                            return Err("something follows its last field");
+                        }
+                        Ok(Some(Record::$Variant { $($field),* }))
                     })*
                     _ => Ok(None),
                 }

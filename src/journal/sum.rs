@@ -6,7 +6,40 @@
 
 /// The longest bytes that are summed here.
 #[cfg(target_arch = "x86_64")]
-const SHORT: usize = 256;
+pub(super) const SHORT: usize = 256;
+
+/// The sum of these bytes, in a place that has the proof: a call would take as long as the sum.
+#[cfg(target_arch = "x86_64")]
+macro_rules! sum_here {
+    ($bytes:expr) => {{
+        use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
+        let bytes: &[u8] = $bytes;
+        if bytes.len() > $crate::journal::sum::SHORT {
+            crc32c::crc32c(bytes)
+        } else {
+            let (words, mut rest) = bytes.as_chunks();
+            let mut sum = u64::from(u32::MAX);
+            for word in words {
+                sum = _mm_crc32_u64(sum, u64::from_le_bytes(*word));
+            }
+            let mut sum = sum as u32;
+            if let Some((part, after)) = rest.split_first_chunk() {
+                sum = _mm_crc32_u32(sum, u32::from_le_bytes(*part));
+                rest = after;
+            }
+            if let Some((part, after)) = rest.split_first_chunk() {
+                sum = _mm_crc32_u16(sum, u16::from_le_bytes(*part));
+                rest = after;
+            }
+            if let Some(part) = rest.first() {
+                sum = _mm_crc32_u8(sum, *part);
+            }
+            !sum
+        }
+    }};
+}
+#[cfg(target_arch = "x86_64")]
+pub(super) use sum_here;
 
 /// The sum of these bytes.
 #[inline]
@@ -20,33 +53,10 @@ pub(super) fn crc32c(bytes: &[u8]) -> u32 {
 
 #[cfg(target_arch = "x86_64")]
 fearless_simd::kernel!(
-    /// The same, for a caller who has the proof that the instruction is there.
-    #[inline]
-    pub(super) fn here(sse: Sse4_2, bytes: &[u8]) -> u32 {
-        use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
-        // that it was passed is all
+    fn here(sse: Sse4_2, bytes: &[u8]) -> u32 {
+        // that it was passed is all: it is the proof that the instruction is there
         let _ = sse;
-        if bytes.len() > SHORT {
-            return crc32c::crc32c(bytes);
-        }
-        let (words, mut rest) = bytes.as_chunks();
-        let mut sum = u64::from(u32::MAX);
-        for word in words {
-            sum = _mm_crc32_u64(sum, u64::from_le_bytes(*word));
-        }
-        let mut sum = sum as u32;
-        if let Some((part, after)) = rest.split_first_chunk() {
-            sum = _mm_crc32_u32(sum, u32::from_le_bytes(*part));
-            rest = after;
-        }
-        if let Some((part, after)) = rest.split_first_chunk() {
-            sum = _mm_crc32_u16(sum, u16::from_le_bytes(*part));
-            rest = after;
-        }
-        if let Some(part) = rest.first() {
-            sum = _mm_crc32_u8(sum, *part);
-        }
-        !sum
+        sum_here!(bytes)
     }
 );
 
