@@ -63,7 +63,9 @@ pub(crate) fn read() -> Option<f64> {
     write_to(&path);
     let start = ProcessTime::now();
     let mut count = 0;
-    for entry in Reader::open(&path).expect("a journal") {
+    let mut reader = Reader::open(&path).expect("a journal");
+    // looked at where it is: moving what was just read takes a third as long as reading it
+    while let Some(entry) = &reader.next() {
         count += u64::from(entry.as_ref().expect("it is whole").record.is_output());
     }
     let each = nanos_each(start, count);

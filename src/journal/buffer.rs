@@ -85,13 +85,11 @@ impl Buffer {
         &self.bytes[..self.sealed]
     }
 
-    /// Forgets the first bytes, and keeps no more room than this: one large record is no reason.
-    pub(super) fn pass(&mut self, count: usize, room: usize) {
-        self.bytes.copy_within(count..self.used, 0);
-        self.used -= count;
-        self.sealed = self.sealed.saturating_sub(count);
+    /// Forgets everything, and keeps no more room than this: one large record is no reason.
+    pub(super) fn clear(&mut self, room: usize) {
+        (self.used, self.sealed) = (0, 0);
         if self.bytes.len() > room {
-            self.bytes.truncate(room.max(self.used + WINDOW));
+            self.bytes.truncate(room.max(WINDOW));
             self.bytes.shrink_to_fit();
         }
     }

@@ -25,8 +25,6 @@ use super::segment::{self, Files, Sink, Stream};
 
 /// Written to the file when so much has come together.
 const CHUNK: usize = 256 << 10;
-/// Bytes of the operating system's page, or some of them.
-const PAGE: usize = 4 << 10;
 /// Events from one checkpoint to the next, at most.
 const CHECKPOINT: u64 = 4_096;
 
@@ -292,12 +290,7 @@ impl Writer {
     /// Enough has come together, or every record is to be synced.
     #[cold]
     fn hand_over(&mut self) -> Result<(), JournalError> {
-        if self.options.fsync == Fsync::Always {
-            return self.commit();
-        }
-        // up to where a page of the file ends: the operating system works in pages
-        let len = self.buffer.len();
-        self.write_out(len - (self.written as usize + len) % PAGE)
+        if self.options.fsync == Fsync::Always { self.commit() } else { self.flush() }
     }
 
     /// Appends a checkpoint. The journal wants one at every step and when [`checkpoint_due`](Writer::checkpoint_due).
@@ -400,29 +393,20 @@ impl Writer {
         self.flush()
     }
 
-    /// Writes everything to the file.
     fn flush(&mut self) -> Result<(), JournalError> {
-        self.write_out(self.buffer.len())
-    }
-
-    /// Writes so many of the bytes to the file.
-    fn write_out(&mut self, count: usize) -> Result<(), JournalError> {
-        if count == 0 {
+        if self.buffer.len() == 0 {
             return Ok(());
         }
         self.chain();
-        let result = self.sink.write(&self.buffer.sealed()[..count]);
+        let (result, len) = (self.sink.write(self.buffer.sealed()), self.buffer.len());
+        self.buffer.clear(2 * CHUNK);
         match result {
             Ok(()) => {
-                self.buffer.pass(count, 2 * CHUNK);
-                self.written += count as u64;
+                self.written += len as u64;
                 self.dirty = true;
                 Ok(())
             }
-            Err(source) => {
-                self.buffer.pass(self.buffer.len(), 2 * CHUNK);
-                self.fail("write", source)
-            }
+            Err(source) => self.fail("write", source),
         }
     }
 
