@@ -57,11 +57,8 @@ fn record(path: &Path) {
         call,
         value: Some(Packed::new(&Value::from(kw))),
     };
-    let answer = |from: &Name, sequence| Record::Answer {
-        agent: coordinator.clone(),
-        from: from.clone(),
-        sequence,
-    };
+    let answer =
+        |from: &Name, sequence| Record::Answer { agent: coordinator.clone(), from: from.clone(), sequence };
     write(asked, 0, Record::Step { to: asked, limit: None });
     write(asked, 0, Record::Timer { agent: coordinator.clone(), label: plan.clone() });
     write(asked, 0, sent(&coordinator, &quick, 0, &propose, 0.31));

@@ -12,7 +12,7 @@
 //!
 //! Contract: a [`Live`] is used from any thread, inside the kernel too; nothing it is given runs before the driver's turn.
 //! Every [`Reply`] is used exactly once: with the callee's answer after the turn in which it came, or with an error when
-//! the call cannot be made or the run is over. A turn costs nothing for calls that are still open.
+//! the call cannot be made or the run is over: which agent has ended it, if one has. A turn costs nothing for calls that are still open.
 //!
 //! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
 
@@ -119,7 +119,7 @@ impl Notices {
 
 type Answer = Result<Value, CallError>;
 
-/// Where the answer to a call goes. One that is dropped says that the run is over.
+/// Where the answer to a call goes. One that is dropped says that the run is over; when a run fails, all hear why.
 pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
 
 impl fmt::Debug for Reply {
@@ -197,6 +197,13 @@ struct Open {
     reply: Reply,
 }
 
+impl Open {
+    fn answered(&mut self, answer: Answer) -> Answered {
+        let reply = std::mem::replace(&mut self.reply, Reply::nobody());
+        Answered { number: self.number, reply, answer }
+    }
+}
+
 impl Future for Open {
     type Output = Answered;
 
@@ -206,8 +213,7 @@ impl Future for Open {
             Some(answer) => answer,
             None => ready!(me.running.as_mut().poll(cx)),
         };
-        let reply = std::mem::replace(&mut me.reply, Reply::nobody());
-        Poll::Ready(Answered { number: me.number, reply, answer })
+        Poll::Ready(me.answered(answer))
     }
 }
 
@@ -240,13 +246,15 @@ pub(crate) struct Answered {
 pub(crate) struct Door {
     live: Live,
     inputs: mpsc::Receiver<Input>,
+    /// one that has woken the driver, and happens at its next turn
+    kept: Option<Input>,
     calls: Rc<RefCell<Calls>>,
 }
 
 impl Default for Door {
     fn default() -> Self {
         let (sender, inputs) = mpsc::channel(CAPACITY);
-        Door { live: Live { inputs: sender }, inputs, calls: Rc::default() }
+        Door { live: Live { inputs: sender }, inputs, kept: None, calls: Rc::default() }
     }
 }
 
@@ -257,6 +265,9 @@ impl Door {
 
     /// The next input; waits for one.
     pub(crate) async fn recv(&mut self) -> Input {
+        if let Some(kept) = self.kept.take() {
+            return kept;
+        }
         match self.inputs.recv().await {
             Some(input) => input,
             None => std::future::pending().await,
@@ -265,7 +276,12 @@ impl Door {
 
     /// An input that has come already.
     pub(crate) fn try_recv(&mut self) -> Option<Input> {
-        self.inputs.try_recv().ok()
+        self.kept.take().or_else(|| self.inputs.try_recv().ok())
+    }
+
+    /// Puts back the input that was received last.
+    pub(crate) fn keep(&mut self, input: Input) {
+        self.kept = Some(input);
     }
 
     /// Lets input `number` happen at `at`, behind those that were admitted for this time before.
@@ -317,6 +333,28 @@ impl Door {
             }
         });
         answers
+    }
+
+    /// Ends all calls of a run that has failed, in the order in which they came: with their answers, if there are any, or
+    /// with `error`. Those that wait for their turn hear it at once.
+    #[cold]
+    pub(crate) fn fail(&mut self, kernel: &Kernel, error: &CallError) -> Vec<Answered> {
+        let mut ended = self.answers(kernel);
+        for answered in &mut ended {
+            // that its agent gave it up says less than why
+            if answered.answer.as_ref().is_err_and(|error| error.kind() == "Abandoned") {
+                answered.answer = Err(error.clone());
+            }
+        }
+        let open = std::mem::take(&mut self.calls.borrow_mut().open);
+        kernel.enter(|| ended.extend(open.into_iter().map(|mut call| call.answered(Err(error.clone())))));
+        ended.sort_by_key(|answered| answered.number);
+        while let Some(input) = self.try_recv() {
+            if let Input::Call(request) = input {
+                request.reply.send(Err(error.clone()));
+            }
+        }
+        ended
     }
 }
 

@@ -17,9 +17,10 @@ use futures::stream::FuturesUnordered;
 use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Time};
 
 use super::Interrupt;
-use super::door::{Door, Input, Live};
+use super::door::{Answered, Door, Input, Live};
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
+use crate::rpc::CallError;
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -97,6 +98,11 @@ impl Drive {
         self.door.live().clone()
     }
 
+    /// Ends that way.
+    pub(crate) fn close(&mut self) {
+        self.door = Door::default();
+    }
+
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
     ///
     /// # Errors
@@ -110,7 +116,10 @@ impl Drive {
         kernel.begin_step();
         loop {
             let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
-            let progress = tokio::task::unconstrained(turn).await?;
+            let progress = match tokio::task::unconstrained(turn).await {
+                Ok(progress) => progress,
+                Err(error) => return Err(self.fail(kernel, error)),
+            };
             self.tape.check()?;
             self.start_externals(kernel)?;
             match progress {
@@ -206,16 +215,31 @@ impl Drive {
         while let Some(input) = self.try_recv(kernel) {
             self.admit(kernel, kernel.now(), input)?;
         }
-        kernel.attend()?;
-        self.answer(kernel)
+        match kernel.attend() {
+            Ok(_) => self.answer(kernel),
+            Err(error) => Err(self.fail(kernel, error)),
+        }
+    }
+
+    /// The run has failed: whoever waits for an answer from outside gets it, if it is there, or hears why there is none.
+    #[cold]
+    fn fail(&mut self, kernel: &Kernel, error: SimError) -> RunError {
+        let why = CallError::stopped(format!("the run has failed: {error}"));
+        let ended = self.door.fail(kernel, &why);
+        // the run's own failure says more than that of its recording
+        if let Err(other) = self.let_out(kernel, ended) {
+            tracing::error!("{other}");
+        }
+        error.into()
     }
 
     /// Lets the answers out that the last turn has brought.
     pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         let answers = self.door.answers(kernel);
-        if answers.is_empty() {
-            return Ok(());
-        }
+        if answers.is_empty() { Ok(()) } else { self.let_out(kernel, answers) }
+    }
+
+    fn let_out(&mut self, kernel: &Kernel, answers: Vec<Answered>) -> Result<(), RunError> {
         for answered in &answers {
             self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
         }

@@ -14,7 +14,6 @@ use futures::{FutureExt, StreamExt};
 use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
 use tokio::time::Instant;
 
-use super::door::Input;
 use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
@@ -88,7 +87,7 @@ impl Wall {
         // both wait from turn to turn: to register with the runtime costs more than a turn
         let mut stop = pin!(interrupt.wait());
         let mut alarm = pin!(tokio::time::sleep_until(start));
-        let mut early = Early::default();
+        let mut early = Early::new();
         while kernel.now() < until {
             let passed = start.elapsed();
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
@@ -112,12 +111,12 @@ impl Wall {
             let (door, externals) = self.drive.split();
             tokio::select! {
                 biased;
-                input = door.recv() => early.inputs.push(input),
+                input = door.recv() => door.keep(input),
                 Some(result) = externals.next() => {
-                    early.results.push(result);
+                    early.push(result);
                     // one turn for all that are there
                     while let Some(Some(result)) = externals.next().now_or_never() {
-                        early.results.push(result);
+                        early.push(result);
                     }
                 }
                 () = &mut stop => return Ok(()),
@@ -135,7 +134,7 @@ impl Wall {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, Early::default()).await?;
+            self.turn(kernel, wall, Early::new()).await?;
         }
         let end = self.drive.tape().end_time();
         kernel.jump(end.unwrap_or(kernel.now()));
@@ -158,11 +157,8 @@ impl Wall {
         }
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
-        for (id, outcome) in early.results {
+        for (id, outcome) in early {
             self.drive.finish(kernel, id, outcome);
-        }
-        for input in early.inputs {
-            self.drive.admit(kernel, wall, input)?;
         }
         if self.drive.tape().is_playing() {
             while let Some(came) = self.drive.tape().came(wall) {
@@ -186,12 +182,8 @@ impl Wall {
     }
 }
 
-/// What came in while the run slept.
-#[derive(Default)]
-struct Early {
-    inputs: Vec<Input>,
-    results: Vec<(ExternalId, ExternalOutcome)>,
-}
+/// Results that came while the run slept.
+type Early = Vec<(ExternalId, ExternalOutcome)>;
 
 /// When to wake for what happens at `due`; never for the end of time.
 fn alarm_at(from: Time, start: Instant, due: Time) -> Option<Instant> {

@@ -42,7 +42,12 @@ impl Buffer {
     }
 
     /// Appends a frame; the bytes it takes, or the payload's length if that is too long for any.
-    pub(super) fn long(&mut self, kind: u8, flags: u8, pack: impl FnOnce(&mut Buffer)) -> Result<usize, usize> {
+    pub(super) fn long(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        pack: impl FnOnce(&mut Buffer),
+    ) -> Result<usize, usize> {
         let start = self.used;
         self.extend(&[0; LONG_HEAD]);
         pack(self);

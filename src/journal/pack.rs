@@ -189,7 +189,10 @@ pub(super) trait In {
     /// Whether everything was read, and nothing else.
     fn is_done(&self) -> bool;
     /// Reads what is seldom read.
-    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed>;
+    fn other<R>(
+        &mut self,
+        read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>,
+    ) -> Result<R, Malformed>;
 }
 
 /// Reads elements one after the other.
@@ -381,7 +384,10 @@ impl In for Unpack<'_> {
         self.is_empty()
     }
 
-    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
+    fn other<R>(
+        &mut self,
+        read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>,
+    ) -> Result<R, Malformed> {
         read(self)
     }
 }
@@ -492,7 +498,10 @@ impl In for Window<'_> {
 
     // so that it stays in registers where the rest of the frame is
     #[inline(always)]
-    fn other<R>(&mut self, read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>) -> Result<R, Malformed> {
+    fn other<R>(
+        &mut self,
+        read: impl FnOnce(&mut Unpack<'_>) -> Result<R, Malformed>,
+    ) -> Result<R, Malformed> {
         let mut rest = Unpack(self.bytes.get(self.at..self.end).ok_or(CUT)?);
         let value = read(&mut rest)?;
         self.at = self.end - rest.0.len();

@@ -63,7 +63,8 @@ impl Packed {
 
     /// Packs a request whose arguments, by position only, are packed already.
     pub fn request_of(path: &str, arguments: &[Packed]) -> Packed {
-        let mut out = Vec::with_capacity(16 + path.len() + arguments.iter().map(|one| one.0.len()).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(16 + path.len() + arguments.iter().map(|one| one.0.len()).sum::<usize>());
         pack::array(&mut out, 3);
         pack::str(&mut out, path);
         pack::array(&mut out, arguments.len());

@@ -317,7 +317,8 @@ impl Reader {
                 if self.fill(LONG_HEAD)? < LONG_HEAD {
                     return self.tear_or_damage(true, "");
                 }
-                let Some(len) = self.ahead()[HEAD..].first_chunk().and_then(|len| Head::read_len(*len)) else {
+                let Some(len) = self.ahead()[HEAD..].first_chunk().and_then(|len| Head::read_len(*len))
+                else {
                     return self.tear_or_damage(false, BROKEN_HEAD);
                 };
                 (head.len, start) = (len, LONG_HEAD);

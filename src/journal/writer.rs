@@ -265,8 +265,7 @@ impl Writer {
         let (kind, numbers) = (record.kind(), &mut self.numbers);
         // volatile records have no place in time
         let volatile = is_volatile(kind);
-        let (stamp, flags) =
-            if volatile { ((0, 0), frame::VOLATILE | frame::IGNORABLE) } else { (stamp, 0) };
+        let (stamp, flags) = if volatile { ((0, 0), frame::VOLATILE | frame::IGNORABLE) } else { (stamp, 0) };
         match self.buffer.long(kind, flags, |out| record.pack(stamp, out, numbers)) {
             Ok(len) => {
                 self.counted += if volatile { 0 } else { len as u64 };
