@@ -236,7 +236,7 @@ impl Names {
             let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
             return known.cloned().ok_or("a name has a number that was not given to any");
         }
-        from.other(|from| spelt_out(from))
+        from.other(spelt_out)
     }
 }
 

@@ -456,7 +456,7 @@ impl Field for Packed {
     }
 
     fn unpack(from: &mut impl In, _: &Names) -> Result<Packed, Malformed> {
-        from.other(|from| Packed::unpack(from))
+        from.other(Packed::unpack)
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn every_length_adds_up_to_what_the_crate_says() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-        let bytes: Vec<u8> = (0..400_u32).map(|n| (n * n >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..400_u32).map(|n| ((n * n) >> 3) as u8).collect();
         for from in 0..8 {
             for to in from..bytes.len() {
                 let bytes = &bytes[from..to];
