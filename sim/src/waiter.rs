@@ -7,6 +7,7 @@
 //! | task number | that task; our own wakers are told by their vtable |
 //! | `SIDE` + slot | a foreign waker (`FuturesUnordered` and its like), kept on the side |
 //! | `RESTART` + agent | the agent's constructor |
+//! | `BEAT` + number | the periodic code of a [beat](crate::beat); only in the wheel |
 //!
 //! Contract: a wake by code of the task's own agent puts it into the next round. One by another agent's code without a
 //! message, or from outside while time is simulated, is an error that names the task (law 6).
@@ -256,6 +257,7 @@ impl Core {
         if at <= self.now.get() {
             self.wake_soon(agent.ordinal() | RESTART);
         } else if at < Time::MAX {
+            self.set_apart(wheel_key(at));
             self.timers.borrow_mut().insert(wheel_key(at), agent.ordinal() | RESTART);
         }
     }
