@@ -1,14 +1,14 @@
 //! Frames on their way to the file.
 //!
 //! Why not a vector alone: most frames have some forty bytes, in ten fields. In a window of a fixed size, of which there is
-//! always one after the last frame, a field is two stores, and that there was room is asked once, at the end.
+//! nearly always one after the last frame, a field is two stores, and that there was room is asked once, at the end.
 
 use super::frame::{self, HEAD, LONG_HEAD};
 use super::pack::{Out, SHORT, WINDOW};
 
 #[derive(Debug)]
 pub(super) struct Buffer {
-    /// those that are used, then a window at least
+    /// those that are used, then room, mostly for a window at least
     bytes: Vec<u8>,
     used: usize,
     /// so many have their sums
@@ -24,7 +24,8 @@ impl Buffer {
         self.used
     }
 
-    /// Appends a frame; the bytes it takes, or `None` if it is not short or `pack` says that it must not be kept.
+    /// Appends a frame; the bytes it takes, or `None` if there is no window, it is not short, or `pack` says that it must
+    /// not be kept.
     #[inline(always)]
     pub(super) fn short(&mut self, kind: u8, pack: impl FnOnce(&mut Room<'_>) -> bool) -> Option<usize> {
         let mut room = Room { bytes: self.bytes[self.used..].first_chunk_mut()?, at: HEAD };
@@ -35,9 +36,6 @@ impl Buffer {
         }
         *bytes.first_chunk_mut()? = frame::short_head(at - HEAD, kind, 0);
         self.used += at;
-        if self.bytes.len() - self.used < WINDOW {
-            self.widen(WINDOW);
-        }
         Some(at)
     }
 

@@ -62,8 +62,8 @@ const FORMS: [(u8, u8, u8); 64] = {
 
 /// A number's bytes, and how many of them count.
 ///
-/// Why from a table: of the numbers that one field has in turn, half are short by chance, and a branch on that would be
-/// guessed wrong as often.
+/// Why from a table: one field's numbers are of two or three lengths in turn, and a branch on that would often be guessed
+/// wrong.
 #[inline(always)]
 pub(super) fn form(value: u64) -> ([u8; 9], usize) {
     let (tag, own, after) = FORMS[(value | 1).ilog2() as usize];
@@ -74,6 +74,10 @@ pub(super) fn form(value: u64) -> ([u8; 9], usize) {
 
 #[inline(always)]
 pub(super) fn uint(out: &mut impl Out, value: u64) {
+    // as fields that are small mostly are
+    if value < 0x80 {
+        return out.put([value as u8], 1);
+    }
     let (bytes, count) = form(value);
     out.put(bytes, count);
 }

@@ -102,6 +102,10 @@ pub struct Writer {
     written: u64,
     /// bytes of this segment's frames, but for volatile ones: those must not decide where the next segment begins
     counted: u64,
+    /// so many, and the next record is not simply appended; 0 when the recording has ended
+    limit: u64,
+    /// bytes of the buffer that are handed over; 0 if every record is
+    most: usize,
     /// to be synced
     dirty: bool,
     event: u64,
@@ -178,6 +182,8 @@ impl Writer {
             segment,
             written: state.offset,
             counted: state.counted,
+            limit: options.segment,
+            most: most(options),
             dirty: true,
             event: state.event,
             time: state.time,
@@ -198,6 +204,8 @@ impl Writer {
             segment: 0,
             written: 0,
             counted: 0,
+            limit: options.segment,
+            most: most(options),
             dirty: false,
             event: 0,
             time: Time::ZERO,
@@ -226,7 +234,7 @@ impl Writer {
     #[inline(always)]
     fn put(&mut self, time: Time, round: u32, record: &impl Tell) -> Result<u64, JournalError> {
         let event = self.event;
-        if (self.counted >= self.options.segment || self.ended.is_some()) && !self.turn_over()? {
+        if self.counted >= self.limit && !self.turn_over()? {
             return Ok(event);
         }
         let (kind, numbers) = (record.kind(), &mut self.numbers);
@@ -248,7 +256,7 @@ impl Writer {
             self.event += 1;
             self.time = time;
         }
-        if self.buffer.len() >= CHUNK || self.options.fsync == Fsync::Always {
+        if self.buffer.len() >= self.most {
             self.hand_over()?;
         }
         Ok(event)
@@ -417,7 +425,7 @@ impl Writer {
         // a torn frame would be cut at the next opening anyway; if this fails, it is
         let cut = self.sink.cut(self.written);
         tracing::warn!(events = self.event, whole = cut.is_ok(), "the recording ends: {because}");
-        self.ended = Some(because);
+        (self.ended, self.limit) = (Some(because), 0);
         match self.options.on_failure {
             OnFailure::Stop => Err(JournalError::Io { what, path, source }),
             OnFailure::GoOn => Ok(()),
@@ -430,6 +438,10 @@ impl Writer {
             _ => Ok(()),
         }
     }
+}
+
+fn most(options: Options) -> usize {
+    if options.fsync == Fsync::Always { 0 } else { CHUNK }
 }
 
 /// A writer that is dropped by a panic still hands over what it has.

@@ -77,3 +77,24 @@ fn place(agent: AgentId) -> usize {
 fn recent((address, len): Place) -> usize {
     (address ^ address >> 6 ^ len << 3) % RECENT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Record, Told};
+
+    #[test]
+    fn a_label_whose_place_another_has_taken_keeps_its_name() {
+        // more than there are places, and each text at two addresses
+        let labels: Vec<&'static str> =
+            (0..2 * RECENT).map(|n| &*format!("label_{}", n / 2).leak()).collect();
+        let mut names = Names::default();
+        for label in [&labels[..], &labels[..]].concat() {
+            if names.label(label).is_none() {
+                names.meet_label(label);
+            }
+            let agent = names.label(label).expect("it was just met");
+            assert_eq!(Told::Stopped { agent }.record(), Record::Stopped { agent: label.into() });
+        }
+    }
+}
