@@ -382,7 +382,7 @@ impl Core {
             // whoever waits for this instant to settle, and inputs of it, come before the deadline
             return true;
         }
-        self.resume_settled() || self.fire_deadlines(deadline)
+        self.fire_deadlines(deadline)
     }
 
     /// Fires the earliest timers, if they are due by this instant.

@@ -49,9 +49,7 @@ pub(crate) fn sentence(record: &Record) -> String {
 fn hash(record: &Record) -> Option<Hash> {
     match record {
         Record::Sent { hash, values: None, .. }
-        | Record::Received { hash, values: None, .. }
         | Record::Answered { hash, value: None, .. }
-        | Record::Answer { hash, value: None, .. }
         | Record::Resumed { hash, .. } => Some(*hash),
         _ => None,
     }
@@ -233,8 +231,8 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Sent { agent, to, sequence, label, values, .. } => {
             (agent.as_str(), format!("sends {label}{} #{sequence} to {to}", carried(values)))
         }
-        Record::Received { agent, from, sequence, label, values, .. } => {
-            (agent.as_str(), format!("gets {label}{} #{sequence} from {from}", carried(values)))
+        Record::Received { agent, from, sequence, label, .. } => {
+            (agent.as_str(), format!("gets {label} #{sequence} from {from}"))
         }
         Record::Held { agent, from, sequence } => {
             (agent.as_str(), format!("is busy; #{sequence} of {from} waits"))
@@ -245,8 +243,8 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Answered { agent, to, sequence, value, .. } => {
             (agent.as_str(), format!("answers #{sequence} to {to}{}", with(value)))
         }
-        Record::Answer { agent, from, sequence, value, .. } => {
-            (agent.as_str(), format!("gets the answer #{sequence} of {from}{}", with(value)))
+        Record::Answer { agent, from, sequence } => {
+            (agent.as_str(), format!("gets the answer #{sequence} of {from}"))
         }
         Record::Late { agent, from, sequence } => {
             (agent.as_str(), format!("gets the answer #{sequence} of {from} too late"))
