@@ -1,12 +1,16 @@
-//! A live run that failed comes back with the few calls from outside that it needs to fail.
-#![cfg(unix)]
+//! A live run that failed comes back with the few calls from outside that it needs to fail, a coupled one with the few
+//! requests of its simulator.
+#![cfg(all(unix, feature = "serve"))]
 
 use std::path::{Path, PathBuf};
 
+use isochrone::channel::{Config as ChannelConfig, Connection, Event};
+use isochrone::codec::{Limits, json};
 use isochrone::journal::{Reader, Record};
 use isochrone::prelude::*;
 use isochrone::rpc::Client;
 use net::run;
+use tokio::net::UnixStream;
 
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
@@ -21,6 +25,24 @@ struct Tank {
 
 #[agent]
 impl Tank {
+    #[constructor]
+    fn new() -> Self {
+        Tank::default()
+    }
+
+    /// Litres that have flowed in, as a simulator says.
+    #[input]
+    fn inflow(&mut self, pipes: Inputs<f64>) {
+        let litres = pipes.sum();
+        self.litres += litres as i64;
+        isochrone::always!(!self.is_closed || litres != 23.0, "no tank bursts", "it holds {}", self.litres);
+    }
+
+    #[input]
+    fn lid(&mut self, valves: Inputs<f64>) {
+        self.is_closed = valves.sum() > 0.5;
+    }
+
     #[expose]
     fn close(&mut self) {
         self.is_closed = true;
@@ -40,7 +62,7 @@ impl Tank {
 }
 
 fn app(args: &[&str]) -> String {
-    let app = App::new("tanks").scenario(|world| {
+    let app = App::new("tanks").agent::<Tank>("Tank").scenario(|world| {
         world.add("tank", Tank::default())?;
         Ok(())
     });
@@ -103,6 +125,63 @@ fn a_live_run_is_shrunk_to_the_calls_that_it_needs_to_fail_and_replays() {
     let (calls, less) = told(&smaller);
     assert_eq!(calls, ["close", "fill"]);
     assert!(less <= 3 && less < turns, "{less} turns of {turns}");
+    assert_eq!(app(&["replay", smaller.to_str().unwrap()]), "ExitCode(unix_exit_status(0))");
+    let broken = Reader::open(&smaller).unwrap().map(Result::unwrap).any(
+        |entry| matches!(entry.record, Record::Failed { message, .. } if message.contains("no tank bursts")),
+    );
+    assert!(broken, "it is the same failure");
+}
+
+/// What a simulator asks; the last is refused, as the run has failed.
+async fn simulate(path: &Path, requests: &[String]) {
+    let stream = loop {
+        match UnixStream::connect(path).await {
+            Ok(stream) => break stream,
+            Err(_) => tokio::time::sleep(millis(5)).await,
+        }
+    };
+    let mut connection = Connection::new(stream, ChannelConfig::default());
+    for (n, text) in requests.iter().enumerate() {
+        let content = json::decode(text.as_bytes(), &Limits::default()).expect(text);
+        let id = connection.channel().request(&content).unwrap();
+        let is_right = loop {
+            match connection.event().await.unwrap().expect("connected") {
+                Event::Answer { request, result } if request == id => break result.is_ok(),
+                _ => {}
+            }
+        };
+        assert_eq!(is_right, n + 1 < requests.len(), "{text}");
+    }
+}
+
+#[test]
+fn a_coupled_run_is_shrunk_to_the_requests_that_it_needs_to_fail_and_replays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, socket) = (folder.path().join("run.jrn"), folder.path().join("socket"));
+    let (record, listen) = (journal.display().to_string(), format!("ipc://[{}]", socket.display()));
+    let door = std::thread::spawn(move || app(&["serve", "--listen", &listen, "--record", &record]));
+    let mut requests = vec![r#"["sim/create", ["Tank"], {}]"#.to_owned()];
+    for second in 0..24 {
+        let lid = if second == 11 { r#", "lid": {"valve": 1.0}"# } else { "" };
+        requests.push(format!(
+            r#"["sim/step", ["{second}s", {{"tank": {{"inflow": {{"pipe": {second}.0}}{lid}}}}}], {{}}]"#
+        ));
+    }
+    run(simulate(&socket, &requests));
+    assert_eq!(door.join().unwrap(), "ExitCode(unix_exit_status(1))");
+    let asked = |path: &Path| {
+        let records = Reader::open(path).unwrap().map(|entry| entry.unwrap().record);
+        let asked = records.filter_map(|record| match record {
+            Record::Request { content, .. } => Some(content.to_string()),
+            _ => None,
+        });
+        asked.collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&journal).len(), requests.len());
+    let (journal, smaller) = (journal.display().to_string(), folder.path().join("run.min.jrn"));
+    assert_eq!(app(&["shrink", &journal]), "ExitCode(unix_exit_status(0))");
+    let left = asked(&smaller);
+    assert!(left.len() == 2 && left[0].contains("11s") && left[1].contains("23s"), "{left:?}");
     assert_eq!(app(&["replay", smaller.to_str().unwrap()]), "ExitCode(unix_exit_status(0))");
     let broken = Reader::open(&smaller).unwrap().map(Result::unwrap).any(
         |entry| matches!(entry.record, Record::Failed { message, .. } if message.contains("no tank bursts")),
