@@ -20,7 +20,7 @@ use crate::reply::ReplyNote;
 use crate::task::Tasks;
 use crate::time::Time;
 use crate::waiter::{RESTART, SIDE};
-use crate::wheel::Wheel;
+use crate::wheel::RadixWheel;
 
 /// A turn is on until this is dropped.
 pub(crate) struct Turning<'c>(&'c Cell<bool>);
@@ -191,7 +191,7 @@ impl Core {
 
     /// Wakes whoever waits for the timers that are ready.
     #[inline(always)]
-    fn fire(&self, mut wheel: RefMut<'_, Wheel>, tag: Tag) {
+    fn fire<const BITS: usize>(&self, mut wheel: RefMut<'_, RadixWheel<BITS>>, tag: Tag) {
         // which agent of which container, when, and in which round: no order among them is left to remember, so they are
         // summed at once
         let at = fold(
