@@ -67,7 +67,7 @@ fn ask(live: &Live, agent: &str, method: &str, args: Args) -> mpsc::Receiver<Ans
 }
 
 fn request(agent: &str, method: &str, args: Args, reply: Reply) -> Input {
-    Input::Call(Request { from: "peer".into(), agent: agent.into(), method: method.into(), args, reply })
+    Input::Call(Request { from: "peer".into(), agent: agent.into(), method: method.to_string().into(), args, reply })
 }
 
 fn kw(kw: f64) -> Args {

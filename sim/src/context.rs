@@ -24,7 +24,7 @@ use pin_project::pin_project;
 use crate::agent::{AgentId, NameError, Status};
 use crate::core::Core;
 use crate::current;
-use crate::external::Form;
+use crate::external::{External, Form, Order};
 use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::observe::What;
@@ -202,13 +202,18 @@ impl Ctx {
         latency: Duration,
         form: Form<T>,
         make: M,
-    ) -> crate::external::External<T>
+    ) -> External<T>
     where
         T: serde::Serialize + 'static,
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        crate::external::External::new(name, self.agent, latency, form, make)
+        External::new(name, self.agent, latency, form, make)
+    }
+
+    /// As [`external_as`](Ctx::external_as), for an operation that the driver may recognise.
+    pub fn external_of<O: Order>(&self, order: Rc<O>, latency: Duration) -> External<O::Output> {
+        External::of(order, self.agent, latency)
     }
 }
 

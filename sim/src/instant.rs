@@ -301,7 +301,7 @@ impl Core {
 
     /// The time of the earliest event that has not happened yet.
     pub(crate) fn next_event(&self) -> Option<Time> {
-        if self.is_busy() || !self.settled.borrow().is_empty() {
+        if self.pending.has(ROUND | SETTLED) && (self.is_busy() || !self.settled.borrow().is_empty()) {
             return Some(self.now.get());
         }
         let timer = self.timers.borrow().next().map(wheel_time);
@@ -529,6 +529,9 @@ impl Core {
     /// The earliest input or external result that lies ahead.
     #[inline]
     pub(crate) fn next_input(&self) -> Option<Time> {
+        if !self.pending.has(INJECTED | EXTERNAL) {
+            return None;
+        }
         let injections = self.injections.borrow();
         let externals = self.externals.borrow();
         if injections.is_empty() && externals.is_empty() {

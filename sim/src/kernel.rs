@@ -183,11 +183,7 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
-        if self.core.turning.get() {
-            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
-        }
-        let _entered = Entered::new(&self.core);
-        let _turning = Turning::new(&self.core.turning);
+        let _turn = self.begin_turn()?;
         loop {
             match self.core.turn(limit, inclusive, budget)? {
                 Progress::More if budget == u32::MAX => {}
@@ -203,11 +199,7 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn attend(&self) -> Result<(), SimError> {
-        if self.core.turning.get() {
-            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
-        }
-        let _entered = Entered::new(&self.core);
-        let _turning = Turning::new(&self.core.turning);
+        let _turn = self.begin_turn()?;
         self.core.attend()
     }
 
@@ -258,6 +250,25 @@ impl Kernel {
         let number = self.core.next_injection();
         self.core.enter_at(at, number, Box::new(move |_| enter()));
         Ok(())
+    }
+
+    /// As [`inject_with`](Kernel::inject_with) for the present instant, at once: what was injected for it before comes first.
+    ///
+    /// # Errors
+    /// [`SimError::Limit`] for code that the kernel runs itself.
+    pub fn admit(&self, enter: impl FnOnce()) -> Result<(), SimError> {
+        let (_entered, _turning) = self.begin_turn()?;
+        self.core.admit_injections();
+        self.core.next_injection();
+        enter();
+        Ok(())
+    }
+
+    fn begin_turn(&self) -> Result<(Entered, Turning<'_>), SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
+        Ok((Entered::new(&self.core), Turning::new(&self.core.turning)))
     }
 
     /// Asks an agent, from outside, now. The answer comes by [`Kernel::answer`] after the kernel has run.
@@ -416,6 +427,11 @@ impl Kernel {
         self.core.injector.watch(driver);
     }
 
+    /// Whether whoever asked last by [`watch`](Kernel::watch) is still to be woken.
+    pub fn is_watched(&self) -> bool {
+        self.core.injector.is_watched()
+    }
+
     /// Whether tasks have been woken from outside since the last turn.
     pub fn has_wakes(&self) -> bool {
         self.core.injector.has_some()
@@ -424,6 +440,11 @@ impl Kernel {
     /// External operations that have been asked for since the last call; the driver runs them.
     pub fn take_external(&self) -> Vec<crate::external::Started> {
         self.core.externals.borrow_mut().take_started()
+    }
+
+    /// As [`take_external`](Kernel::take_external), behind what `started` holds.
+    pub fn append_external(&self, started: &mut Vec<crate::external::Started>) {
+        self.core.externals.borrow_mut().append_started(started);
     }
 
     /// Hands in the outcome of an external operation.

@@ -16,25 +16,20 @@
 //!
 //! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use futures::Stream;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{Kernel, SimError, Time, local};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use isochrone_sim::{Kernel, SimError, local};
 
+use super::queue::{CAPACITY, Queue, Sender, Sent};
 use crate::agent::{Running, Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
-
-/// Inputs that wait for the next turn.
-const CAPACITY: usize = 65_536;
 
 /// Something from outside.
 #[derive(Debug)]
@@ -81,9 +76,9 @@ pub struct Request {
     /// The peer, as journals and reports name it.
     pub from: Arc<str>,
     /// Path of the agent below its container, or its number, as aiomas counts.
-    pub agent: String,
+    pub agent: Arc<str>,
     /// The method.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Its arguments.
     pub args: Args,
     /// Where the answer goes.
@@ -158,7 +153,7 @@ impl Drop for Reply {
 /// The way into a run from connections, other threads, and agents' code: it may be cloned and sent.
 #[derive(Clone, Debug)]
 pub struct Live {
-    inputs: mpsc::Sender<Input>,
+    queue: Sender,
 }
 
 impl Live {
@@ -172,9 +167,9 @@ impl Live {
 
     /// Lets `input` happen at the next turn. False when it will not: then a call has had its error.
     pub fn send(&self, input: Input) -> bool {
-        match self.inputs.try_send(input) {
-            Ok(()) => true,
-            Err(TrySendError::Full(input)) => {
+        match self.queue.send(input) {
+            Sent::Waits => true,
+            Sent::Refused(input) => {
                 if let Input::Call(request) = input {
                     let text = format!("{CAPACITY} inputs wait for the next turn already");
                     request.reply.send(Err(CallError::new("Busy", text)));
@@ -182,7 +177,7 @@ impl Live {
                 false
             }
             // whose reply says so, being dropped
-            Err(TrySendError::Closed(_)) => false,
+            Sent::Dropped => false,
         }
     }
 }
@@ -236,71 +231,45 @@ pub(crate) struct Answered {
 }
 
 /// The driver's side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Door {
-    live: Live,
-    inputs: mpsc::Receiver<Input>,
-    calls: Rc<RefCell<Calls>>,
-}
-
-impl Default for Door {
-    fn default() -> Self {
-        let (sender, inputs) = mpsc::channel(CAPACITY);
-        Door { live: Live { inputs: sender }, inputs, calls: Rc::default() }
-    }
+    queue: Queue,
+    calls: Calls,
 }
 
 impl Door {
-    pub(crate) fn live(&self) -> &Live {
-        &self.live
+    pub(crate) fn live(&self) -> Live {
+        Live { queue: self.queue.sender().clone() }
     }
 
-    /// The next input; waits for one.
-    pub(crate) async fn recv(&mut self) -> Input {
-        match self.inputs.recv().await {
-            Some(input) => input,
-            None => std::future::pending().await,
-        }
+    /// What has come and is not admitted yet.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    /// An input that has come already.
-    pub(crate) fn try_recv(&mut self) -> Option<Input> {
-        self.inputs.try_recv().ok()
-    }
-
-    /// Lets input `number` happen at `at`, behind those that were admitted for this time before.
-    pub(crate) fn admit(
-        &mut self,
-        kernel: &Kernel,
-        at: Time,
-        number: u64,
-        input: Input,
-    ) -> Result<(), SimError> {
+    /// Lets input `number` happen now, behind those that were admitted before.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, number: u64, input: Input) -> Result<(), SimError> {
         match input {
-            Input::Enter(Enter(enter)) => kernel.inject_with(at, enter),
+            Input::Enter(Enter(enter)) => kernel.admit(enter),
             Input::Look(Look(look)) => {
                 look(kernel);
                 Ok(())
             }
-            Input::Notice(notice) => kernel.inject_with(at, move || {
+            Input::Notice(notice) => kernel.admit(|| {
                 if let Some(notices) = local::shared::<Notices>() {
                     (notices.0)(&notice);
                 }
             }),
-            Input::Call(request) => {
-                let calls = self.calls.clone();
-                kernel.inject_with(at, move || call(request, number, &calls))
-            }
+            Input::Call(request) => kernel.admit(|| self.calls.fresh.push(call(request, number))),
         }
     }
 
     /// The answers that have come since the last call: of this turn's calls as these came, then those of earlier ones as
     /// they came themselves.
-    pub(crate) fn answers(&mut self, kernel: &Kernel) -> Vec<Answered> {
-        let mut answers = Vec::new();
-        let Calls { fresh, open } = &mut *self.calls.borrow_mut();
+    pub(crate) fn answers(&mut self, kernel: &Kernel, answers: &mut Vec<Answered>) {
+        let Calls { fresh, open } = &mut self.calls;
         if fresh.is_empty() && open.is_empty() {
-            return answers;
+            return;
         }
         // nobody is to be woken: the driver looks here after each turn
         let cx = &mut Context::from_waker(Waker::noop());
@@ -316,12 +285,11 @@ impl Door {
                 answers.push(answered);
             }
         });
-        answers
     }
 }
 
 /// Makes a call, inside the kernel.
-fn call(request: Request, number: u64, calls: &RefCell<Calls>) {
+fn call(request: Request, number: u64) -> Open {
     let Request { agent, method, args, reply, .. } = request;
     let found =
         find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
@@ -342,5 +310,5 @@ fn call(request: Request, number: u64, calls: &RefCell<Calls>) {
         Poll::Ready(answer) => Some(answer),
         Poll::Pending => None,
     };
-    calls.borrow_mut().fresh.push(Open { number, running, first, reply });
+    Open { number, running, first, reply }
 }

@@ -9,15 +9,17 @@
 //! time stands, and whoever asks meanwhile is answered.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Time};
+use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Started, Time};
 
 use super::Interrupt;
-use super::door::{Door, Input, Live};
+use super::door::{Answered, Door, Input, Live};
+use super::queue::{Sender, Waiting};
+use crate::agent::far;
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
 
@@ -59,12 +61,22 @@ pub enum RunError {
 /// A kernel's turns, with its external operations.
 #[derive(Debug, Default)]
 pub struct Drive {
+    /// operations that begin when the driver waits next
+    begun: Vec<Started>,
     externals: FuturesUnordered<ExternalRunning>,
     interrupt: Interrupt,
     door: Door,
+    answered: Vec<Answered>,
     tape: Tape,
     /// when it has last given way
     since: Option<Instant>,
+}
+
+/// What has come for a run.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    waiting: Waiting,
+    outcomes: Vec<(ExternalId, ExternalOutcome)>,
 }
 
 impl Drive {
@@ -94,7 +106,7 @@ impl Drive {
 
     /// The way into its kernel.
     pub fn live(&self) -> Live {
-        self.door.live().clone()
+        self.door.live()
     }
 
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
@@ -107,6 +119,19 @@ impl Drive {
         limit: Time,
         inclusive: bool,
     ) -> Result<Option<Time>, RunError> {
+        let next = self.turn(kernel, limit, inclusive).await?;
+        // when it is quiet as well: a run of many short steps is as long as one of few long ones
+        self.give_way(kernel, wall()).await?;
+        Ok(next)
+    }
+
+    /// As [`advance`](Drive::advance), without giving way at the end.
+    pub(crate) async fn turn(
+        &mut self,
+        kernel: &Kernel,
+        limit: Time,
+        inclusive: bool,
+    ) -> Result<Option<Time>, RunError> {
         kernel.begin_step();
         loop {
             let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
@@ -114,19 +139,16 @@ impl Drive {
             self.tape.check()?;
             self.start_externals(kernel)?;
             match progress {
+                Progress::Quiet { next } => return Ok(next),
                 Progress::Blocked => self.wait_for_external(kernel).await?,
-                // when it is quiet as well: a run of many short steps is as long as one of few long ones
-                _ => self.give_way(kernel).await?,
-            }
-            if let Progress::Quiet { next } = progress {
-                return Ok(next);
+                _ => self.give_way(kernel, wall()).await?,
             }
         }
     }
 
-    async fn give_way(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        let now = wall();
-        if now.duration_since(*self.since.get_or_insert(now)) >= SLICE {
+    /// Lets others on this thread go on if the run has kept it for long.
+    pub(crate) async fn give_way(&mut self, kernel: &Kernel, now: Instant) -> Result<(), RunError> {
+        if now.saturating_duration_since(*self.since.get_or_insert(now)) >= SLICE {
             tokio::task::yield_now().await;
             self.since = Some(wall());
             if self.interrupt.is_set() {
@@ -138,13 +160,11 @@ impl Drive {
 
     /// Takes over operations the agents have asked for.
     pub(crate) fn start_externals(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        for started in self.tape.start(kernel, kernel.take_external())? {
-            self.externals.push(started.run());
-        }
+        self.tape.start(kernel, &mut self.begun)?;
         for left in self.tape.take_left() {
             match left {
                 Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
-                Left::Runs(started) => self.externals.push(started.run()),
+                Left::Runs(started) => self.begun.push(started),
             }
         }
         Ok(())
@@ -156,11 +176,24 @@ impl Drive {
         kernel.finish_external(id, outcome);
     }
 
-    /// Lets an input happen at `at`.
-    pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), RunError> {
-        let round = if at == kernel.now() { kernel.round() } else { 0 };
-        let number = self.tape.input((at, round), &input);
-        Ok(self.door.admit(kernel, at, number, input)?)
+    /// Lets an input happen at the present instant.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
+        let number = self.tape.input((kernel.now(), kernel.round()), &input);
+        Ok(self.door.admit(kernel, number, input)?)
+    }
+
+    /// Lets everything happen at the present instant that has come.
+    pub(crate) fn admit_all(&mut self, kernel: &Kernel, came: &mut Arrivals) -> Result<(), RunError> {
+        for (id, answer) in came.waiting.results.drain(..) {
+            self.finish(kernel, id, far::outcome(answer));
+        }
+        for (id, outcome) in came.outcomes.drain(..) {
+            self.finish(kernel, id, outcome);
+        }
+        while let Some(input) = came.waiting.inputs.pop_front() {
+            self.admit(kernel, input)?;
+        }
+        Ok(())
     }
 
     /// An input that has come already.
@@ -168,12 +201,64 @@ impl Drive {
         if self.tape.is_playing() {
             return self.tape.next_input((kernel.now(), kernel.round()));
         }
-        self.door.try_recv()
+        self.door.queue().try_input()
     }
 
     /// The next input; waits for one.
     pub(crate) async fn recv(&mut self) -> Input {
-        self.door.recv().await
+        poll_fn(|cx| self.door.queue().poll_input(cx)).await
+    }
+
+    /// Begins the operations that have been asked for: a call to a container of this process is handed over, all others are
+    /// futures.
+    fn begin(&mut self) {
+        for started in self.begun.drain(..) {
+            let ends = || Ends { id: started.id, queue: self.door.queue().sender().clone() };
+            if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
+                self.externals.push(started.run());
+            }
+        }
+    }
+
+    /// What has come already.
+    pub(crate) fn take(&self, came: &mut Arrivals) {
+        self.door.queue().take(&mut came.waiting);
+    }
+
+    /// Everything that has come, at least something; operations run meanwhile. `came` is empty before.
+    pub(crate) fn poll_came(&mut self, cx: &mut Context<'_>, came: &mut Arrivals) -> Poll<()> {
+        self.begin();
+        let waiting = self.door.queue().poll_all(cx, &mut came.waiting);
+        // one turn for all that are there
+        while let Some((id, outcome)) = self.poll_future(cx) {
+            came.outcomes.push((id, outcome));
+        }
+        if waiting.is_ready() || !came.outcomes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Option<(ExternalId, ExternalOutcome)> {
+        if self.externals.is_empty() {
+            return None;
+        }
+        match self.externals.poll_next_unpin(cx) {
+            Poll::Ready(finished) => finished,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Hands in the outcomes of operations that have ended, at least one; they run meanwhile.
+    pub(crate) fn poll_finished(&mut self, kernel: &Kernel, cx: &mut Context<'_>) -> Poll<()> {
+        self.begin();
+        let mut answers = Vec::new();
+        let mut some = self.door.queue().poll_results(cx, &mut answers).is_ready();
+        for (id, answer) in answers {
+            self.finish(kernel, id, far::outcome(answer));
+        }
+        if let Some((id, outcome)) = self.poll_future(cx) {
+            self.finish(kernel, id, outcome);
+            some = true;
+        }
+        if some { Poll::Ready(()) } else { Poll::Pending }
     }
 
     async fn wait_for_external(&mut self, kernel: &Kernel) -> Result<(), RunError> {
@@ -181,14 +266,17 @@ impl Drive {
             return self.replay_blocked(kernel);
         }
         let interrupt = self.interrupt.clone();
-        tokio::select! {
+        let input = tokio::select! {
             biased;
-            () = interrupt.wait() => Err(RunError::Interrupted(kernel.now())),
-            input = self.door.recv() => self.attend(kernel, input),
-            Some((id, outcome)) = self.externals.next() => {
-                self.finish(kernel, id, outcome);
-                Ok(())
-            }
+            () = interrupt.wait() => return Err(RunError::Interrupted(kernel.now())),
+            input = poll_fn(|cx| match self.door.queue().poll_input(cx) {
+                Poll::Ready(input) => Poll::Ready(Some(input)),
+                Poll::Pending => self.poll_finished(kernel, cx).map(|()| None),
+            }) => input,
+        };
+        match input {
+            Some(input) => self.attend(kernel, input),
+            None => Ok(()),
         }
     }
 
@@ -202,9 +290,9 @@ impl Drive {
 
     /// Handles an input at the present instant, at which time stands.
     fn attend(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
-        self.admit(kernel, kernel.now(), input)?;
+        self.admit(kernel, input)?;
         while let Some(input) = self.try_recv(kernel) {
-            self.admit(kernel, kernel.now(), input)?;
+            self.admit(kernel, input)?;
         }
         kernel.attend()?;
         self.answer(kernel)
@@ -212,31 +300,31 @@ impl Drive {
 
     /// Lets the answers out that the last turn has brought.
     pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        let answers = self.door.answers(kernel);
-        if answers.is_empty() {
+        self.door.answers(kernel, &mut self.answered);
+        if self.answered.is_empty() {
             return Ok(());
         }
-        for answered in &answers {
+        for answered in &self.answered {
             self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
         }
         self.tape.commit()?;
-        for answered in answers {
+        for answered in self.answered.drain(..) {
             answered.reply.send(answered.answer);
         }
         Ok(())
     }
+}
 
-    /// What may come in while the run sleeps.
-    pub(crate) fn split(&mut self) -> (&mut Door, &mut FuturesUnordered<ExternalRunning>) {
-        (&mut self.door, &mut self.externals)
-    }
+/// Where the answer to a call of an agent of ours goes.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    id: ExternalId,
+    queue: Sender,
+}
 
-    /// Runs the operations until one has finished; never returns while there is none.
-    pub(crate) async fn finished(&mut self) -> (ExternalId, ExternalOutcome) {
-        match self.externals.next().await {
-            Some(finished) => finished,
-            None => std::future::pending().await,
-        }
+impl Ends {
+    pub(crate) fn with(self, answer: far::Answer) {
+        self.queue.finish(self.id, answer);
     }
 }
 

@@ -16,10 +16,12 @@ mod drive;
 mod free_run;
 mod interrupt;
 mod paced;
+mod queue;
 mod wall;
 
 pub use coupled::Coupled;
 pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request};
+pub(crate) use drive::Ends;
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;
 pub use interrupt::Interrupt;

@@ -7,14 +7,15 @@
 //! When the wall is more than `max_lag` ahead (a suspended machine, an overload), the clock jumps: overdue timers fire
 //! once, at the new time, and periodic methods skip what they missed.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
-use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
+use isochrone_sim::{Config, Epoch, Kernel, Time};
 use tokio::time::Instant;
 
-use super::door::Input;
+use super::drive::Arrivals;
 use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
@@ -85,44 +86,37 @@ impl Wall {
         start: Instant,
     ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
-        // both wait from turn to turn: to register with the runtime costs more than a turn
-        let mut stop = pin!(interrupt.wait());
-        let mut alarm = pin!(tokio::time::sleep_until(start));
-        let mut early = Early::default();
+        let mut sleep = Sleep::new(&interrupt, start);
+        let mut came = Arrivals::default();
+        self.drive.take(&mut came);
         while kernel.now() < until {
-            let passed = start.elapsed();
+            let read = Instant::now();
+            match self.drive.give_way(kernel, read.into_std()).await {
+                Err(RunError::Interrupted(_)) => return Ok(()),
+                others => others?,
+            }
             let last = kernel.now().saturating_add(Duration::from_nanos(1));
-            let wall = from.saturating_add(passed).max(last).min(until);
-            let jumps = self.catch_up(kernel, wall);
+            let wall = from.saturating_add(read.saturating_duration_since(start)).max(last).min(until);
+            let due = kernel.next_event();
+            let jumps = self.catch_up(kernel, wall, due);
             self.drive.tape().turn(kernel, wall, jumps);
             if jumps {
                 kernel.jump(wall);
             }
-            let next = match self.turn(kernel, wall, std::mem::take(&mut early)).await {
+            let next = match self.turn(kernel, wall, due, &mut came).await {
                 Err(RunError::Interrupted(_)) => return Ok(()),
                 // a failure is told even if somebody has asked for the end meanwhile
                 failed @ Err(_) => failed?,
                 Ok(_) if interrupt.is_set() => return Ok(()),
                 Ok(next) => next,
             };
-            let due = alarm_at(from, start, next.map_or(until, |next| next.min(until)));
-            if let Some(due) = due.filter(|due| *due != alarm.deadline()) {
-                alarm.as_mut().reset(due);
-            }
-            let (door, externals) = self.drive.split();
-            tokio::select! {
-                biased;
-                input = door.recv() => early.inputs.push(input),
-                Some(result) = externals.next() => {
-                    early.results.push(result);
-                    // one turn for all that are there
-                    while let Some(Some(result)) = externals.next().now_or_never() {
-                        early.results.push(result);
-                    }
-                }
-                () = &mut stop => return Ok(()),
-                () = kernel_woken(kernel) => {}
-                () = &mut alarm, if due.is_some() => {}
+            sleep.until(alarm_at(from, start, next.map_or(until, |next| next.min(until))));
+            let woken = poll_fn(|cx| match self.drive.poll_came(cx, &mut came) {
+                Poll::Ready(()) => Poll::Ready(Woken::Turn),
+                Poll::Pending => sleep.poll(kernel, cx),
+            });
+            if let Woken::Stop = woken.await {
+                return Ok(());
             }
         }
         Ok(())
@@ -135,7 +129,7 @@ impl Wall {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, Early::default()).await?;
+            self.turn(kernel, wall, kernel.next_event(), &mut Arrivals::default()).await?;
         }
         let end = self.drive.tape().end_time();
         kernel.jump(end.unwrap_or(kernel.now()));
@@ -143,8 +137,8 @@ impl Wall {
     }
 
     /// Whether the run is so far behind that the clock must jump.
-    fn catch_up(&mut self, kernel: &Kernel, wall: Time) -> bool {
-        let lag = kernel.next_event().and_then(|next| wall.checked_since(next)).unwrap_or_default();
+    fn catch_up(&mut self, kernel: &Kernel, wall: Time, due: Option<Time>) -> bool {
+        let lag = due.and_then(|due| wall.checked_since(due)).unwrap_or_default();
         if lag > self.max_lag {
             self.jumps += 1;
             tracing::warn!(at = %kernel.now(), to = %wall, "the clock jumps: the run was {} behind", isochrone_sim::display_span(lag));
@@ -152,31 +146,29 @@ impl Wall {
         lag > self.max_lag
     }
 
-    async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
-        if kernel.has_wakes() || kernel.next_event().is_some_and(|next| next < wall) {
-            self.drive.advance(kernel, wall, false).await?;
+    /// Lets everything up to `wall` happen, of which `due` is the next; what came is of then.
+    async fn turn(
+        &mut self,
+        kernel: &Kernel,
+        wall: Time,
+        due: Option<Time>,
+        came: &mut Arrivals,
+    ) -> Result<Option<Time>, RunError> {
+        if kernel.has_wakes() || due.is_some_and(|due| due < wall) {
+            self.drive.turn(kernel, wall, false).await?;
         }
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
-        for (id, outcome) in early.results {
-            self.drive.finish(kernel, id, outcome);
-        }
-        for input in early.inputs {
-            self.drive.admit(kernel, wall, input)?;
-        }
+        self.drive.admit_all(kernel, came)?;
         if self.drive.tape().is_playing() {
             while let Some(came) = self.drive.tape().came(wall) {
                 match came {
                     Came::Result(id, outcome) => kernel.finish_external(id, outcome),
-                    Came::Input(input) => self.drive.admit(kernel, wall, input)?,
+                    Came::Input(input) => self.drive.admit(kernel, input)?,
                 }
             }
-        } else {
-            while let Some(input) = self.drive.try_recv(kernel) {
-                self.drive.admit(kernel, wall, input)?;
-            }
         }
-        let next = self.drive.advance(kernel, wall, true).await;
+        let next = self.drive.turn(kernel, wall, true).await;
         self.drive.tape().foreign(kernel);
         self.drive.answer(kernel)?;
         self.drive.tape().checkpoint_if_due(kernel);
@@ -186,11 +178,57 @@ impl Wall {
     }
 }
 
-/// What came in while the run slept.
-#[derive(Default)]
-struct Early {
-    inputs: Vec<Input>,
-    results: Vec<(ExternalId, ExternalOutcome)>,
+/// Why a run wakes.
+enum Woken {
+    Turn,
+    Stop,
+}
+
+/// What a run waits for between two turns, beside what comes. It is armed from turn to turn: to register with the runtime
+/// costs as much as a turn.
+struct Sleep<'a> {
+    interrupt: &'a Interrupt,
+    stop: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    alarm: Pin<Box<tokio::time::Sleep>>,
+    due: Option<Instant>,
+    /// who is woken by all of these
+    armed: Option<Waker>,
+}
+
+impl<'a> Sleep<'a> {
+    fn new(interrupt: &'a Interrupt, start: Instant) -> Self {
+        let (stop, alarm) = (Box::pin(interrupt.wait()), Box::pin(tokio::time::sleep_until(start)));
+        Sleep { interrupt, stop, alarm, due: None, armed: None }
+    }
+
+    fn until(&mut self, due: Option<Instant>) {
+        if let Some(due) = due.filter(|_| due != self.due) {
+            self.alarm.as_mut().reset(due);
+            self.armed = None;
+        }
+        self.due = due;
+    }
+
+    fn poll(&mut self, kernel: &Kernel, cx: &mut Context<'_>) -> Poll<Woken> {
+        let known = self.armed.as_ref().is_some_and(|armed| armed.will_wake(cx.waker()));
+        if !known || !kernel.is_watched() {
+            kernel.watch(cx.waker());
+        }
+        if self.interrupt.is_set() || !known && self.stop.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Woken::Stop);
+        }
+        let mut is_over = |alarm: &mut Pin<Box<tokio::time::Sleep>>| match known {
+            true => alarm.is_elapsed(),
+            false => alarm.as_mut().poll(cx).is_ready(),
+        };
+        if kernel.has_wakes() || self.due.is_some() && is_over(&mut self.alarm) {
+            return Poll::Ready(Woken::Turn);
+        }
+        if !known {
+            self.armed = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
 }
 
 /// When to wake for what happens at `due`; never for the end of time.
@@ -199,15 +237,6 @@ fn alarm_at(from: Time, start: Instant, due: Time) -> Option<Instant> {
         return None;
     }
     start.checked_add(due.checked_since(from).unwrap_or_default())
-}
-
-/// Returns when a task of the kernel is woken from outside.
-async fn kernel_woken(kernel: &Kernel) {
-    std::future::poll_fn(|cx| {
-        kernel.watch(cx.waker());
-        if kernel.has_wakes() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 fn wall_epoch() -> Epoch {

@@ -15,7 +15,7 @@ use super::SameProcess;
 use super::conn::{AGENTS, each, translate};
 use super::node::Shared;
 use super::root::of_agent;
-use crate::agent::far::{Answer, Work};
+use crate::agent::far::{Answer, Method, Work};
 use crate::channel::Endpoint;
 use crate::clock::{Input, Look, Reply, Request};
 use crate::codec::Value;
@@ -48,14 +48,35 @@ pub(super) fn find(endpoint: &Endpoint) -> Option<Arc<Shared>> {
 }
 
 /// Calls an agent of another container.
-pub(super) fn ask(from: &Shared, to: &Arc<Shared>, agent: &str, method: String, args: Args) -> Work<Answer> {
+pub(super) fn ask(
+    from: &Shared,
+    to: Arc<Shared>,
+    agent: &Arc<str>,
+    method: Method,
+    args: Args,
+) -> Work<Answer> {
     let (reply, answer) = oneshot::channel();
-    match enter(from, to, agent, method, args, Reply::new(move |answer| drop(reply.send(answer)))) {
-        Ok(()) => {
-            let to = to.clone();
-            Box::pin(async move { outward(&to, answer.await.unwrap_or_else(|_| Err(over()))?) })
+    ask_with(from, to, agent, method, args, move |answer| drop(reply.send(answer)));
+    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(over())) })
+}
+
+/// The same, and tells the answer, once.
+pub(super) fn ask_with(
+    from: &Shared,
+    to: Arc<Shared>,
+    agent: &Arc<str>,
+    method: Method,
+    args: Args,
+    tell: impl FnOnce(Answer) + Send + 'static,
+) {
+    match admissible(from, &to, agent, &method, args) {
+        Ok(args) => {
+            let live = to.live.clone();
+            let reply = Reply::new(move |answer| tell(answer.and_then(|value| outward(&to, value))));
+            let call = Request { from: from.told.clone(), agent: agent.clone(), method, args, reply };
+            live.send(Input::Call(call));
         }
-        Err(error) => Box::pin(std::future::ready(Err(error))),
+        Err(error) => tell(Err(error)),
     }
 }
 
@@ -63,21 +84,24 @@ pub(super) fn ask(from: &Shared, to: &Arc<Shared>, agent: &str, method: String, 
 pub(super) fn post(
     from: &Shared,
     to: &Shared,
-    agent: &str,
-    method: String,
+    agent: &Arc<str>,
+    method: Method,
     args: Args,
 ) -> Result<(), CallError> {
-    enter(from, to, agent, method, args, Reply::nobody())
+    let args = admissible(from, to, agent, &method, args)?;
+    let (from, agent) = (from.told.clone(), agent.clone());
+    to.live.send(Input::Call(Request { from, agent, method, args, reply: Reply::nobody() }));
+    Ok(())
 }
 
-fn enter(
+/// The arguments as the other container understands them, if we may call this there.
+fn admissible(
     from: &Shared,
     to: &Shared,
     agent: &str,
-    method: String,
+    method: &str,
     args: Args,
-    reply: Reply,
-) -> Result<(), CallError> {
+) -> Result<Args, CallError> {
     let args = each(args, |value| outward(from, value))?;
     if let Some(allow) = &to.allow {
         let who = [format!("process:{}", from.name)];
@@ -86,9 +110,7 @@ fn enter(
             return Err(CallError::new("PermissionError", format!("{} may not call {path}", who[0])));
         }
     }
-    let call = Request { from: from.told.clone(), agent: agent.into(), method, args, reply };
-    to.live.send(Input::Call(call));
-    Ok(())
+    Ok(args)
 }
 
 /// What one container hands to another.

@@ -7,21 +7,25 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use isochrone_sim::random::purpose_of;
+
 use super::conn::{AGENTS, Conn, VIA};
 use super::neighbour;
 use super::node::Shared;
 use super::slot::Slot;
 #[cfg(feature = "app")]
 use crate::agent::far::PATIENCE;
-use crate::agent::far::{Answer, Far, Gateway, Outside, Reach, Work};
+use crate::agent::far::{Answer, Asked, Far, Gateway, Method, Outside, Reach, Work};
 use crate::channel::{Address, Endpoint};
+use crate::clock::Ends;
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
 /// An agent with an address.
 struct ByAddress {
     text: Box<str>,
-    agent: Box<str>,
+    hash: u64,
+    agent: Arc<str>,
     slot: Arc<Slot>,
     /// the table holds the slots, so they do not hold the table
     shared: Weak<Shared>,
@@ -40,19 +44,33 @@ impl Reach for ByAddress {
         &self.text
     }
 
-    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn ask(&self, method: Method, args: Args) -> Work<Answer> {
         let shared = match self.shared() {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         if let Some(next) = shared.neighbour(&self.slot.endpoint) {
-            return neighbour::ask(&shared, &next, &self.agent, method, args);
+            return neighbour::ask(&shared, next, &self.agent, method, args);
         }
         let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
         Box::pin(async move { slot.conn(&shared).await?.call(path, args).await })
     }
 
-    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+    fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
+        let Ok(shared) = self.shared() else { return false };
+        let Some(next) = shared.neighbour(&self.slot.endpoint) else { return false };
+        let ends = ends();
+        neighbour::ask_with(&shared, next, &self.agent, call.method().clone(), call.take_args(), move |answer| {
+            ends.with(answer);
+        });
+        true
+    }
+
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>> {
         let shared = match self.shared() {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
@@ -88,12 +106,16 @@ impl Reach for ByConn {
         &self.text
     }
 
-    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+    fn hash(&self) -> u64 {
+        purpose_of(&self.text)
+    }
+
+    fn ask(&self, method: Method, args: Args) -> Work<Answer> {
         let (conn, path) = (self.conn(), self.method(&method));
         Box::pin(async move { conn?.call(path, args).await })
     }
 
-    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>> {
         let (conn, path) = (self.conn(), self.method(&method));
         Box::pin(async move { conn?.post(path, args).await })
     }
@@ -125,7 +147,7 @@ impl Gateway for Connections {
         let agent = address.agent().ok_or_else(|| format!("{text:?} names no agent"))?;
         let slot = self.0.slot(address.endpoint())?;
         let shared = Arc::downgrade(&self.0);
-        Ok(Far(Arc::new(ByAddress { text: text.into(), agent: agent.into(), slot, shared })))
+        Ok(Far(Arc::new(ByAddress { text: text.into(), hash: purpose_of(text), agent: agent.into(), slot, shared })))
     }
 
     fn connect(&self, address: Address, patience: Duration) -> Work<Result<String, CallError>> {

@@ -94,7 +94,7 @@ impl Root {
         let call = Request {
             from: self.conn.name(),
             agent: agent.into(),
-            method: method.into(),
+            method: method.to_string().into(),
             args,
             // one that has lost interest is no error
             reply: Reply::new(move |answer| drop(reply.send(answer))),

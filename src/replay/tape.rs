@@ -316,8 +316,8 @@ impl Tape {
                 let record = Record::Call {
                     number,
                     from: (&**from).into(),
-                    agent: agent.as_str().into(),
-                    method: method.as_str().into(),
+                    agent: (&**agent).into(),
+                    method: (&**method).into(),
                     args: Packed::from_args(args),
                 };
                 recorder.write(at, &record);
@@ -425,15 +425,20 @@ impl Tape {
 
     // ---- external operations
 
-    /// Operations that agents have asked for: those that are to be run come back.
-    pub(crate) fn start(&self, kernel: &Kernel, started: Vec<Started>) -> Result<Vec<Started>, RunError> {
-        if started.is_empty() || self.0.is_none() {
-            return Ok(started);
+    /// Takes over operations that agents have asked for: those that are to be run get into `begun`.
+    pub(crate) fn start(&self, kernel: &Kernel, begun: &mut Vec<Started>) -> Result<(), RunError> {
+        let Some(mut inner) = self.inner_mut() else {
+            kernel.append_external(begun);
+            return Ok(());
+        };
+        let started = kernel.take_external();
+        if started.is_empty() {
+            return Ok(());
         }
-        let to_run = self.inner_mut().map(|mut inner| inner.start(kernel, started)).unwrap_or_default();
+        begun.append(&mut inner.start(kernel, started));
+        drop(inner);
         // what they ask the outside may depend on all that was recorded
-        self.commit()?;
-        Ok(to_run)
+        self.commit()
     }
 
     /// An operation has ended, and the kernel is about to be told.
@@ -553,7 +558,7 @@ fn input_of(entry: Entry) -> Option<Input> {
         Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
             from: from.as_str().into(),
             agent: agent.as_str().into(),
-            method: method.as_str().into(),
+            method: method.as_str().to_string().into(),
             args: args.args()?,
             // what is answered is compared before it would leave
             reply: Reply::new(drop),

@@ -52,7 +52,7 @@ impl Running {
         self.live.send(Input::Call(Request {
             from: "the test".into(),
             agent: agent.into(),
-            method: method.into(),
+            method: method.to_string().into(),
             args,
             reply: Reply::new(move |answer| drop(reply.send(answer))),
         }));
