@@ -306,7 +306,7 @@ impl Core {
         }
         let timer = self.timers.borrow().next().map(wheel_time);
         let deadline = self.deadlines.borrow().next().map(wheel_time);
-        [timer, deadline, self.next_input()].into_iter().flatten().min()
+        earlier(earlier(timer, deadline), self.next_input())
     }
 
     /// Lets the earliest timer or deadline at or before the horizon happen.
@@ -543,6 +543,14 @@ impl Core {
         } else {
             externals.earliest()
         };
-        [injection, external].into_iter().flatten().min()
+        earlier(injection, external)
+    }
+}
+
+#[inline]
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -105,7 +105,7 @@ pub use mailbox::{Actor, Ref, ReplyTo};
 pub use observe::{Event, Observer, What};
 pub use order::OrderKey;
 pub use random::Draw;
-pub use request::{Asked, Call};
+pub use request::{Asked, Call, Ticket};
 pub use supervise::{Outcome, Policy, Report};
 pub use task::Label;
 pub use time::{

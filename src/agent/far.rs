@@ -177,7 +177,7 @@ impl Reach for Unreachable {
 pub(crate) struct Asked {
     far: Far,
     method: Method,
-    args: Cell<Args>,
+    args: Cell<Option<Args>>,
     /// how long the answer may take, in wall time, and in simulated time only
     patience: Cell<Option<Duration>>,
 }
@@ -188,7 +188,7 @@ impl Asked {
     }
 
     pub(crate) fn take_args(&self) -> Args {
-        self.args.take()
+        self.args.take().unwrap_or_default()
     }
 
     /// Calls the agent without a future, if it is in this process; else false.
@@ -252,7 +252,7 @@ impl fmt::Debug for FarCall {
 
 impl FarCall {
     pub(crate) fn new(far: &Far, method: impl Into<Method>, args: Args) -> Self {
-        let (far, method, args) = (far.clone(), method.into(), Cell::new(args));
+        let (far, method, args) = (far.clone(), method.into(), Cell::new(Some(args)));
         let asked = Rc::new(Asked { far, method, args, patience: Cell::new(None) });
         FarCall { asked, latency: Duration::ZERO, state: State::New }
     }

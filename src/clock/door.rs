@@ -18,16 +18,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
 
-use futures::Stream;
-use futures::stream::FuturesUnordered;
-use isochrone_sim::{Kernel, SimError, local};
+use isochrone_sim::{AgentId, Kernel, SimError, local};
 
 use super::queue::{CAPACITY, Queue, Sender, Sent};
-use crate::agent::{Running, Vtable, find};
+use crate::agent::{Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -183,42 +179,24 @@ impl Live {
 }
 
 /// A call that waits for its agent.
+#[derive(Debug)]
 struct Open {
     number: u64,
-    running: Running,
-    /// what it ended with already, when it was made
-    first: Option<Answer>,
-    /// taken when it ends
+    agent: AgentId,
+    vtable: &'static Vtable,
     reply: Reply,
 }
 
-impl Future for Open {
-    type Output = Answered;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
-        let me = &mut *self;
-        let answer = match me.first.take() {
-            Some(answer) => answer,
-            None => ready!(me.running.as_mut().poll(cx)),
-        };
-        let reply = std::mem::replace(&mut me.reply, Reply::nobody());
-        Poll::Ready(Answered { number: me.number, reply, answer })
-    }
-}
-
 /// The calls without an answer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Calls {
-    /// those of this turn, most of which end with it
-    fresh: Vec<Open>,
-    /// those that the kernel wakes later
-    open: FuturesUnordered<Open>,
-}
-
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Calls({} and {})", self.fresh.len(), self.open.len())
-    }
+    /// by their places
+    open: Vec<Option<Open>>,
+    free: Vec<u32>,
+    /// those that could not be made
+    failed: Vec<Answered>,
+    /// of the first call since answers were looked for
+    fresh: Option<u64>,
 }
 
 /// An answer on its way out.
@@ -243,8 +221,13 @@ impl Door {
     }
 
     /// What has come and is not admitted yet.
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
+    pub(crate) fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// Where results go.
+    pub(crate) fn results(&self) -> &Sender {
+        self.queue.sender()
     }
 
     /// Lets input `number` happen now, behind those that were admitted before.
@@ -260,55 +243,58 @@ impl Door {
                     (notices.0)(&notice);
                 }
             }),
-            Input::Call(request) => kernel.admit(|| self.calls.fresh.push(call(request, number))),
+            Input::Call(request) => kernel.admit(|| self.calls.make(request, number)),
         }
     }
 
-    /// The answers that have come since the last call: of this turn's calls as these came, then those of earlier ones as
-    /// they came themselves.
+    /// The answers that have come since the last call, behind those that `answers` holds: of this turn's calls as these came,
+    /// then those of earlier ones as they came themselves.
     pub(crate) fn answers(&mut self, kernel: &Kernel, answers: &mut Vec<Answered>) {
-        let Calls { fresh, open } = &mut self.calls;
-        if fresh.is_empty() && open.is_empty() {
-            return;
-        }
-        // nobody is to be woken: the driver looks here after each turn
-        let cx = &mut Context::from_waker(Waker::noop());
+        let Calls { open, free, failed, fresh } = &mut self.calls;
+        answers.append(failed);
         kernel.enter(|| {
-            for mut call in fresh.drain(..) {
-                match Pin::new(&mut call).poll(cx) {
-                    Poll::Ready(answered) => answers.push(answered),
-                    Poll::Pending => open.push(call),
-                }
-            }
-            // only those are polled that are new here, or that the kernel has woken
-            while let Poll::Ready(Some(answered)) = Pin::new(&mut *open).poll_next(cx) {
-                answers.push(answered);
+            while let Some((place, ticket)) = local::answered() {
+                let call = open.get_mut(place as usize).and_then(Option::take);
+                let Some(Open { number, agent, vtable, reply }) = call else { continue };
+                free.push(place);
+                answers.push(Answered { number, reply, answer: (vtable.answer)(agent, ticket) });
             }
         });
+        if let Some(fresh) = fresh.take()
+            && answers.len() > 1
+        {
+            answers.sort_by_key(|answered| match answered.number {
+                number if number >= fresh => number,
+                _ => u64::MAX,
+            });
+        }
     }
 }
 
-/// Makes a call, inside the kernel.
-fn call(request: Request, number: u64) -> Open {
-    let Request { agent, method, args, reply, .. } = request;
-    let found =
-        find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
-            || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
-        );
-    let running = found.map(|(id, vtable)| (vtable.ask)(id, &method, args));
-    // sent at its first poll, which must be now: whatever else is ready is found after the turn
-    let mut running = match running {
-        Ok(running) => running,
-        Err(error) => {
-            if reply.0.is_none() {
-                local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+impl Calls {
+    /// Makes a call, inside the kernel.
+    fn make(&mut self, request: Request, number: u64) {
+        let Request { agent, method, args, reply, .. } = request;
+        self.fresh.get_or_insert(number);
+        let found =
+            find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
+                || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
+            );
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.open.push(None);
+            self.open.len() as u32 - 1
+        });
+        let made = found
+            .and_then(|(id, vtable)| (vtable.enter)(id, &method, args, place).map(|()| (id, vtable)));
+        match made {
+            Ok((agent, vtable)) => self.open[place as usize] = Some(Open { number, agent, vtable, reply }),
+            Err(error) => {
+                if reply.0.is_none() {
+                    local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+                }
+                self.free.push(place);
+                self.failed.push(Answered { number, reply, answer: Err(error) });
             }
-            Box::pin(std::future::ready(Err(error)))
         }
-    };
-    let first = match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Some(answer),
-        Poll::Pending => None,
-    };
-    Open { number, running, first, reply }
+    }
 }

@@ -68,8 +68,8 @@ pub struct Drive {
     door: Door,
     answered: Vec<Answered>,
     tape: Tape,
-    /// when it has last given way
-    since: Option<Instant>,
+    /// until when it need not give way
+    kept: Option<Instant>,
 }
 
 /// What has come for a run.
@@ -148,9 +148,9 @@ impl Drive {
 
     /// Lets others on this thread go on if the run has kept it for long.
     pub(crate) async fn give_way(&mut self, kernel: &Kernel, now: Instant) -> Result<(), RunError> {
-        if now.saturating_duration_since(*self.since.get_or_insert(now)) >= SLICE {
+        if now >= *self.kept.get_or_insert_with(|| now + SLICE) {
             tokio::task::yield_now().await;
-            self.since = Some(wall());
+            self.kept = Some(wall() + SLICE);
             if self.interrupt.is_set() {
                 return Err(RunError::Interrupted(kernel.now()));
             }
@@ -213,7 +213,7 @@ impl Drive {
     /// futures.
     fn begin(&mut self) {
         for started in self.begun.drain(..) {
-            let ends = || Ends { id: started.id, queue: self.door.queue().sender().clone() };
+            let ends = || Ends { id: started.id, queue: self.door.results().clone() };
             if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
                 self.externals.push(started.run());
             }
@@ -221,7 +221,7 @@ impl Drive {
     }
 
     /// What has come already.
-    pub(crate) fn take(&self, came: &mut Arrivals) {
+    pub(crate) fn take(&mut self, came: &mut Arrivals) {
         self.door.queue().take(&mut came.waiting);
     }
 

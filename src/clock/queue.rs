@@ -7,6 +7,7 @@
 //! or woken under the lock.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -39,13 +40,11 @@ struct State {
     closed: bool,
 }
 
-impl State {
-    /// Asks for the driver to be woken.
-    fn watch(&mut self, cx: &Context<'_>) {
-        if self.driver.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
-            self.driver = Some(cx.waker().clone());
-        }
-    }
+#[derive(Debug, Default)]
+struct Place {
+    state: Mutex<State>,
+    /// whether something waits; changed under the lock, looked at without
+    some: AtomicBool,
 }
 
 /// What became of an input.
@@ -60,12 +59,12 @@ pub(crate) enum Sent {
 
 /// The way in; clones lead to the same driver.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sender(Arc<Mutex<State>>);
+pub(crate) struct Sender(Arc<Place>);
 
 impl Sender {
     fn lock(&self) -> MutexGuard<'_, State> {
         // every critical section is a few moves
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn send(&self, input: Input) -> Sent {
@@ -79,7 +78,7 @@ impl Sender {
             return Sent::Refused(input);
         }
         state.waiting.inputs.push_back(input);
-        wake(state);
+        self.wake(state);
         Sent::Waits
     }
 
@@ -88,80 +87,99 @@ impl Sender {
         let mut state = self.lock();
         if !state.closed {
             state.waiting.results.push((id, answer));
-            wake(state);
+            self.wake(state);
         }
     }
-}
 
-fn wake(mut state: MutexGuard<'_, State>) {
-    let driver = state.driver.take();
-    drop(state);
-    if let Some(driver) = driver {
-        driver.wake();
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        self.0.some.store(true, Ordering::SeqCst);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }
 
 /// The driver's end.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(Sender);
+pub(crate) struct Queue {
+    sender: Sender,
+    /// who is woken by what comes next, if nothing is there: to find that out then takes no lock
+    armed: Option<Waker>,
+}
 
 impl Queue {
     pub(crate) fn sender(&self) -> &Sender {
-        &self.0
+        &self.sender
     }
 
     /// The next input.
-    pub(crate) fn poll_input(&self, cx: &Context<'_>) -> Poll<Input> {
-        let mut state = self.0.lock();
-        match state.waiting.inputs.pop_front() {
-            Some(input) => Poll::Ready(input),
-            None => {
-                state.watch(cx);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// An input that is there already.
-    pub(crate) fn try_input(&self) -> Option<Input> {
-        self.0.lock().waiting.inputs.pop_front()
+    pub(crate) fn poll_input(&mut self, cx: &Context<'_>) -> Poll<Input> {
+        self.poll(cx, |waiting| waiting.inputs.pop_front())
     }
 
     /// The results that there are, at least one; `results` is empty before.
     pub(crate) fn poll_results(
-        &self,
+        &mut self,
         cx: &Context<'_>,
         results: &mut Vec<(ExternalId, far::Answer)>,
     ) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.waiting.results.is_empty() {
-            state.watch(cx);
-            return Poll::Pending;
-        }
-        std::mem::swap(&mut state.waiting.results, results);
-        Poll::Ready(())
-    }
-
-    /// Everything that is there already; `all` is empty before.
-    pub(crate) fn take(&self, all: &mut Waiting) {
-        std::mem::swap(&mut self.0.lock().waiting, all);
+        self.poll(cx, |waiting| {
+            std::mem::swap(&mut waiting.results, results);
+            (!results.is_empty()).then_some(())
+        })
     }
 
     /// Everything that there is, at least something; `all` is empty before.
-    pub(crate) fn poll_all(&self, cx: &Context<'_>, all: &mut Waiting) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.waiting.is_empty() {
-            state.watch(cx);
+    pub(crate) fn poll_all(&mut self, cx: &Context<'_>, all: &mut Waiting) -> Poll<()> {
+        self.poll(cx, |waiting| {
+            std::mem::swap(waiting, all);
+            (!all.is_empty()).then_some(())
+        })
+    }
+
+    fn poll<T>(&mut self, cx: &Context<'_>, take: impl FnOnce(&mut Waiting) -> Option<T>) -> Poll<T> {
+        let armed = self.armed.as_ref().is_some_and(|armed| armed.will_wake(cx.waker()));
+        let Place { some, .. } = &*self.sender.0;
+        if armed && !some.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        std::mem::swap(&mut state.waiting, all);
-        Poll::Ready(())
+        let mut state = self.sender.lock();
+        let taken = take(&mut state.waiting);
+        some.store(!state.waiting.is_empty(), Ordering::SeqCst);
+        let before = state.driver.replace(cx.waker().clone());
+        drop(state);
+        drop(before);
+        if !armed {
+            self.armed = Some(cx.waker().clone());
+        }
+        taken.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// An input that is there already.
+    pub(crate) fn try_input(&mut self) -> Option<Input> {
+        self.look(|waiting| waiting.inputs.pop_front())
+    }
+
+    /// Everything that is there already; `all` is empty before.
+    pub(crate) fn take(&mut self, all: &mut Waiting) {
+        self.look(|waiting| std::mem::swap(waiting, all));
+    }
+
+    fn look<T>(&mut self, take: impl FnOnce(&mut Waiting) -> T) -> T {
+        let mut state = self.sender.lock();
+        let taken = take(&mut state.waiting);
+        self.sender.0.some.store(!state.waiting.is_empty(), Ordering::SeqCst);
+        // what came before may have woken the driver already
+        self.armed = None;
+        taken
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.sender.lock();
         state.closed = true;
         let left = (std::mem::take(&mut state.waiting), state.driver.take());
         drop(state);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -240,6 +240,7 @@ impl Binding<'_> {
             config,
             connect: self.connect,
             counter: AtomicU64::new(0),
+            withdrawn: AtomicBool::new(false),
             conns: Mutex::new(BTreeMap::new()),
             slots: Mutex::new(BTreeMap::new()),
             tasks: Mutex::new(Some(tasks)),

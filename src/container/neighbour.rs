@@ -7,6 +7,7 @@
 //! the other's door, as all others. Its allow-list knows us as `process:` and our name.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
@@ -34,6 +35,7 @@ pub(super) fn announce(shared: &Arc<Shared>) {
 
 /// It is to be found no longer.
 pub(super) fn withdraw(shared: &Shared) {
+    shared.withdrawn.store(true, Ordering::Release);
     let mut bound = bound();
     // another one may have its address by now
     if bound.get(&shared.own.announced).is_some_and(|known| std::ptr::eq(known.as_ptr(), shared)) {

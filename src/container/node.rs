@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) slots: Mutex<BTreeMap<Endpoint, Arc<Slot>>>,
     pub(super) tasks: Mutex<Tasks>,
     pub(super) listening: AbortHandle,
+    /// Whether others of this process are to find it no longer.
+    pub(super) withdrawn: AtomicBool,
 }
 
 /// What runs for a node; `None` when it has ended.
@@ -97,6 +99,20 @@ impl Shared {
             return None;
         }
         neighbour::find(endpoint).filter(|found| found.same_process == SameProcess::Direct)
+    }
+
+    /// The same for the container that a slot leads to, which is remembered there: no table is locked for each call.
+    pub(super) fn neighbour_at(&self, slot: &Slot) -> Option<Arc<Shared>> {
+        if self.same_process != SameProcess::Direct {
+            return None;
+        }
+        let known = slot.near.get().and_then(Weak::upgrade);
+        if let Some(known) = known.filter(|known| !known.withdrawn.load(Ordering::Acquire)) {
+            return Some(known);
+        }
+        let found = self.neighbour(&slot.endpoint)?;
+        slot.near.get_or_init(|| Arc::downgrade(&found));
+        Some(found)
     }
 
     fn notice(&self, from: &Arc<str>, what: &str, detail: Value) {

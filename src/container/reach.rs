@@ -53,7 +53,7 @@ impl Reach for ByAddress {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        if let Some(next) = shared.neighbour(&self.slot.endpoint) {
+        if let Some(next) = shared.neighbour_at(&self.slot) {
             return neighbour::ask(&shared, next, &self.agent, method, args);
         }
         let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
@@ -62,7 +62,7 @@ impl Reach for ByAddress {
 
     fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
         let Ok(shared) = self.shared() else { return false };
-        let Some(next) = shared.neighbour(&self.slot.endpoint) else { return false };
+        let Some(next) = shared.neighbour_at(&self.slot) else { return false };
         let ends = ends();
         neighbour::ask_with(&shared, next, &self.agent, call.method().clone(), call.take_args(), move |answer| {
             ends.with(answer);
@@ -75,7 +75,7 @@ impl Reach for ByAddress {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        if let Some(next) = shared.neighbour(&self.slot.endpoint) {
+        if let Some(next) = shared.neighbour_at(&self.slot) {
             return Box::pin(std::future::ready(neighbour::post(&shared, &next, &self.agent, method, args)));
         }
         let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));

@@ -11,7 +11,7 @@
 //!
 //! Contract: a proxy holds the slot, not the connection, and so stays valid.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::conn::Conn;
@@ -26,6 +26,8 @@ const HOLDERS: usize = 2;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) endpoint: Endpoint,
+    /// the container of this process that was found there first
+    pub(super) near: OnceLock<Weak<Shared>>,
     state: Mutex<State>,
     /// held by who connects
     connecting: tokio::sync::Mutex<()>,
@@ -44,6 +46,7 @@ impl Slot {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         Slot {
             endpoint,
+            near: OnceLock::new(),
             state: Mutex::new(State::Idle),
             connecting: tokio::sync::Mutex::new(()),
             backoff: Mutex::default(),
