@@ -69,16 +69,30 @@ impl fmt::Debug for Enter {
 /// A peer's call of an agent's method.
 #[derive(Debug)]
 pub struct Request {
-    /// The peer, as journals and reports name it.
-    pub from: Arc<str>,
-    /// Path of the agent below its container, or its number, as aiomas counts.
-    pub agent: Arc<str>,
+    /// Who calls whom.
+    pub route: Arc<Route>,
     /// The method.
     pub method: Cow<'static, str>,
     /// Its arguments.
     pub args: Args,
     /// Where the answer goes.
     pub reply: Reply,
+}
+
+/// Who calls whom: the same for all calls from one place to one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The peer, as journals and reports name it.
+    pub from: Arc<str>,
+    /// Path of the agent below its container, or its number, as aiomas counts.
+    pub agent: Box<str>,
+}
+
+impl Route {
+    /// A route from a peer to an agent.
+    pub fn new(from: impl Into<Arc<str>>, agent: impl Into<Box<str>>) -> Arc<Self> {
+        Arc::new(Route { from: from.into(), agent: agent.into() })
+    }
 }
 
 /// What became of a connection.
@@ -274,10 +288,11 @@ impl Door {
 impl Calls {
     /// Makes a call, inside the kernel.
     fn make(&mut self, request: Request, number: u64) {
-        let Request { agent, method, args, reply, .. } = request;
+        let Request { route, method, args, reply } = request;
+        let agent = &*route.agent;
         self.fresh.get_or_insert(number);
         let found =
-            find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
+            find(agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
                 || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
             );
         let place = self.free.pop().unwrap_or_else(|| {

@@ -20,7 +20,7 @@ mod queue;
 mod wall;
 
 pub use coupled::Coupled;
-pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request};
+pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request, Route};
 pub(crate) use drive::Ends;
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;

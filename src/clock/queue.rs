@@ -92,7 +92,7 @@ impl Sender {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        self.0.some.store(true, Ordering::SeqCst);
+        self.0.some.store(true, Ordering::Release);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -142,12 +142,13 @@ impl Queue {
     fn poll<T>(&mut self, cx: &Context<'_>, take: impl FnOnce(&mut Waiting) -> Option<T>) -> Poll<T> {
         let armed = self.armed.as_ref().is_some_and(|armed| armed.will_wake(cx.waker()));
         let Place { some, .. } = &*self.sender.0;
-        if armed && !some.load(Ordering::SeqCst) {
+        if armed && !some.load(Ordering::Acquire) {
+            // whoever is sending just now has the waker, or is going to take it
             return Poll::Pending;
         }
         let mut state = self.sender.lock();
         let taken = take(&mut state.waiting);
-        some.store(!state.waiting.is_empty(), Ordering::SeqCst);
+        some.store(!state.waiting.is_empty(), Ordering::Release);
         let before = state.driver.replace(cx.waker().clone());
         drop(state);
         drop(before);
@@ -170,7 +171,7 @@ impl Queue {
     fn look<T>(&mut self, take: impl FnOnce(&mut Waiting) -> T) -> T {
         let mut state = self.sender.lock();
         let taken = take(&mut state.waiting);
-        self.sender.0.some.store(!state.waiting.is_empty(), Ordering::SeqCst);
+        self.sender.0.some.store(!state.waiting.is_empty(), Ordering::Release);
         // what came before may have woken the driver already
         self.armed = None;
         taken

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::conn::Conn;
+use super::neighbour::Site;
 use super::node::Shared;
 use crate::channel::Endpoint;
 use crate::channel::transport::Backoff;
@@ -27,7 +28,7 @@ const HOLDERS: usize = 2;
 pub(super) struct Slot {
     pub(super) endpoint: Endpoint,
     /// the container of this process that was found there first
-    pub(super) near: OnceLock<Weak<Shared>>,
+    pub(super) near: OnceLock<Arc<Site>>,
     state: Mutex<State>,
     /// held by who connects
     connecting: tokio::sync::Mutex<()>,

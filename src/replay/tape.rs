@@ -17,7 +17,7 @@ use super::player::{Key, Player, Stops, Verdict};
 use super::recorder::Recorder;
 use super::reel::{Further, Inner, Left, State, Watch, recall};
 use super::source::Source;
-use crate::clock::{Input, Notice, Reply, Request, RunError};
+use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
 use crate::codec::Value;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
 use crate::rpc::{self, CallError};
@@ -312,11 +312,11 @@ impl Tape {
         let Some(recorder) = inner.state.recorder() else { return number };
         match input {
             Input::Call(request) => {
-                let Request { from, agent, method, args, .. } = request;
+                let Request { route, method, args, .. } = request;
                 let record = Record::Call {
                     number,
-                    from: (&**from).into(),
-                    agent: (&**agent).into(),
+                    from: (&*route.from).into(),
+                    agent: (&*route.agent).into(),
                     method: (&**method).into(),
                     args: Packed::from_args(args),
                 };
@@ -556,8 +556,7 @@ fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
 fn input_of(entry: Entry) -> Option<Input> {
     match entry.record {
         Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
-            from: from.as_str().into(),
-            agent: agent.as_str().into(),
+            route: Route::new(from.as_str(), agent.as_str()),
             method: method.as_str().to_string().into(),
             args: args.args()?,
             // what is answered is compared before it would leave
