@@ -7,7 +7,7 @@ use isochrone::clock::{FreeRun, Interrupt, Wall};
 use isochrone::codec::{Codec, Reference, Types, Value};
 use isochrone::container::{AllowList, Binding, SameProcess};
 use isochrone::prelude::*;
-use isochrone::rpc::{Entry, Peer, Service};
+use isochrone::rpc::{Entry, Peer, Server, Service};
 use net::{Running, run};
 
 #[path = "support/net.rs"]
@@ -80,6 +80,7 @@ impl House {
 #[derive(Default)]
 struct Caller {
     house: Option<HouseProxy>,
+    known: Vec<Proxy>,
 }
 
 #[agent]
@@ -119,6 +120,28 @@ impl Caller {
             this.with(|me| me.house.clone()).ok_or_else(|| CallError::new("ValueError", "met nobody"))?;
         let me = this.proxy().untyped();
         house.call_back(me, "double".into(), kw).await.map(|value| value.as_f64().unwrap_or_default())
+    }
+
+    #[expose]
+    fn forget(&mut self) {
+        self.house = None;
+    }
+
+    /// Has proxies of agents in so many containers, instead of those that it had.
+    #[expose]
+    fn know(&mut self, first: u16, count: u16) -> Result<usize, CallError> {
+        self.known.clear();
+        for n in first..first + count {
+            self.known.push(format!("tcp://127.0.0.1:{}/house", n + 1).parse()?);
+        }
+        Ok(self.known.len())
+    }
+
+    /// Passes somebody else to somebody whom it has never met.
+    #[expose]
+    async fn pass(this: This<Self>, to: String, other: Proxy) -> Result<Value, CallError> {
+        let _ = this;
+        to.parse::<Proxy>()?.call("call_back").arg(other).await
     }
 
     #[expose]
@@ -243,6 +266,89 @@ fn a_received_proxy_can_be_handed_to_a_third_container() {
         for running in [a, b, c] {
             running.stop().await;
         }
+    });
+}
+
+/// Who comes to this port within a second.
+async fn comes_to(port: u16) -> bool {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::time::timeout(secs(1), listener.accept()).await.is_ok()
+}
+
+#[test]
+fn dropping_the_last_proxy_frees_everything() {
+    run(async {
+        // the place of a container that nobody has a proxy of any more: there are 4,096
+        let b = callers("b", "tcp://127.0.0.1:0", socket).await;
+        let know = |first: i64, count: i64| b.ask("caller", "know", args().arg(first).arg(count));
+        for _ in 0..3 {
+            assert_eq!(know(0, 4_000).await, Ok(Value::from(4_000)));
+            know(0, 0).await.unwrap();
+        }
+        assert_eq!(know(0, 4_000).await, Ok(Value::from(4_000)));
+        assert_eq!(know(4_000, 4_000).await, Ok(Value::from(4_000)), "others, in the place of those");
+        let error = know(0, 8_000).await.unwrap_err();
+        assert!(error.message().contains("knows at most 4096 others"), "{error}");
+        assert_eq!(know(8_000, 4_000).await, Ok(Value::from(4_000)));
+        know(0, 0).await.unwrap();
+
+        // and a container that is gone is looked for only while somebody has a proxy
+        for keeps in [true, false] {
+            let a = houses("a", "tcp://127.0.0.1:0", socket).await;
+            let isochrone::channel::Endpoint::Tcp { port, .. } = *a.node.endpoint() else { unreachable!() };
+            b.ask("caller", "meet", args().arg(a.address("house"))).await.unwrap();
+            if !keeps {
+                b.ask("caller", "forget", args()).await.unwrap();
+            }
+            a.stop().await;
+            assert_eq!(comes_to(port).await, keeps);
+            b.ask("caller", "forget", args()).await.unwrap();
+        }
+        b.stop().await;
+    });
+}
+
+/// A peer that answers hello by `hello`, and has an agent 0 with `call_back`, which says what it got; its address.
+async fn peer(hello: Entry) -> String {
+    let mut server = Server::bind("tcp://127.0.0.1:0").await.unwrap();
+    server.config.types = Types::container([""; 0]).with_addresses();
+    let address = server.endpoint().agent("0").to_string();
+    let told = |_: &Peer, args: Args| match &args.positional[0] {
+        Value::Proxy(reference) => Ok(Value::from(reference.as_text())),
+        other => Err(CallError::new("TypeError", other.to_string())),
+    };
+    let known = Entry::function(|_, _| Ok("House".into()));
+    let service = Service::new().with("_iso/hello", hello).with("validate_aid", known);
+    tokio::task::spawn_local(server.serve(service.with("agents/0/call_back", Entry::function(told))));
+    address
+}
+
+#[test]
+fn what_a_peer_is_shows_when_it_passes_over_our_hello_and_not_by_the_time_it_takes() {
+    run(async {
+        let b = callers("b", "tcp://127.0.0.1:0", socket).await;
+        let third = Value::Proxy(Reference::Address("tcp://third.example.org:1/house".into()));
+        // as aiomas does, but without a word
+        let silent = peer(Entry::future(|_, _| std::future::pending())).await;
+        let start = Instant::now();
+        let error = b.ask("caller", "pass", args().arg(&silent).arg(&third)).await.unwrap_err();
+        assert!(error.message().contains("it is an aiomas program"), "{error}");
+        assert!(start.elapsed() < millis(500), "{:?}", start.elapsed());
+        // one of ours that is busy with something else
+        let hello = |_: &Peer, _: Args| {
+            std::thread::sleep(millis(1_300));
+            Ok(Value::list([Value::Int(1), Value::Null, "busy".into()]))
+        };
+        let (address, started) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            run(async {
+                address.send(peer(Entry::function(hello)).await).unwrap();
+                tokio::time::sleep(secs(20)).await;
+            })
+        });
+        let got = b.ask("caller", "pass", args().arg(started.await.unwrap()).arg(&third)).await;
+        assert_eq!(got, Ok(Value::from("tcp://third.example.org:1/house")));
+        b.stop().await;
     });
 }
 

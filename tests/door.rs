@@ -34,6 +34,12 @@ impl House {
     }
 
     #[expose]
+    async fn blow(this: This<Self>) {
+        this.sleep(millis(10)).await;
+        panic!("the fuse has blown");
+    }
+
+    #[expose]
     async fn outside(this: This<Self>) -> f64 {
         let ready = this.with(|me| me.pending.take());
         let wait = move || async move {
@@ -196,4 +202,21 @@ fn notices_and_one_way_messages_keep_their_place_among_the_inputs() {
     assert_eq!(heard.words(), ["connected peer", "closed peer"]);
     assert_eq!(seen(&world), [(Time::ZERO, 1.0)]);
     assert_eq!(world.kernel().counts().dead_letters, 1);
+}
+
+#[test]
+fn when_an_agent_ends_a_live_run_whoever_waits_hears_which_why_and_when() {
+    let world = world(true);
+    world.add("shed", House::default()).unwrap();
+    let (mut wall, live) = Wall::new(Interrupt::default());
+    let answers = [ask(&live, "shed", "slow", kw(1.0)), ask(&live, "house", "blow", Args::default())];
+    let error = block_on(wall.run(world.kernel(), Time::ZERO + secs(10))).unwrap_err().to_string();
+    assert!(error.starts_with("agent house failed at ") && error.ends_with("the fuse has blown"), "{error}");
+    let [slow, blown] = answers.map(|answer| answer.try_recv().expect("before the run returns").unwrap_err());
+    assert_eq!(slow.to_string(), format!("Stopped: the run has failed: {error}"));
+    assert!(blown.to_string().contains("the fuse has blown"), "{blown}");
+    drop(wall);
+    // and later ones that it is over
+    let late = ask(&live, "house", "set", kw(1.0)).recv().unwrap().unwrap_err();
+    assert_eq!(late.to_string(), "Stopped: the run is over");
 }

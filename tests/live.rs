@@ -65,7 +65,14 @@ fn what_cannot_be_bound_is_said_with_the_remedy() {
         output.status.code()
     };
     assert_eq!(refused(&["--bind", "tcp://0.0.0.0:0"], "--insecure-bind"), Some(1));
-    assert_eq!(refused(&["--bind", "localhost:0"], "tcp://host:port"), Some(1));
+    // what is wrong on the command line is no failed run
+    assert_eq!(refused(&["--bind", "localhost:0"], "tcp://host:port"), Some(2));
+    #[cfg(feature = "tls")]
+    for files in ["ca.pem,none.pem,none.key", "ca.pem"] {
+        assert_eq!(refused(&["--bind", "tcp://localhost:0", "--tls", files], files), Some(2));
+    }
+    assert_eq!(refused(&["--codec", "json"], "--bind"), Some(2));
+    assert_eq!(refused(&["--bind", "tcp://localhost:0", "--advertise", "a:1"], "tcp://host:port"), Some(2));
     assert_eq!(refused(&["--advertise", "tcp://a:1"], "--bind"), Some(2));
     assert_eq!(
         refused(&["--bind", "tcp://localhost:0", "--codec", "xml"], "json, msgpack or blosc"),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use isochrone::channel::Config;
-use isochrone::codec::{Types, Value, to_value};
-use isochrone::rpc::{Args, CallError, Entry, Peer, Remote, Service, Shared};
+use isochrone::codec::{Codec, Types, Value, to_value};
+use isochrone::rpc::{Args, Call, CallError, Entry, Peer, Positional, Remote, Service, Shared};
 use isochrone::service;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -272,6 +272,103 @@ async fn what_is_no_call_is_answered_with_a_protocol_error() {
             reply.starts_with(r#"[2,5,"ProtocolError: a request is [path, [args], {kwargs}]"#),
             "{reply}"
         );
+    }
+}
+
+/// Asks over a connection while it is written into a request on it.
+struct Asks(Peer);
+
+impl serde::Serialize for Asks {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.call("count").arg([1, 2]).send().map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str("asked")
+    }
+}
+
+#[test]
+fn what_is_written_into_a_request_may_call_over_the_same_connection() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let (done, answered) = std::sync::mpsc::channel();
+    // on a thread of its own, which a deadlock keeps
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let count = move |_: &Peer, _| Ok(Value::from(count.fetch_add(1, Ordering::Relaxed) as i64));
+            let service = Service::new()
+                .with("echo", Entry::function(|_, args| Ok(args.positional[0].clone())))
+                .with("count", Entry::function(count));
+            let peer = client(service);
+            let arguments = Positional((Asks(peer.clone()),));
+            let _ = done.send(Call::<String, _>::new(&peer.remote(), "echo", arguments).await);
+        });
+    });
+    assert_eq!(answered.recv_timeout(Duration::from_secs(10)), Ok(Ok("asked".into())));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+/// Answers with so many bytes, or so many numbers; says how many came.
+fn much() -> Service {
+    let size = |args: &Args| usize::try_from(args.positional[0].as_i64().unwrap()).unwrap();
+    Service::new()
+        .with("text", Entry::function(move |_, args| Ok("x".repeat(size(&args)).into())))
+        .with("list", Entry::function(move |_, args| Ok(Value::List(vec![Value::Int(0); size(&args)]))))
+        .with(
+            "later",
+            Entry::future(move |_, args| async move {
+                tokio::task::yield_now().await;
+                Ok("x".repeat(size(&args)).into())
+            }),
+        )
+        .with("count", Entry::function(|_, args| Ok(args.positional[0].as_list().unwrap().len().into())))
+}
+
+#[tokio::test]
+async fn what_is_too_long_either_way_fails_the_one_call_with_its_size_and_the_limit() {
+    for codec in [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc] {
+        let (near, far) = duplex(1 << 16);
+        let mut config = config();
+        config.codec = codec;
+        let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
+        tokio::spawn(driver);
+        tokio::spawn(Peer::over(far, "client", config, much()).1);
+        for method in ["text", "later"] {
+            let error = failure(peer.call(method).arg(16 << 20)).await;
+            let says = "bytes are too long for one frame, the limit is 16777216: send it in parts";
+            assert!(error.starts_with("TypeError: the result cannot be sent: 167772"), "{error}");
+            assert!(error.ends_with(says), "{error}");
+        }
+        let sent = peer.counters().bytes_out;
+        let error = failure(peer.call("count").arg("x".repeat(16 << 20))).await;
+        assert!(error.starts_with("TypeError: count() cannot be sent: 167772"), "{error}");
+        assert!(error.contains("the limit is 16777216"), "{error}");
+        assert_eq!(peer.counters().bytes_out, sent, "it failed before anything was sent");
+        // as long as it may be
+        let text: String = peer.call("text").arg((16 << 20) - 64).returning().await.unwrap();
+        assert_eq!(text.len(), (16 << 20) - 64);
+    }
+}
+
+#[tokio::test]
+async fn what_holds_too_many_values_either_way_fails_the_one_call() {
+    for codec in [Codec::Json, Codec::MsgPack] {
+        let (near, far) = duplex(1 << 16);
+        let mut config = config();
+        config.codec = codec;
+        let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
+        tokio::spawn(driver);
+        tokio::spawn(Peer::over(far, "client", config, much()).1);
+        let other = peer.call("list").arg(10).returning::<Vec<u8>>();
+        let error = failure(peer.call("list").arg(300_000)).await;
+        assert!(
+            error.starts_with("ProtocolError: the answer cannot be read: more than 262144 values"),
+            "{error}"
+        );
+        assert!(error.ends_with("send it in parts"), "{error}");
+        let error = failure(peer.call("count").arg(vec![0; 300_000])).await;
+        assert!(error.starts_with("ProtocolError: the request cannot be read: more than 262144"), "{error}");
+        assert_eq!(peer.call("count").arg(vec![0; 200_000]).await, Ok(Value::Int(200_000)));
+        assert_eq!(other.await.map(|list| list.len()), Ok(10));
     }
 }
 

@@ -168,6 +168,45 @@ fn agents_ask_their_master_while_it_waits_for_them() {
     });
 }
 
+/// Fails after a while.
+struct Fuse;
+
+#[agent]
+impl Fuse {
+    #[constructor]
+    fn new() -> Self {
+        Fuse
+    }
+
+    #[start]
+    async fn burn(this: This<Self>) {
+        this.sleep(secs(300)).await;
+        panic!("it has blown");
+    }
+}
+
+#[test]
+fn a_master_hears_which_agent_has_ended_the_run_while_it_set_the_time() {
+    net::run(async {
+        let master = Running::start("master", "tcp://127.0.0.1:0", socket, |_| ()).await;
+        let world = Container::new(Config::new("worker")).unwrap();
+        let types = Registry::default().with::<Fuse>("Fuse");
+        let mut worker = Worker::new(&world, types, Interrupt::default()).unwrap();
+        let node = socket(world.bind("tcp://127.0.0.1:0").numbers(true)).serve(&worker.live()).await.unwrap();
+        let drive = async {
+            let manager: ManagerProxy = master.world.connect(&node.address("0").to_string(), secs(5)).await?;
+            manager.spawn("Fuse".into(), Args::default()).await?;
+            manager.set_time((Time::ZERO + secs(900)).into()).await
+        };
+        let (ran, set) = tokio::join!(worker.run(), drive);
+        let (failed, heard) = (ran.unwrap_err().to_string(), set.unwrap_err().to_string());
+        assert!(failed.contains("failed at 5min in `burn`: it has blown"), "{failed}");
+        assert!(heard.contains(&failed), "{heard}");
+        node.shutdown(secs(1)).await;
+        master.stop().await;
+    });
+}
+
 #[test]
 fn what_is_not_registered_is_not_spawned() {
     block_on(async {

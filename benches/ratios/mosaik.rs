@@ -81,6 +81,7 @@ pub(crate) fn simulator(mode: Mode) -> Simulator {
         initial_event: false,
         config: Config::new("bench"),
         build: Rc::new(|_, _| Ok(())),
+        join: Default::default(),
         tape: Default::default(),
     }
 }

@@ -18,7 +18,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -289,7 +289,7 @@ pub(crate) struct Externals {
     order: BTreeSet<ExternalId>,
     /// those whose outcome is there and not delivered: nobody looks through the others for them
     ready: BinaryHeap<Reverse<ExternalId>>,
-    started: Vec<Started>,
+    started: VecDeque<Started>,
     count: u64,
 }
 
@@ -337,12 +337,14 @@ impl Externals {
     }
 
     #[inline]
-    pub(crate) fn append_started(&mut self, started: &mut Vec<Started>) {
-        started.append(&mut self.started);
+    pub(crate) fn append_started(&mut self, started: &mut VecDeque<Started>) {
+        while let Some(next) = self.started.pop_front() {
+            started.push_back(next);
+        }
     }
 
     pub(crate) fn take_started(&mut self) -> Vec<Started> {
-        std::mem::take(&mut self.started)
+        std::mem::take(&mut self.started).into()
     }
 }
 
@@ -360,7 +362,7 @@ impl Core {
         if !self.config.realtime {
             externals.order.insert(id);
         }
-        externals.started.push(Started { id, agent, ask });
+        externals.started.push_back(Started { id, agent, ask });
         self.pending.raise(EXTERNAL);
         id
     }

@@ -24,6 +24,7 @@
 //! A failing agent never stops the kernel unless its policy says so; see [`SimError`] for what does.
 
 use std::any::{Any, TypeId};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -443,7 +444,7 @@ impl Kernel {
     }
 
     /// As [`take_external`](Kernel::take_external), behind what `started` holds.
-    pub fn append_external(&self, started: &mut Vec<crate::external::Started>) {
+    pub fn append_external(&self, started: &mut VecDeque<crate::external::Started>) {
         self.core.externals.borrow_mut().append_started(started);
     }
 

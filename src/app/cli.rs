@@ -17,7 +17,7 @@ use crate::coupling::mosaik::{Api, Kind};
 use crate::journal::{Fsync, Level};
 use crate::replay::Fault;
 #[cfg(feature = "serve")]
-use crate::{channel::Endpoint, codec::Codec, coupling::rpc::OwnerLoss};
+use crate::{channel::Endpoint, coupling::rpc::OwnerLoss};
 
 #[derive(Debug, Parser)]
 pub(super) struct Cli {
@@ -126,6 +126,7 @@ pub(super) struct Record {
 #[cfg(feature = "manager")]
 #[derive(Debug, Args)]
 #[command(mut_arg("bind", |bind| bind.required(true)))]
+#[command(mut_args(needs_bind))]
 pub(super) struct Worker {
     #[command(flatten)]
     pub(super) common: Common,
@@ -169,6 +170,7 @@ pub(super) struct Replay {
 }
 
 #[derive(Clone, Debug, Args)]
+#[command(mut_args(needs_bind))]
 pub(super) struct Sim {
     #[command(flatten)]
     pub(super) common: Common,
@@ -287,6 +289,7 @@ pub(super) struct Shrink {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_args(needs_bind))]
 pub(super) struct Live {
     #[command(flatten)]
     pub(super) common: Common,
@@ -302,6 +305,7 @@ pub(super) struct Live {
 
 #[cfg(feature = "mosaik")]
 #[derive(Debug, Args)]
+#[command(mut_args(needs_bind))]
 pub(super) struct Mosaik {
     #[command(flatten)]
     pub(super) common: Common,
@@ -327,10 +331,22 @@ pub(super) struct Mosaik {
     /// Version of mosaik's simulator interface: 3.0 or 2.2
     #[arg(long, value_name = "VERSION")]
     pub(super) api: Option<Api>,
+    #[command(flatten)]
+    pub(super) network: Network,
 }
 
 #[cfg(feature = "serve")]
 #[derive(Debug, Args)]
+#[command(mut_arg("codec", |codec| codec.help(
+    "How requests are written, and messages of agents to others: json, msgpack or blosc"
+)))]
+#[command(mut_arg("insecure_bind", |insecure| insecure.help(
+    "Lets plain TCP listen beyond this machine: whoever gets there can step the agents, and with --bind call them"
+)))]
+#[command(mut_arg("bind", |bind| bind.help(
+    "Lets agents be called, and call others, besides: tcp://host:port, ipc://[path] or local://name. For each run a line \
+     on stdout, `agents at tcp://127.0.0.1:40123`, tells the real address"
+)))]
 pub(super) struct Serve {
     #[command(flatten)]
     pub(super) common: Common,
@@ -338,12 +354,6 @@ pub(super) struct Serve {
     /// tells the real address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0", value_parser = endpoint)]
     pub(super) listen: Endpoint,
-    /// Lets it listen beyond this machine: whoever can connect can step the agents
-    #[arg(long)]
-    pub(super) insecure_bind: bool,
-    /// How requests are written: json, msgpack or blosc
-    #[arg(long, default_value_t)]
-    pub(super) codec: Codec,
     /// Serves run after run
     #[arg(long)]
     pub(super) keep: bool,
@@ -354,6 +364,16 @@ pub(super) struct Serve {
     /// How far agents run in a step: exact, window=15min, or ahead
     #[arg(long)]
     pub(super) mode: Option<Mode>,
+    #[command(flatten)]
+    pub(super) network: Network,
+}
+
+/// What is of no use without a network.
+fn needs_bind(arg: clap::Arg) -> clap::Arg {
+    match arg.get_id().as_str() {
+        "codec" | "insecure_bind" => arg.requires("bind"),
+        _ => arg,
+    }
 }
 
 pub(super) fn parse(

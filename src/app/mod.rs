@@ -98,6 +98,10 @@ pub struct App {
 struct Type {
     name: String,
     vtable: &'static Vtable,
+    #[cfg_attr(
+        not(any(feature = "mosaik", feature = "serve")),
+        allow(dead_code, reason = "a master may create all")
+    )]
     public: bool,
 }
 

@@ -1,5 +1,7 @@
 //! A run on the network: its flags.
 
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,20 +17,22 @@ use crate::channel::Endpoint;
 use crate::clock::Live;
 use crate::codec::Codec;
 use crate::container::{AllowList, Node, Recorded};
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+use crate::coupling::{Coupling, Join};
 use crate::replay::Tape;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct Network {
-    /// Lets agents be called, and call others: tcp://host:port, ipc://[path] or local://name. The first line on stdout,
+    /// Lets agents be called, and call others: tcp://host:port, ipc://[path] or local://name. A line on stdout,
     /// `listening at tcp://127.0.0.1:40123`, tells the real address
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url)]
     bind: Option<String>,
     /// Where others find it, if that is not where it listens; port 0 stands for the one it listens on
-    #[arg(long, value_name = "URL", requires = "bind")]
+    #[arg(long, value_name = "URL", requires = "bind", value_parser = url)]
     advertise: Option<String>,
     /// How messages are written, the same for all: json, msgpack or blosc
-    #[arg(long, value_name = "CODEC", default_value_t, requires = "bind")]
-    codec: Codec,
+    #[arg(long, value_name = "CODEC", default_value_t)]
+    pub(super) codec: Codec,
     /// Encrypts TCP: files of the authority's certificate, the own one, and its key (see `isochrone cert`)
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "CA,CERT,KEY", requires = "bind")]
@@ -38,14 +42,19 @@ pub(super) struct Network {
     #[arg(long, value_name = "VERSION", default_value = "1.2", requires = "tls")]
     min_tls: crate::channel::transport::TlsFloor,
     /// Lets plain TCP listen beyond this machine: everybody who gets there may call everything
-    #[arg(long, requires = "bind")]
-    insecure_bind: bool,
+    #[arg(long)]
+    pub(super) insecure_bind: bool,
     /// Lets peers of this identity call these paths, and nobody anything else: dns:*.example.org=agents/*/bid; can be repeated
     #[arg(long, value_name = "IDENTITY=PATH", requires = "bind", value_parser = rule)]
     allow: Vec<(String, String)>,
     /// How long what was accepted may take at the end
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span, requires = "bind")]
     pub(super) grace: Duration,
+}
+
+/// Checked here, for it is the command line that is wrong.
+fn url(text: &str) -> Result<String, String> {
+    text.parse::<Endpoint>().map(|_| text.into()).map_err(|error| error.to_string())
 }
 
 fn rule(text: &str) -> Result<(String, String), String> {
@@ -56,6 +65,16 @@ fn rule(text: &str) -> Result<(String, String), String> {
 }
 
 impl Network {
+    /// Whether the files are there that it names.
+    pub(super) fn check(&self) -> Result<(), Ended> {
+        #[cfg(feature = "tls")]
+        if let Some(files) = &self.tls {
+            let tls = crate::channel::transport::Tls::from_list(files, self.min_tls);
+            tls.map_err(|error| Ended::Usage(format!("--tls {files}: {error}")))?;
+        }
+        Ok(())
+    }
+
     /// Puts the container on the network, if it is to be there; agents are known by their numbers, if they are to be.
     pub(super) async fn join(
         &self,
@@ -65,6 +84,20 @@ impl Network {
         tape: &Tape,
         numbers: bool,
     ) -> Result<Option<Node>, Ended> {
+        self.check()?;
+        self.join_as(app, world, live, tape, numbers, "listening at").await.map_err(Ended::Failed)
+    }
+
+    /// The same, with the words before its address on stdout.
+    async fn join_as(
+        &self,
+        app: &App,
+        world: &Container,
+        live: &Live,
+        tape: &Tape,
+        numbers: bool,
+        says: &str,
+    ) -> Result<Option<Node>, String> {
         let Some(address) = &self.bind else { return Ok(None) };
         if tape.is_playing() {
             // what came and went over the network is in the recording
@@ -74,7 +107,7 @@ impl Network {
             world.kernel().provide(Rc::new(Outside(Rc::new(recorded))));
             return Ok(None);
         }
-        let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
         let mut binding = (app.network)(world.bind(address))
             .numbers(numbers)
             .codec(self.codec)
@@ -94,8 +127,46 @@ impl Network {
         let node = binding.serve(live).await.map_err(|error| failed(&error))?;
         // one line, and at once: scripts wait for it
         let mut stdout = std::io::stdout();
-        let told = writeln!(stdout, "listening at {}", node.endpoint()).and_then(|()| stdout.flush());
+        let told = writeln!(stdout, "{says} {}", node.endpoint()).and_then(|()| stdout.flush());
         told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
         Ok(Some(node))
+    }
+}
+
+/// The network of runs that begin when a simulator says so.
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub(super) struct Joining {
+    node: Rc<RefCell<Option<Node>>>,
+    grace: Duration,
+}
+
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+impl Joining {
+    /// What a run joins by, and what lets it leave. On stdout `says` comes before the address.
+    pub(super) fn new(app: &Rc<App>, network: &Network, tape: &Tape, says: &'static str) -> (Self, Join) {
+        let joining = Joining { node: Rc::default(), grace: network.grace };
+        let (app, tape, node, network) = (app.clone(), tape.clone(), joining.node.clone(), network.clone());
+        let shared = Rc::new((app, tape, node, network));
+        let join = Join::new(move |world, live| {
+            let shared = shared.clone();
+            Box::pin(async move {
+                let (app, tape, node, network) = &*shared;
+                let joined = network.join_as(app, world, live, tape, false, says).await?;
+                node.replace(joined);
+                Ok(())
+            })
+        });
+        (joining, join)
+    }
+
+    /// Leaves when the run is over; whoever still waits hears that it is.
+    pub(super) async fn leave(&self, coupling: Option<&mut Coupling>) {
+        if let Some(coupling) = coupling {
+            coupling.close();
+        }
+        let node = self.node.take();
+        if let Some(node) = node {
+            node.shutdown(self.grace).await;
+        }
     }
 }

@@ -7,6 +7,8 @@ use std::time::Instant;
 use isochrone_sim::{Config, Epoch, Outcome, Time};
 
 use super::cli::{Cli, Command, Common, Live, Record, Sim};
+#[cfg(feature = "mosaik")]
+use super::network::Joining;
 use super::progress::Progress;
 use super::summary::Summary;
 use super::{App, branch, explore, params, record, replay, shrink, verify};
@@ -361,8 +363,10 @@ async fn serve_mosaik(
     taping: &Taping<'_>,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
+    args.network.check()?;
     let mut config = configure(app.config.clone(), &args.common);
     let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
+    let (joining, join) = Joining::new(app, &args.network, &tape, "listening at");
     let models = app.types.iter().map(|kind| {
         let any_inputs = app.offer.any_inputs.contains(&kind.name);
         (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))
@@ -380,6 +384,7 @@ async fn serve_mosaik(
         initial_event: args.initial_event,
         config,
         tape: tape.clone(),
+        join,
         build: {
             let app = app.clone();
             Rc::new(move |world, setup| {
@@ -395,7 +400,9 @@ async fn serve_mosaik(
     match (&args.connect, &args.listen) {
         (Some(address), _) => {
             let stream = mosaik::connect(address).await.map_err(failed)?;
-            finish(mosaik::serve(stream, &simulator, interrupt).await, &tape)
+            let mut served = mosaik::serve(stream, &simulator, interrupt).await;
+            joining.leave(served.coupling.as_mut()).await;
+            finish(served, &tape)
         }
         (None, Some(address)) => {
             loop {
@@ -412,7 +419,8 @@ async fn serve_mosaik(
                 let _ = stream.set_nodelay(true);
                 // the next program of the scenario may wait at the same address
                 drop(listener);
-                let served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
+                let mut served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
+                joining.leave(served.coupling.as_mut()).await;
                 // somebody who only looked whether there is a listener is no mosaik
                 let again = args.keep || served.coupling.is_none();
                 match finish(served, &tape) {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::rc::Rc;
 
 use super::cli::Serve;
+use super::network::Joining;
 use super::run::{Ended, Taping, configure, ended, interrupted, set_up};
 use super::summary::Summary;
 use super::{App, params};
@@ -18,6 +19,7 @@ pub(super) async fn serve(
     taping: &Taping<'_>,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
+    args.network.check()?;
     let mut config = configure(app.config.clone(), &args.common);
     let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
@@ -25,21 +27,22 @@ pub(super) async fn serve(
     (app.prepare)(&scratch, &params).map_err(Ended::Usage)?;
     drop(scratch);
     let models = app.types.iter().map(|kind| (kind.name.clone(), (kind.vtable, kind.public))).collect();
-    let (mode, app) = (args.mode.unwrap_or(app.mode), app.clone());
+    let (mode, app, joined) = (args.mode.unwrap_or(app.mode), app.clone(), app.clone());
     let build = Rc::new(move |world: &Container| {
         (app.prepare)(world, &params)?;
         set_up(&app, world)
     });
-    let offer = Offer { models, mode, config, build, tape };
+    let (joining, join) = Joining::new(&joined, &args.network, &tape, "agents at");
+    let offer = Offer { models, mode, config, build, tape, join };
     if offer.tape.is_playing() {
         return finish(replay(&offer, interrupt).await, &offer);
     }
     let mut options = ServeOptions::default();
-    options.channel.codec = args.codec;
+    options.channel.codec = args.network.codec;
     options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
-    let listening = ListenOptions { insecure_bind: args.insecure_bind, ..ListenOptions::default() };
+    let listening = ListenOptions { insecure_bind: args.network.insecure_bind, ..ListenOptions::default() };
     let listened = Listener::bind(&args.listen, listening).await;
     let listener = listened.map_err(|error| failed(&error))?;
     // one line, and at once: scripts wait for it
@@ -48,7 +51,8 @@ pub(super) async fn serve(
     told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
     let mut server = Server::new(listener, options);
     let ended = loop {
-        let served = server.serve(&offer, interrupt.clone()).await;
+        let mut served = server.serve(&offer, interrupt.clone()).await;
+        joining.leave(served.coupling.as_mut()).await;
         // a set-up that has failed would fail again
         let keep = args.keep && served.coupling.is_some();
         match finish(served, &offer) {

@@ -11,7 +11,8 @@
 //! * Every [`Event::Request`] is answered once, by [`reply`](Channel::reply) or [`fail`](Channel::fail), in any order. With
 //!   [`Config::serving`] of them unanswered no further one is taken and the owner should stop reading.
 //!
-//! Failure modes: what cannot be encoded fails that one call and leaves `outgoing` untouched. A frame that is no message
+//! Failure modes: what cannot be encoded fails that one call and leaves `outgoing` untouched; so does, where contents are
+//! read by their types, a frame that holds more values than the limits allow. Any other frame that is no message
 //! is fatal: `next` reports it once, then ends what is in flight, then yields nothing for ever. An answer to nothing
 //! is counted and reported as [`Event::Stray`], fatal only when there are many (aiomas and mosaik die of one).
 
@@ -26,7 +27,7 @@ use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
 use super::replies::Replies;
 use super::{ChannelError, Config, Counters};
-use crate::codec::{Value, envelope};
+use crate::codec::{CodecError, Value, envelope};
 
 /// What happened on a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,6 +116,8 @@ pub struct Channel {
     holding: bool,
     /// Whether the peer may send long frames.
     trusted: bool,
+    /// Bytes of a first frame of ours that is longer than peers of ours take from strangers.
+    bold: Option<usize>,
     /// Why the peer will send nothing more.
     ended: Option<Arc<str>>,
     closed: Option<Arc<str>>,
@@ -147,6 +150,7 @@ impl Channel {
             serving: 0,
             holding: false,
             trusted: false,
+            bold: None,
             ended: None,
             closed: None,
             counters: Counters::default(),
@@ -244,11 +248,17 @@ impl Channel {
             Some((kind @ 1..=2, id, content)) if envelope::is_scalar(*codec, content, limits, types) => {
                 Some(self.pending.settle(Some(id), |request| to.answer(request, kind == 1, content)))
             }
-            _ => {
-                let split = codec.split(payload, &mut self.unpacked, limits, types);
-                let message = split
-                    .map_err(ChannelError::Payload)?
-                    .and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content.bytes())));
+            usual => {
+                let split = match (codec.split(payload, &mut self.unpacked, limits, types), usual) {
+                    (Ok(split), _) => split,
+                    // it is known whose it is: the other calls go on
+                    (Err(error), Some((kind, id, _))) if error.is_limit() => {
+                        return self.refuse(to, kind, id, &error).map(|()| true);
+                    }
+                    (Err(error), _) => return Err(ChannelError::Payload(error)),
+                };
+                let message =
+                    split.and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content.bytes())));
                 match message {
                     Some((Type::Request, id, content)) => {
                         to.request(Id::read(&id), content, true);
@@ -276,11 +286,44 @@ impl Channel {
                 self.serving += 1;
                 self.counters.requests += 1;
             }
-            Some(Known::Open(_)) => {}
-            Some(Known::Forgotten) => self.counters.late += 1,
-            Some(Known::Never) => self.stray(Some(to.now()))?,
+            Some(known) => self.settled(&known, to)?,
         }
         Ok(true)
+    }
+
+    #[inline]
+    fn settled(&mut self, known: &Known, to: &impl Take) -> Result<(), ChannelError> {
+        match known {
+            Known::Open(_) => {}
+            Known::Forgotten => self.counters.late += 1,
+            Known::Never => self.stray(Some(to.now()))?,
+        }
+        Ok(())
+    }
+
+    /// Fails the one call of a frame that holds more than the limits allow.
+    #[cold]
+    fn refuse(
+        &mut self,
+        to: &mut impl Take,
+        kind: u8,
+        id: u64,
+        error: &CodecError,
+    ) -> Result<(), ChannelError> {
+        self.frame_since = None;
+        self.counters.messages_in += 1;
+        let what = if kind == 0 { "request" } else { "answer" };
+        let text = format!("ProtocolError: the {what} cannot be read: {error}\n");
+        if kind == 0 {
+            self.serving += 1;
+            self.counters.requests += 1;
+            return self.answer(Type::Failure, &Id::Number(id), &text);
+        }
+        let Config { codec, types, .. } = &self.config;
+        let mut content = Vec::new();
+        codec.write(&text, types, &mut content).map_err(ChannelError::Unsendable)?;
+        let known = self.pending.settle(Some(id), |request| to.answer(request, false, &content));
+        self.settled(&known, to)
     }
 
     fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Result<Event, ChannelError> {
@@ -317,13 +360,19 @@ impl Channel {
     /// The content cannot be sent, too many requests are in flight, or the channel is closed. Nothing was sent, and no id
     /// was used.
     pub fn request(&mut self, content: &Value) -> Result<RequestId, ChannelError> {
-        self.request_typed(content)
+        self.open(|config, id, out| message::write(config, Type::Request, &Id::Number(id), content, out))
     }
 
-    /// The same with anything that serializes.
-    pub(super) fn request_typed<T: Serialize + ?Sized>(
+    /// The same with content that was [written](envelope::content) in the channel's codec before.
+    #[inline]
+    pub(super) fn request_around(&mut self, content: &[u8]) -> Result<RequestId, ChannelError> {
+        self.open(|config, id, out| message::write_around(config, Type::Request, id, content, out))
+    }
+
+    #[inline]
+    fn open(
         &mut self,
-        content: &T,
+        write: impl FnOnce(&Config, u64, &mut Vec<u8>) -> Result<(), ChannelError>,
     ) -> Result<RequestId, ChannelError> {
         if let Some(reason) = self.end_reason() {
             return Err(ChannelError::Closed { reason: reason.to_string() });
@@ -332,8 +381,15 @@ impl Channel {
         let Some(id) = self.pending.next_id(limit) else {
             return Err(ChannelError::TooManyRequests { limit, forgotten: self.pending.forgotten() });
         };
-        self.send(Type::Request, &Id::Number(id.number()), content)?;
-        self.trusted = true;
+        let before = self.outgoing.len();
+        write(&self.config, id.number(), &mut self.outgoing)?;
+        let len = self.outgoing.len() - before;
+        self.counters.bytes_out += len as u64;
+        self.counters.messages_out += 1;
+        if !self.trusted {
+            self.bold = Some(len).filter(|len| *len > self.config.max_first_frame);
+            self.trusted = true;
+        }
         self.pending.insert(id);
         Ok(id)
     }
@@ -421,7 +477,7 @@ impl Channel {
         }
         let end = self.incoming.end();
         match &end {
-            Ok(()) => self.ended = Some("the peer closed the connection".into()),
+            Ok(()) => self.ended = Some(self.why("the peer closed the connection")),
             Err(e) => self.close(&e.to_string()),
         }
         end
@@ -431,9 +487,24 @@ impl Channel {
     /// were encoded stay in [`outgoing`](Channel::outgoing). A second reason is ignored.
     pub fn close(&mut self, reason: &str) {
         if self.closed.is_none() {
-            self.closed = Some(self.ended.clone().unwrap_or_else(|| reason.into()));
+            self.closed = Some(self.ended.clone().unwrap_or_else(|| self.why(reason)));
             self.incoming.clear();
             self.frame_since = None;
+        }
+    }
+
+    /// The reason of an end, and what may have led to it.
+    fn why(&self, reason: &str) -> Arc<str> {
+        match self.bold.filter(|_| self.counters.messages_in == 0) {
+            None => reason.into(),
+            Some(len) => {
+                let limit = self.config.max_first_frame;
+                format!(
+                    "{reason} without a word; it was sent {len} bytes at once, and may take no more than {limit} \
+                     before a first, shorter message"
+                )
+                .into()
+            }
         }
     }
 

@@ -16,7 +16,11 @@ pub enum ChannelError {
     #[error("the peer sent an empty frame")]
     EmptyFrame,
     /// A frame announced more than is allowed.
-    #[error("the peer announced a frame of {len} bytes, the limit is {limit}{}", if *.first { " until its first valid message" } else { "" })]
+    #[error("the peer announced a frame of {len} bytes, the limit is {limit}{}", if *.first {
+        " until its first valid message: it may say something short first"
+    } else {
+        ": it may send it in parts"
+    })]
     FrameTooLong {
         /// Announced bytes.
         len: usize,
@@ -88,7 +92,7 @@ pub enum ChannelError {
     #[error("cannot be sent: {0}")]
     Unsendable(#[source] CodecError),
     /// What was to be sent is too long for one frame. Nothing was sent.
-    #[error("cannot be sent: {len} bytes are too long for one frame, the limit is {limit}")]
+    #[error("cannot be sent: {len} bytes are too long for one frame, the limit is {limit}: send it in parts")]
     UnsendableLength {
         /// Bytes of the payload.
         len: usize,

@@ -1,8 +1,9 @@
 //! A connection that its own driver moves, shared by everybody who calls over it.
 //!
-//! Why a lock around the channel: callers encode straight into its out-buffer and find their answer in a place of their
-//! own, so that a call needs neither a message queue nor a one-shot channel. The lock is held for as long as a
-//! request takes to be encoded; never while an answer is read, a handler runs or the system is called.
+//! Why a lock around the channel: callers put their requests into its out-buffer and find their answer in a place of their
+//! own, so that a call needs neither a message queue nor a one-shot channel. The lock is held for as long as it takes to
+//! copy a request; never while one is encoded or an answer read, which may run a user's code and so call over the same
+//! connection, nor while a handler runs or the system is called.
 //!
 //! Contract: as the channel's. A [`Waiting`] that is dropped gives its request up. When the last [`Link`] is dropped, a
 //! connection that [was told so](Link::close_when_unused) ends by itself.
@@ -10,6 +11,7 @@
 //! Failure modes: none of its own; the driver says why a connection has ended.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,7 +24,15 @@ use serde::Serialize;
 use super::message::Type;
 use super::pending::RequestId;
 use super::{Channel, ChannelError, Config, Content, Counters, Event, Failure, Id, transport};
-use crate::codec::Value;
+use crate::codec::{Value, envelope};
+
+thread_local! {
+    /// Where a request is encoded, before anything is locked; taken by whoever does it.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Memory that it may keep.
+const KEEP: usize = 64 * 1024;
 
 /// What a driver and the handles of its connection share.
 pub(crate) struct Core {
@@ -120,7 +130,7 @@ impl Core {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics under the lock but a user's `Serialize`, which leaves the buffer as it was.
+        // Nothing of a user's runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -239,10 +249,25 @@ impl Link {
         content: &T,
         waker: Option<&Waker>,
     ) -> Result<Ticket, ChannelError> {
+        let Config { codec, types, .. } = self.core().config();
+        let mut encoded = SCRATCH.take();
+        let sent = match envelope::content(*codec, content, types, &mut encoded) {
+            Ok(()) => self.request_around(&encoded, waker),
+            Err(error) => Err(ChannelError::Unsendable(error)),
+        };
+        if encoded.capacity() <= KEEP {
+            encoded.clear();
+            SCRATCH.set(encoded);
+        }
+        sent
+    }
+
+    #[inline]
+    fn request_around(&self, content: &[u8], waker: Option<&Waker>) -> Result<Ticket, ChannelError> {
         let mut guard = self.core().lock();
         let state = &mut *guard;
         let idle = state.channel.outgoing().is_empty();
-        let request = state.channel.request_typed(content)?;
+        let request = state.channel.request_around(content)?;
         state.slots.open(request, waker.cloned());
         if idle {
             state.wake();

@@ -107,6 +107,23 @@ pub(super) fn write<T: Serialize + ?Sized>(
     })
 }
 
+/// The same with content that has been [written](envelope::content) before.
+///
+/// # Errors
+/// It is too long.
+#[inline]
+pub(super) fn write_around(
+    config: &Config,
+    kind: Type,
+    id: u64,
+    content: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), ChannelError> {
+    frame::write_frame(out, config.max_frame, |out| {
+        envelope::write_around(config.codec, (kind as u8, id), content, out).map_err(ChannelError::Unsendable)
+    })
+}
+
 #[cold]
 pub(super) fn not_a_message(got: &Value) -> ChannelError {
     ChannelError::NotAMessage { got: got.describe() }

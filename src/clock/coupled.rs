@@ -40,6 +40,11 @@ impl Coupled {
         self.drive.live()
     }
 
+    /// Ends that way: whoever waits for an answer there hears that the run is over.
+    pub fn close(&mut self) {
+        self.drive.close();
+    }
+
     /// Waits for the next input.
     pub async fn next_input(&mut self) -> Input {
         self.drive.recv().await

@@ -12,17 +12,19 @@
 //!
 //! Contract: a [`Live`] is used from any thread, inside the kernel too; nothing it is given runs before the driver's turn.
 //! Every [`Reply`] is used exactly once: with the callee's answer after the turn in which it came, or with an error when
-//! the call cannot be made or the run is over. A turn costs nothing for calls that are still open.
+//! the call cannot be made or the run is over: which agent has ended it, if one has. A turn costs nothing for calls that are
+//! still open.
 //!
 //! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use isochrone_sim::{AgentId, Kernel, SimError, local};
+use isochrone_sim::{AgentId, ExternalId, Kernel, SimError, local};
 
-use super::queue::{CAPACITY, Queue, Sender, Sent};
+use super::queue::{CAPACITY, Queue, Sender, Sent, Waiting};
 use crate::agent::{Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
@@ -124,7 +126,7 @@ impl Notices {
 
 type Answer = Result<Value, CallError>;
 
-/// Where the answer to a call goes. One that is dropped says that the run is over.
+/// Where the answer to a call goes. One that is dropped says that the run is over; when a run fails, all hear why.
 pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
 
 impl fmt::Debug for Reply {
@@ -226,6 +228,8 @@ pub(crate) struct Answered {
 #[derive(Debug, Default)]
 pub(crate) struct Door {
     queue: Queue,
+    /// what has woken the driver, and happens at its next turn
+    came: Waiting,
     calls: Calls,
 }
 
@@ -234,14 +238,52 @@ impl Door {
         Live { queue: self.queue.sender().clone() }
     }
 
-    /// What has come and is not admitted yet.
-    pub(crate) fn queue(&mut self) -> &mut Queue {
-        &mut self.queue
-    }
-
     /// Where results go.
     pub(crate) fn results(&self) -> &Sender {
         self.queue.sender()
+    }
+
+    /// The next input.
+    pub(crate) fn poll_input(&mut self, cx: &Context<'_>) -> Poll<Input> {
+        match self.came.inputs.pop_front() {
+            Some(input) => Poll::Ready(input),
+            None => self.queue.poll_input(cx),
+        }
+    }
+
+    /// An input that has come already.
+    pub(crate) fn try_input(&mut self) -> Option<Input> {
+        self.came.inputs.pop_front().or_else(|| self.queue.try_input())
+    }
+
+    /// Something has come: it is kept.
+    pub(crate) fn poll_came(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.came.is_empty() { self.queue.poll_all(cx, &mut self.came) } else { Poll::Ready(()) }
+    }
+
+    /// Keeps what has come already.
+    pub(crate) fn keep(&mut self) {
+        if self.came.is_empty() {
+            self.queue.take(&mut self.came);
+        }
+    }
+
+    /// The next input that is kept.
+    pub(crate) fn kept_input(&mut self) -> Option<Input> {
+        self.came.inputs.pop_front()
+    }
+
+    /// The next result that is kept.
+    pub(crate) fn kept_result(&mut self) -> Option<(ExternalId, Answer)> {
+        self.came.results.pop_front()
+    }
+
+    /// The next result, or one that is kept.
+    pub(crate) fn poll_result(&mut self, cx: &Context<'_>) -> Poll<(ExternalId, Answer)> {
+        match self.came.results.pop_front() {
+            Some(result) => Poll::Ready(result),
+            None => self.queue.poll_result(cx),
+        }
     }
 
     /// Lets input `number` happen now, behind those that were admitted before.
@@ -265,12 +307,16 @@ impl Door {
     /// then those of earlier ones as they came themselves.
     pub(crate) fn answers(&mut self, kernel: &Kernel, answers: &mut Vec<Answered>) {
         let Calls { open, free, failed, fresh } = &mut self.calls;
+        if failed.is_empty() && open.len() == free.len() {
+            return;
+        }
         answers.append(failed);
         kernel.enter(|| {
             while let Some((place, ticket)) = local::answered() {
+                free.push(place);
+                // it may have heard that the run had failed
                 let call = open.get_mut(place as usize).and_then(Option::take);
                 let Some(Open { number, agent, vtable, reply }) = call else { continue };
-                free.push(place);
                 answers.push(Answered { number, reply, answer: (vtable.answer)(agent, ticket) });
             }
         });
@@ -281,6 +327,29 @@ impl Door {
                 number if number >= fresh => number,
                 _ => u64::MAX,
             });
+        }
+    }
+
+    /// Ends all calls of a run that has failed, in the order in which they came: with their answers, if there are any, or
+    /// with `error`. Those that wait for their turn hear it at once.
+    #[cold]
+    pub(crate) fn fail(&mut self, kernel: &Kernel, error: &CallError, ended: &mut Vec<Answered>) {
+        self.answers(kernel, ended);
+        for answered in &mut *ended {
+            // that its agent gave it up says less than why
+            if answered.answer.as_ref().is_err_and(|error| error.kind() == "Abandoned") {
+                answered.answer = Err(error.clone());
+            }
+        }
+        let open = self.calls.open.iter_mut().filter_map(Option::take);
+        ended.extend(open.map(|Open { number, reply, .. }| {
+            Answered { number, reply, answer: Err(error.clone()) }
+        }));
+        ended.sort_by_key(|answered| answered.number);
+        while let Some(input) = self.try_input() {
+            if let Input::Call(request) = input {
+                request.reply.send(Err(error.clone()));
+            }
         }
     }
 }

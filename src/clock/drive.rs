@@ -8,6 +8,7 @@
 //! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start. While one is awaited
 //! time stands, and whoever asks meanwhile is answered.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -18,10 +19,11 @@ use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progre
 
 use super::Interrupt;
 use super::door::{Answered, Door, Input, Live};
-use super::queue::{Sender, Waiting};
+use super::queue::Sender;
 use crate::agent::far;
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
+use crate::rpc::CallError;
 
 /// After so long a run gives way. Not after a number of rounds: one round takes a hundred nanoseconds in one program and
 /// ten milliseconds in another, where 2,000 of them kept `Ctrl-C` and every socket waiting for twenty seconds.
@@ -62,21 +64,16 @@ pub enum RunError {
 #[derive(Debug, Default)]
 pub struct Drive {
     /// operations that begin when the driver waits next
-    begun: Vec<Started>,
+    begun: VecDeque<Started>,
     externals: FuturesUnordered<ExternalRunning>,
+    /// of those that have ended, and are to be told at the next turn
+    outcomes: VecDeque<(ExternalId, ExternalOutcome)>,
     interrupt: Interrupt,
     door: Door,
     answered: Vec<Answered>,
     tape: Tape,
     /// until when it need not give way
     kept: Option<Instant>,
-}
-
-/// What has come for a run.
-#[derive(Debug, Default)]
-pub(crate) struct Arrivals {
-    waiting: Waiting,
-    outcomes: Vec<(ExternalId, ExternalOutcome)>,
 }
 
 impl Drive {
@@ -109,6 +106,11 @@ impl Drive {
         self.door.live()
     }
 
+    /// Ends that way.
+    pub(crate) fn close(&mut self) {
+        self.door = Door::default();
+    }
+
     /// Lets everything at or before `limit` happen (before it, if not `inclusive`), and returns the time of the next event.
     ///
     /// # Errors
@@ -135,7 +137,10 @@ impl Drive {
         kernel.begin_step();
         loop {
             let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
-            let progress = tokio::task::unconstrained(turn).await?;
+            let progress = match tokio::task::unconstrained(turn).await {
+                Ok(progress) => progress,
+                Err(error) => return Err(self.fail(kernel, error)),
+            };
             self.tape.check()?;
             self.start_externals(kernel)?;
             match progress {
@@ -161,10 +166,13 @@ impl Drive {
     /// Takes over operations the agents have asked for.
     pub(crate) fn start_externals(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         self.tape.start(kernel, &mut self.begun)?;
+        if !self.tape.is_on() {
+            return Ok(());
+        }
         for left in self.tape.take_left() {
             match left {
                 Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
-                Left::Runs(started) => self.begun.push(started),
+                Left::Runs(started) => self.begun.push_back(started),
             }
         }
         Ok(())
@@ -182,15 +190,15 @@ impl Drive {
         Ok(self.door.admit(kernel, number, input)?)
     }
 
-    /// Lets everything happen at the present instant that has come.
-    pub(crate) fn admit_all(&mut self, kernel: &Kernel, came: &mut Arrivals) -> Result<(), RunError> {
-        for (id, answer) in came.waiting.results.drain(..) {
+    /// Lets everything happen at the present instant that has come by [`poll_came`](Drive::poll_came).
+    pub(crate) fn admit_all(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        while let Some((id, answer)) = self.door.kept_result() {
             self.finish(kernel, id, far::outcome(answer));
         }
-        for (id, outcome) in came.outcomes.drain(..) {
+        while let Some((id, outcome)) = self.outcomes.pop_front() {
             self.finish(kernel, id, outcome);
         }
-        while let Some(input) = came.waiting.inputs.pop_front() {
+        while let Some(input) = self.door.kept_input() {
             self.admit(kernel, input)?;
         }
         Ok(())
@@ -201,18 +209,18 @@ impl Drive {
         if self.tape.is_playing() {
             return self.tape.next_input((kernel.now(), kernel.round()));
         }
-        self.door.queue().try_input()
+        self.door.try_input()
     }
 
     /// The next input; waits for one.
     pub(crate) async fn recv(&mut self) -> Input {
-        poll_fn(|cx| self.door.queue().poll_input(cx)).await
+        poll_fn(|cx| self.door.poll_input(cx)).await
     }
 
     /// Begins the operations that have been asked for: a call to a container of this process is handed over, all others are
     /// futures.
     fn begin(&mut self) {
-        for started in self.begun.drain(..) {
+        while let Some(started) = self.begun.pop_front() {
             let ends = || Ends { id: started.id, queue: self.door.results().clone() };
             if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
                 self.externals.push(started.run());
@@ -220,20 +228,20 @@ impl Drive {
         }
     }
 
-    /// What has come already.
-    pub(crate) fn take(&mut self, came: &mut Arrivals) {
-        self.door.queue().take(&mut came.waiting);
+    /// What has come already is of the next turn.
+    pub(crate) fn keep(&mut self) {
+        self.door.keep();
     }
 
-    /// Everything that has come, at least something; operations run meanwhile. `came` is empty before.
-    pub(crate) fn poll_came(&mut self, cx: &mut Context<'_>, came: &mut Arrivals) -> Poll<()> {
+    /// Something has come for the next turn; operations run meanwhile.
+    pub(crate) fn poll_came(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.begin();
-        let waiting = self.door.queue().poll_all(cx, &mut came.waiting);
+        let came = self.door.poll_came(cx);
         // one turn for all that are there
-        while let Some((id, outcome)) = self.poll_future(cx) {
-            came.outcomes.push((id, outcome));
+        while let Some(ended) = self.poll_future(cx) {
+            self.outcomes.push_back(ended);
         }
-        if waiting.is_ready() || !came.outcomes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if self.outcomes.is_empty() { came } else { Poll::Ready(()) }
     }
 
     fn poll_future(&mut self, cx: &mut Context<'_>) -> Option<(ExternalId, ExternalOutcome)> {
@@ -241,24 +249,21 @@ impl Drive {
             return None;
         }
         match self.externals.poll_next_unpin(cx) {
-            Poll::Ready(finished) => finished,
+            Poll::Ready(ended) => ended,
             Poll::Pending => None,
         }
     }
 
-    /// Hands in the outcomes of operations that have ended, at least one; they run meanwhile.
+    /// Hands in the outcome of an operation that has ended; they run meanwhile.
     pub(crate) fn poll_finished(&mut self, kernel: &Kernel, cx: &mut Context<'_>) -> Poll<()> {
         self.begin();
-        let mut answers = Vec::new();
-        let mut some = self.door.queue().poll_results(cx, &mut answers).is_ready();
-        for (id, answer) in answers {
-            self.finish(kernel, id, far::outcome(answer));
-        }
-        if let Some((id, outcome)) = self.poll_future(cx) {
-            self.finish(kernel, id, outcome);
-            some = true;
-        }
-        if some { Poll::Ready(()) } else { Poll::Pending }
+        let ended = match self.door.poll_result(cx) {
+            Poll::Ready((id, answer)) => Some((id, far::outcome(answer))),
+            Poll::Pending => self.poll_future(cx),
+        };
+        let Some((id, outcome)) = ended else { return Poll::Pending };
+        self.finish(kernel, id, outcome);
+        Poll::Ready(())
     }
 
     async fn wait_for_external(&mut self, kernel: &Kernel) -> Result<(), RunError> {
@@ -269,7 +274,7 @@ impl Drive {
         let input = tokio::select! {
             biased;
             () = interrupt.wait() => return Err(RunError::Interrupted(kernel.now())),
-            input = poll_fn(|cx| match self.door.queue().poll_input(cx) {
+            input = poll_fn(|cx| match self.door.poll_input(cx) {
                 Poll::Ready(input) => Poll::Ready(Some(input)),
                 Poll::Pending => self.poll_finished(kernel, cx).map(|()| None),
             }) => input,
@@ -294,16 +299,31 @@ impl Drive {
         while let Some(input) = self.try_recv(kernel) {
             self.admit(kernel, input)?;
         }
-        kernel.attend()?;
-        self.answer(kernel)
+        match kernel.attend() {
+            Ok(()) => self.answer(kernel),
+            Err(error) => Err(self.fail(kernel, error)),
+        }
+    }
+
+    /// The run has failed: whoever waits for an answer from outside gets it, if it is there, or hears why there is none.
+    #[cold]
+    fn fail(&mut self, kernel: &Kernel, error: SimError) -> RunError {
+        let why = CallError::stopped(format!("the run has failed: {error}"));
+        self.door.fail(kernel, &why, &mut self.answered);
+        // the run's own failure says more than that of its recording
+        if let Err(other) = self.let_out(kernel) {
+            tracing::error!("{other}");
+        }
+        error.into()
     }
 
     /// Lets the answers out that the last turn has brought.
     pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         self.door.answers(kernel, &mut self.answered);
-        if self.answered.is_empty() {
-            return Ok(());
-        }
+        if self.answered.is_empty() { Ok(()) } else { self.let_out(kernel) }
+    }
+
+    fn let_out(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         for answered in &self.answered {
             self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
         }

@@ -23,11 +23,11 @@ pub(crate) const CAPACITY: usize = 65_536;
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) inputs: VecDeque<Input>,
-    pub(crate) results: Vec<(ExternalId, far::Answer)>,
+    pub(crate) results: VecDeque<(ExternalId, far::Answer)>,
 }
 
 impl Waiting {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.inputs.is_empty() && self.results.is_empty()
     }
 }
@@ -86,7 +86,7 @@ impl Sender {
     pub(crate) fn finish(&self, id: ExternalId, answer: far::Answer) {
         let mut state = self.lock();
         if !state.closed {
-            state.waiting.results.push((id, answer));
+            state.waiting.results.push_back((id, answer));
             self.wake(state);
         }
     }
@@ -119,16 +119,9 @@ impl Queue {
         self.poll(cx, |waiting| waiting.inputs.pop_front())
     }
 
-    /// The results that there are, at least one; `results` is empty before.
-    pub(crate) fn poll_results(
-        &mut self,
-        cx: &Context<'_>,
-        results: &mut Vec<(ExternalId, far::Answer)>,
-    ) -> Poll<()> {
-        self.poll(cx, |waiting| {
-            std::mem::swap(&mut waiting.results, results);
-            (!results.is_empty()).then_some(())
-        })
+    /// The next result.
+    pub(crate) fn poll_result(&mut self, cx: &Context<'_>) -> Poll<(ExternalId, far::Answer)> {
+        self.poll(cx, |waiting| waiting.results.pop_front())
     }
 
     /// Everything that there is, at least something; `all` is empty before.

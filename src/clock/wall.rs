@@ -15,7 +15,6 @@ use std::time::Duration;
 use isochrone_sim::{Config, Epoch, Kernel, Time};
 use tokio::time::Instant;
 
-use super::drive::Arrivals;
 use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
@@ -87,8 +86,7 @@ impl Wall {
     ) -> Result<(), RunError> {
         let interrupt = self.drive.interrupt().clone();
         let mut sleep = Sleep::new(&interrupt, start);
-        let mut came = Arrivals::default();
-        self.drive.take(&mut came);
+        self.drive.keep();
         while kernel.now() < until {
             let read = Instant::now();
             match self.drive.give_way(kernel, read.into_std()).await {
@@ -103,7 +101,7 @@ impl Wall {
             if jumps {
                 kernel.jump(wall);
             }
-            let next = match self.turn(kernel, wall, due, &mut came).await {
+            let next = match self.turn(kernel, wall, due).await {
                 Err(RunError::Interrupted(_)) => return Ok(()),
                 // a failure is told even if somebody has asked for the end meanwhile
                 failed @ Err(_) => failed?,
@@ -111,7 +109,7 @@ impl Wall {
                 Ok(next) => next,
             };
             sleep.until(alarm_at(from, start, next.map_or(until, |next| next.min(until))));
-            let woken = poll_fn(|cx| match self.drive.poll_came(cx, &mut came) {
+            let woken = poll_fn(|cx| match self.drive.poll_came(cx) {
                 Poll::Ready(()) => Poll::Ready(Woken::Turn),
                 Poll::Pending => sleep.poll(kernel, cx),
             });
@@ -129,7 +127,7 @@ impl Wall {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, kernel.next_event(), &mut Arrivals::default()).await?;
+            self.turn(kernel, wall, kernel.next_event()).await?;
         }
         let end = self.drive.tape().end_time();
         kernel.jump(end.unwrap_or(kernel.now()));
@@ -152,14 +150,13 @@ impl Wall {
         kernel: &Kernel,
         wall: Time,
         due: Option<Time>,
-        came: &mut Arrivals,
     ) -> Result<Option<Time>, RunError> {
         if kernel.has_wakes() || due.is_some_and(|due| due < wall) {
             self.drive.turn(kernel, wall, false).await?;
         }
         // everything before W has happened: what came in meanwhile happens at (W, round 0)
         kernel.jump(wall);
-        self.drive.admit_all(kernel, came)?;
+        self.drive.admit_all(kernel)?;
         if self.drive.tape().is_playing() {
             while let Some(came) = self.drive.tape().came(wall) {
                 match came {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::form::Form;
 use super::read::{Source, Token};
-use super::{Codec, CodecError, Limits, Types, json, msgpack, typed};
+use super::{Codec, CodecError, Limits, Types, blosc, json, msgpack, typed};
 
 /// Kind, id and content of a message `[kind, id, content]`.
 #[inline]
@@ -123,26 +123,74 @@ pub(crate) fn is_scalar(codec: Codec, bytes: &[u8], limits: &Limits, types: &Typ
 #[inline]
 pub(crate) fn write<T: Serialize + ?Sized>(
     codec: Codec,
-    (kind, id): (u8, u64),
+    message: (u8, u64),
+    value: &T,
+    types: &Types,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    around(codec, message, out, |out| content(codec, value, types, out))
+}
+
+/// Appends a message whose [`content`] has been written before.
+#[inline]
+pub(crate) fn write_around(
+    codec: Codec,
+    message: (u8, u64),
+    content: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    around(codec, message, out, |out| {
+        out.extend_from_slice(content);
+        Ok(())
+    })
+}
+
+/// Appends what is to be the content of a message, not packed.
+///
+/// # Errors
+/// As [`Codec::write`].
+#[inline]
+pub(crate) fn content<T: Serialize + ?Sized>(
+    codec: Codec,
     content: &T,
     types: &Types,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
     match codec {
+        Codec::Json => Codec::Json.write(content, types, out),
+        // a container is around the whole message
+        Codec::MsgPack | Codec::MsgPackBlosc => Codec::MsgPack.write(content, types, out),
+    }
+}
+
+#[inline]
+fn around(
+    codec: Codec,
+    (kind, id): (u8, u64),
+    out: &mut Vec<u8>,
+    content: impl FnOnce(&mut Vec<u8>) -> Result<(), CodecError>,
+) -> Result<(), CodecError> {
+    let plain = |out: &mut Vec<u8>| {
+        out.extend_from_slice(&[0x93, kind]);
+        msgpack::MsgPack::uint(id, out);
+    };
+    match codec {
         Codec::MsgPack => {
-            out.extend_from_slice(&[0x93, kind]);
-            msgpack::MsgPack::uint(id, out);
-            codec.write(content, types, out)
+            plain(out);
+            content(out)
         }
         Codec::Json => {
             out.extend_from_slice(&[b'[', b'0' + kind, b',']);
             json::Json::uint(id, out);
             out.push(b',');
-            codec.write(content, types, out)?;
+            content(out)?;
             out.push(b']');
             Ok(())
         }
-        Codec::MsgPackBlosc => codec.write(&(kind, id, content), types, out),
+        Codec::MsgPackBlosc => blosc::pack(out, |out| {
+            plain(out);
+            content(out)
+        }),
     }
 }
 

@@ -42,7 +42,7 @@ pub enum CodecErrorKind {
         offset: usize,
     },
     /// More values than [`Limits::nodes`](super::Limits::nodes) allows.
-    #[error("more than {limit} values in one frame at byte {offset}")]
+    #[error("more than {limit} values in one frame at byte {offset}: send it in parts")]
     Nodes {
         /// The limit.
         limit: usize,
@@ -77,6 +77,11 @@ impl CodecError {
     /// What kind of error this is, with its details.
     pub fn kind(&self) -> &CodecErrorKind {
         &self.0
+    }
+
+    /// Whether the bytes are as they should be, as far as they were read, and only too much.
+    pub(crate) fn is_limit(&self) -> bool {
+        matches!(self.kind(), CodecErrorKind::Depth { .. } | CodecErrorKind::Nodes { .. })
     }
 
     #[cold]

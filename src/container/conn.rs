@@ -15,9 +15,8 @@
 //! Failure modes: a proxy that means nothing to the peer fails the one call, before anything is sent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::agent::far::Answer;
 use crate::channel::{Address, Endpoint};
@@ -29,9 +28,6 @@ pub(super) const VIA: &str = "via://";
 
 /// Where agents are below the root that is served to peers.
 pub(super) const AGENTS: &str = "agents/";
-
-/// How long the answer to our hello is waited for where it matters; later is silence.
-const INTRODUCTION: Duration = Duration::from_secs(1);
 
 /// Where agents of ours are.
 #[derive(Debug)]
@@ -78,8 +74,10 @@ pub(super) struct Conn {
     own: Arc<Own>,
     identities: Vec<String>,
     known: Mutex<Known>,
-    /// Whether our hello has been answered, or nobody said one.
+    /// Whether our hello has been answered, or never will be, or nobody said one.
     introduced: watch::Sender<bool>,
+    /// Told when something has been answered that was asked after our hello.
+    later: Notify,
 }
 
 #[derive(Debug)]
@@ -105,7 +103,7 @@ impl Conn {
         // who connects to us says hello first, or never
         let introduced = watch::Sender::new(endpoint.is_none());
         let known = Known { name: name.into(), ours: false, endpoint, peer: None };
-        Conn { number, own, identities, known: Mutex::new(known), introduced }
+        Conn { number, own, identities, known: Mutex::new(known), introduced, later: Notify::new() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -152,6 +150,12 @@ impl Conn {
         self.introduced.send_replace(true);
     }
 
+    /// Waits until something has been answered that was asked after our hello: peers of ours answer that first, so a hello
+    /// without an answer will get none.
+    pub(super) async fn passed_over(&self) {
+        self.later.notified().await;
+    }
+
     /// Whether the peer has answered our hello: there is somebody, not only an open port.
     pub(super) fn has_answered(&self) -> bool {
         *self.introduced.borrow()
@@ -160,8 +164,11 @@ impl Conn {
     /// Calls what the peer has at `path`.
     pub(super) async fn call(&self, path: String, args: Args) -> Answer {
         self.know_enough(&args).await;
-        let answer = self.start(path, args)?.await?;
-        self.import(answer)
+        let answer = self.start(path, args)?.await;
+        if !*self.introduced.borrow() {
+            self.later.notify_one();
+        }
+        self.import(answer?)
     }
 
     /// Sends a one-way message.
@@ -170,15 +177,29 @@ impl Conn {
         self.start(path, args)?.send()
     }
 
-    /// Waits for the answer to our hello, but only where all depends on it: with a third party's address, which a program of
-    /// aiomas cannot be sent.
+    /// Waits until it is known who is there, but only where all depends on it: with a third party's address, which a program
+    /// of aiomas cannot be sent. Not for the answer to our hello, which may never come, but for that to a question that
+    /// both kinds answer.
     async fn know_enough(&self, args: &Args) {
         let foreign = |value: &Value| is_foreign(value, &self.own);
-        if !*self.introduced.borrow()
-            && (args.positional.iter().any(foreign) || args.keyword.iter().any(|(_, value)| foreign(value)))
+        if *self.introduced.borrow()
+            || !(args.positional.iter().any(foreign) || args.keyword.iter().any(|(_, value)| foreign(value)))
         {
-            let mut introduced = self.introduced.subscribe();
-            let _ = tokio::time::timeout(INTRODUCTION, introduced.wait_for(|known| *known)).await;
+            return;
+        }
+        let Some(peer) = self.peer() else { return };
+        let mut introduced = self.introduced.subscribe();
+        let asking = async {
+            let _ = peer.call("validate_aid").arg("0").await;
+            self.later.notify_one();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            _ = introduced.wait_for(|known| *known) => {}
+            // then the call says why
+            _ = peer.closed() => {}
+            () = asking => {}
         }
     }
 

@@ -119,7 +119,11 @@ impl Shared {
         if futures::poll!(&mut asking).is_pending() {
             let conn = conn.clone();
             self.spawn(async move {
-                let answer = asking.await;
+                let answer = tokio::select! {
+                    biased;
+                    answer = asking => answer,
+                    () = conn.passed_over() => return conn.introduce(),
+                };
                 if let Some(endpoint) = answer.as_ref().ok().and_then(Value::as_list).and_then(hello::heard) {
                     conn.heard(endpoint);
                 }

@@ -37,6 +37,8 @@
 mod creation;
 mod entities;
 mod error;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+mod join;
 mod mode;
 #[cfg(feature = "mosaik")]
 pub mod mosaik;
@@ -50,6 +52,8 @@ mod step;
 
 pub use entities::{Emitted, Entity, PortInput, Readings};
 pub use error::CoupleError;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub use join::Join;
 pub use mode::Mode;
 pub use relations::relate;
 pub use step::Coupling;

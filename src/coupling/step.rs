@@ -147,14 +147,23 @@ impl Coupling {
         self.driver.tape()
     }
 
-    /// The way in for the outside beside the simulator.
+    /// The way in for the outside beside the simulator. What comes there before the agents [start](Coupling::start) waits
+    /// until they do.
     pub fn live(&self) -> Live {
         self.driver.live()
     }
 
     /// Waits for an input by that way, to be given to [`handle`](Coupling::handle).
     pub async fn next_input(&mut self) -> Input {
-        self.driver.next_input().await
+        match self.started {
+            true => self.driver.next_input().await,
+            false => std::future::pending().await,
+        }
+    }
+
+    /// Ends the way in: whoever waits for an answer there hears that the run is over.
+    pub fn close(&mut self) {
+        self.driver.close();
     }
 
     /// Lets an input happen while the simulator's clock stands.

@@ -7,7 +7,7 @@
 //! each turn ends a run whose journal cannot be written, and a replay that has come to its verdict.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
@@ -426,7 +426,7 @@ impl Tape {
     // ---- external operations
 
     /// Takes over operations that agents have asked for: those that are to be run get into `begun`.
-    pub(crate) fn start(&self, kernel: &Kernel, begun: &mut Vec<Started>) -> Result<(), RunError> {
+    pub(crate) fn start(&self, kernel: &Kernel, begun: &mut VecDeque<Started>) -> Result<(), RunError> {
         let Some(mut inner) = self.inner_mut() else {
             kernel.append_external(begun);
             return Ok(());
@@ -435,7 +435,7 @@ impl Tape {
         if started.is_empty() {
             return Ok(());
         }
-        begun.append(&mut inner.start(kernel, started));
+        begun.extend(inner.start(kernel, started));
         drop(inner);
         // what they ask the outside may depend on all that was recorded
         self.commit()

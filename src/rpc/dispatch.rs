@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::incoming::{decode, no_call, unsendable};
+use super::incoming::{decode, no_call, unreadable, unsendable};
 use super::service::{self, Later, Table};
 use super::{CallError, Incoming, Outcome, Peer, Request, Service, context};
 use crate::channel::{Arrived, ChannelError, Core, Id, Replies, Requests, Serve};
@@ -115,7 +115,11 @@ fn call(
         return Ok(outcome);
     }
     if !checked {
-        return Ok(match Request::from_content(decode(content, peer)?) {
+        let value = match decode(content, peer) {
+            Err(error) if error.is_limit() => return Ok(Outcome::Done(Err(unreadable(&error)))),
+            value => value?,
+        };
+        return Ok(match Request::from_content(value) {
             Ok(request) => {
                 answer(table, &request.path, &mut Incoming::read(request.args, peer, Some((id, replies))))
             }

@@ -115,7 +115,7 @@ impl<'a> Incoming<'a> {
                     Err(CallError::protocol_error(format!("keywords are a dict, got {}", keyword.describe())))
                 }
             },
-            Given::Wrong(error) => Err(CallError::protocol_error(error.to_string())),
+            Given::Wrong(error) => Err(unreadable(error)),
             Given::Refused(error) => Err(error.clone()),
             Given::Unchecked { .. } | Given::Right => {
                 Err(CallError::protocol_error("the arguments are taken"))
@@ -138,11 +138,11 @@ impl<'a> Incoming<'a> {
     /// What is wrong with the bytes of the call, whether or not anybody has looked at them.
     ///
     /// # Errors
-    /// They are no value of the codec.
+    /// They are no value of the codec. One that is too much fails the call alone.
     pub(super) fn violation(mut self) -> Result<(), CodecError> {
         self.check();
         match self.args {
-            Given::Wrong(error) => Err(error),
+            Given::Wrong(error) if !error.is_limit() => Err(error),
             _ => Ok(()),
         }
     }
@@ -176,6 +176,11 @@ impl<'a> Incoming<'a> {
 pub(super) fn decode(content: &[u8], peer: &Peer) -> Result<Value, CodecError> {
     let Config { codec, types, limits, .. } = peer.link().core().config();
     codec.decode(content, limits, types)
+}
+
+#[cold]
+pub(super) fn unreadable(error: &CodecError) -> CallError {
+    CallError::protocol_error(format!("the request cannot be read: {error}"))
 }
 
 /// Why this is no call.

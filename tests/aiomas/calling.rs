@@ -7,6 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use isochrone::channel::transport::{ConnectOptions, connect};
 use isochrone::channel::{Config as ChannelConfig, Connection, Event, Failure};
 use isochrone::codec::{Codec, Types, Value, from_value, to_value};
+use isochrone::container::Binding;
 use isochrone::prelude::*;
 use isochrone::rpc::{Client, Remote, Service};
 use isochrone::service;
@@ -71,9 +72,18 @@ impl Target {
 
 impl Office {
     pub(crate) async fn open(transport: &str, codec: Codec, types: &[&str]) -> Office {
+        Office::open_with(transport, codec, types, |binding| binding).await
+    }
+
+    pub(crate) async fn open_with(
+        transport: &str,
+        codec: Codec,
+        types: &[&str],
+        bind: impl FnOnce(Binding<'_>) -> Binding<'_>,
+    ) -> Office {
         let directory = tempfile::tempdir().unwrap();
         let here = match transport {
-            "tcp" => "tcp://127.0.0.1:0".to_owned(),
+            "tcp" | "tls" => "tcp://127.0.0.1:0".to_owned(),
             _ => url(&directory.path().join("here").display().to_string()),
         };
         let build = |world: &Container| {
@@ -82,7 +92,7 @@ impl Office {
         let running = Running::start(
             "office",
             &here,
-            |binding| binding.codec(codec).types(types.iter().copied()),
+            |binding| bind(binding.codec(codec).types(types.iter().copied())),
             build,
         )
         .await;

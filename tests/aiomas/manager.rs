@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use isochrone::codec::{Codec, to_value};
+use isochrone::container::Binding;
 use isochrone::manager::{ManagerProxy, Moment};
 use isochrone::prelude::*;
 use serde_json::{Value, json};
@@ -24,13 +25,28 @@ pub(crate) fn seen() -> Value {
 }
 
 /// A master of ours, which does what `master.py` does.
-pub(crate) fn master(transport: &str, codec: Codec, url: &str) -> Value {
+pub(crate) fn master(transport: &str, codec: Codec, url: &str, tls: Option<&str>) -> Value {
     run(async {
-        let office = Office::open(transport, codec, &[]).await;
+        let office = Office::open_with(transport, codec, &[], |binding| encrypted(binding, tls)).await;
         let seen = drive(&office, url).await.unwrap_or_else(|error| Value::from(error.to_string()));
         office.stop().await;
         seen
     })
+}
+
+/// With these files.
+#[cfg(feature = "tls")]
+fn encrypted<'a>(binding: Binding<'a>, files: Option<&str>) -> Binding<'a> {
+    use isochrone::channel::transport::{Tls, TlsFloor};
+    match files {
+        Some(files) => binding.tls(Tls::from_list(files, TlsFloor::V1_2).unwrap()),
+        None => binding,
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypted<'a>(binding: Binding<'a>, _: Option<&str>) -> Binding<'a> {
+    binding
 }
 
 async fn drive(office: &Office, url: &str) -> Result<Value, CallError> {

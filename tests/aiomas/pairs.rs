@@ -54,17 +54,28 @@ fn certificates(directory: &Path) -> String {
 }
 
 /// What a master sees of a container that it drives, or how that differs from what it must.
-fn drive(pair: &Pair, directory: &Path) -> Result<(), String> {
+fn drive(pair: &Pair, directory: &Path, tls: Option<&str>) -> Result<(), String> {
     let Pair { server, client, codec, transport, .. } = *pair;
-    let address = free_address(transport, directory, &format!("manager-{server:?}-{client:?}-{codec}"));
-    let program = Program::start(server.peer().args(["manager", &address, "--codec", codec]));
+    let free = |name: &str| match tls {
+        // the encrypted ones are called by a name of their certificate
+        Some(_) => free_address(transport, directory, name).replace("127.0.0.1", "localhost"),
+        None => free_address(transport, directory, name),
+    };
+    let address = free(&format!("manager-{server:?}-{client:?}-{codec}"));
+    let mut command = server.peer();
+    command.args(["manager", &address, "--codec", codec]);
+    if let Some(files) = tls {
+        command.args(["--tls", files]);
+    }
+    let program = Program::start(&mut command);
     program.until("READY");
     let manager = format!("{}/0", url(&address));
     let got = match client {
-        Side::Rust => crate::manager::master(transport, crate::serving::codec(codec), &manager),
+        Side::Rust => crate::manager::master(transport, crate::serving::codec(codec), &manager, tls),
         Side::Python => {
-            let here = free_address(transport, directory, &format!("master-{server:?}-{codec}"));
-            let said = Program::start(python("master.py").args([&here, &manager, codec])).finish();
+            let here = free(&format!("master-{server:?}-{codec}"));
+            let mut command = python("master.py");
+            let said = Program::start(command.args([&here, &manager, codec]).args(tls)).finish();
             said.last().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default()
         }
     };
@@ -78,7 +89,7 @@ fn drive(pair: &Pair, directory: &Path) -> Result<(), String> {
 fn call(pair: &Pair, servers: &Servers, directory: &Path, tls: Option<&str>) -> Result<(), String> {
     let Pair { what, server, client, codec, transport } = *pair;
     if what == "manager" {
-        return drive(pair, directory);
+        return drive(pair, directory, tls);
     }
     let address = servers[&(started(what), server, codec, transport)].clone();
     let mut command = client.peer();
@@ -175,7 +186,7 @@ fn every_pair_of_the_two_programs_works() {
     #[cfg(feature = "tls")]
     {
         let pair = |what, server, client| Pair { what, server, client, codec: "json", transport: "tls" };
-        let pairs = ["client", "connect --pass-self"].into_iter().flat_map(|what| {
+        let pairs = ["client", "connect --pass-self", "manager"].into_iter().flat_map(|what| {
             [(Side::Rust, Side::Python), (Side::Python, Side::Rust), (Side::Rust, Side::Rust)]
                 .map(|(server, client)| pair(what, server, client))
         });

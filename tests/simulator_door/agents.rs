@@ -100,6 +100,7 @@ pub(crate) fn offer(mode: Mode, gate: &Rc<Notify>) -> Offer {
             Ok(())
         }),
         tape: Default::default(),
+        join: Default::default(),
     }
 }
 

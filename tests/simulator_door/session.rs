@@ -15,7 +15,7 @@ use crate::support::block_on;
 const S: i64 = 1_000_000_000;
 
 fn session(mode: Mode) -> Session {
-    Session::new(&offer(mode, &Rc::default()), Interrupt::default()).expect("set up")
+    block_on(Session::new(&offer(mode, &Rc::default()), Interrupt::default())).expect("set up")
 }
 
 /// Answers one request.
@@ -203,7 +203,7 @@ fn agents_of_the_scenario_and_children_are_there_by_their_names() {
     let mut offer = offer(Mode::Exact, &Rc::default());
     offer.models.get_mut("Meter").expect("a model").1 = false;
     offer.build = Rc::new(|world| world.add("villa", House).map(drop).map_err(|error| error.to_string()));
-    let mut session = Session::new(&offer, Interrupt::default()).expect("set up");
+    let mut session = block_on(Session::new(&offer, Interrupt::default())).expect("set up");
     assert_eq!(ask(&mut session, "sim/create", r#"["House", 2]"#), value(r#"["house_0", "house_1"]"#));
     let error = refused(&mut session, "sim/create", r#"["Meter"]"#);
     assert!(error.contains("Meter cannot be created from outside"), "{error}");
@@ -288,7 +288,7 @@ fn one_bit_of_one_input_changes_the_fingerprint() {
 fn times_are_integers_spans_or_dates_relative_to_the_epoch() {
     let mut offer = offer(Mode::Exact, &Rc::default());
     offer.config.epoch = isochrone::sim::Epoch::parse("2016-05-22").expect("a date");
-    let mut session = Session::new(&offer, Interrupt::default()).expect("set up");
+    let mut session = block_on(Session::new(&offer, Interrupt::default())).expect("set up");
     for (text, seconds) in
         [("0", 0), (r#""15min""#, 900), ("900000000001", 900), (r#""2016-05-22T03:00:00+02:00""#, 3600)]
     {

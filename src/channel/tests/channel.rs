@@ -186,7 +186,33 @@ fn what_is_too_long_for_a_frame_is_not_sent() {
     let mut channel = Channel::new(Config { max_frame: 100, ..Config::default() });
     let error = channel.request(&Value::from("x".repeat(100))).unwrap_err();
     assert!(matches!(error, ChannelError::UnsendableLength { len: 108, limit: 100 }), "{error}");
+    let says = "cannot be sent: 108 bytes are too long for one frame, the limit is 100: send it in parts";
+    assert_eq!(error.to_string(), says);
     assert!(channel.outgoing().is_empty());
+}
+
+#[test]
+fn a_peer_that_ends_at_a_long_first_frame_is_told_from_one_that_simply_ends() {
+    let ended = |first: usize, answered: bool| {
+        let mut channel = channel();
+        channel.request(&Value::from("x".repeat(first))).unwrap();
+        if answered {
+            channel.receive(Instant::now(), &frame("[1, 0, 0]"));
+        }
+        let open = channel.request(&Value::Null).unwrap();
+        events(&mut channel);
+        channel.end().unwrap();
+        match events(&mut channel).pop() {
+            Some(Event::Answer { request, result: Err(Failure::Closed(reason)) }) if request == open => {
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(&*ended(60_000, false), "the peer closed the connection");
+    assert_eq!(&*ended(70_000, true), "the peer closed the connection");
+    let bold = ended(70_000, false);
+    assert!(bold.contains("70012 bytes at once") && bold.contains("65536 before a first"), "{bold}");
 }
 
 #[test]

@@ -90,6 +90,7 @@ where
     let mut config = Config::default();
     // mosaik is the one that started us, and the inputs of a large scenario come in one frame
     config.max_first_frame = config.max_frame;
+    config.limits.nodes = config.max_frame;
     let mut server = Server {
         connection: Connection::new(stream, config),
         asked: BTreeMap::new(),

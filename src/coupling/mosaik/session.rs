@@ -107,7 +107,7 @@ impl<'s> Session<'s> {
     async fn do_answer(&mut self, request: Request, link: &Link) -> Result<Value, Refusal> {
         let Request { path, args } = request;
         if path == "init" {
-            return self.init(args, link);
+            return self.init(args, link).await;
         }
         if let Some(failed) = &self.fatal {
             return Err(refuse("AgentFailure", failed.as_str()));
@@ -140,7 +140,7 @@ impl<'s> Session<'s> {
         result
     }
 
-    fn init(&mut self, args: Args, link: &Link) -> Result<Value, Refusal> {
+    async fn init(&mut self, args: Args, link: &Link) -> Result<Value, Refusal> {
         let Args { positional, keyword, .. } = args;
         let sid = positional.first().and_then(Value::as_str).unwrap_or_default().to_string();
         let params = Value::Map(keyword.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
@@ -183,11 +183,14 @@ impl<'s> Session<'s> {
         if let Some(log) = &log {
             container.kernel().provide(log.clone());
         }
-        (self.simulator.build)(&container, &setup).map_err(|message| refuse("ValueError", message))?;
         let models =
             self.simulator.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let coupling = Coupling::new(container, models, self.simulator.mode, self.interrupt.clone());
         let coupling = coupling.with_tape(self.simulator.tape.clone());
+        let joined = self.simulator.join.join(&coupling).await;
+        joined.map_err(|message| refuse("RuntimeError", message))?;
+        let built = (self.simulator.build)(coupling.container(), &setup);
+        built.map_err(|message| refuse("ValueError", message))?;
         self.run = Some(Run { coupling, tick, step_size, time: 0, reported: 0, log });
         Ok(meta)
     }

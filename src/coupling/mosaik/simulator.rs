@@ -10,7 +10,7 @@ use isochrone_sim::{Config, Tick};
 
 use crate::agent::{Container, OutputKind, Vtable};
 use crate::codec::Value;
-use crate::coupling::Mode;
+use crate::coupling::{Join, Mode};
 use crate::replay::Tape;
 use crate::rpc::{Args, CallError};
 
@@ -144,6 +144,8 @@ pub struct Simulator {
     pub config: Config,
     /// Sets up what is there before mosaik creates anything; fails with a sentence.
     pub build: Build,
+    /// Puts the agents on the network.
+    pub join: Join,
     /// What the run is recorded with, or replayed from.
     pub tape: Tape,
 }

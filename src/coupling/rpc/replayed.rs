@@ -11,7 +11,7 @@ use crate::rpc::Request;
 /// Asks what the simulator asked when the offer's tape was recorded, to the end of the recording or to its verdict.
 pub async fn replay(offer: &Offer, interrupt: Interrupt) -> Served {
     let started = Instant::now();
-    let mut session = match Session::new(offer, interrupt.clone()) {
+    let mut session = match Session::new(offer, interrupt.clone()).await {
         Ok(session) => session,
         Err(message) => {
             let result = Err(ServeError::SetUp(message));

@@ -93,7 +93,7 @@ impl Server {
     /// Serves one run, from the first request to the owner's `stop`; to be called on a `LocalSet`.
     pub async fn serve(&mut self, offer: &Offer, interrupt: Interrupt) -> Served {
         let started = Instant::now();
-        let mut session = match Session::new(offer, interrupt.clone()) {
+        let mut session = match Session::new(offer, interrupt.clone()).await {
             Ok(session) => session,
             Err(message) => {
                 let result = Err(ServeError::SetUp(message));

@@ -18,7 +18,7 @@ use super::times;
 use crate::agent::{Container, OutputKind, Vtable};
 use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
-use crate::coupling::{CoupleError, Coupling, Emitted, Mode, PortInput, ports};
+use crate::coupling::{CoupleError, Coupling, Emitted, Join, Mode, PortInput, ports};
 use crate::replay::Tape;
 use crate::rpc::{Args, Bound, CallError, Param, Request, Signature};
 
@@ -39,6 +39,8 @@ pub struct Offer {
     pub build: Build,
     /// What the run is recorded with, or replayed from.
     pub tape: Tape,
+    /// Puts the agents on the network.
+    pub join: Join,
 }
 
 type Build = Rc<dyn Fn(&Container) -> Result<(), String>>;
@@ -125,13 +127,14 @@ impl Session {
     ///
     /// # Errors
     /// With a sentence, when the set-up fails.
-    pub fn new(offer: &Offer, interrupt: Interrupt) -> Result<Self, String> {
+    pub async fn new(offer: &Offer, interrupt: Interrupt) -> Result<Self, String> {
         let container = Container::new(offer.config.clone()).map_err(|error| error.to_string())?;
         offer.tape.attach(container.kernel());
-        (offer.build)(&container)?;
         let models = offer.models.iter().map(|(name, (vtable, _))| (name.clone(), *vtable)).collect();
         let mut coupling =
             Coupling::new(container, models, offer.mode, interrupt).with_tape(offer.tape.clone());
+        offer.join.join(&coupling).await?;
+        (offer.build)(coupling.container())?;
         coupling.stamp_events();
         coupling.adopt_all();
         let catalog = Rc::new(Catalog::new(&coupling, &offer.models));

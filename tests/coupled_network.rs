@@ -1,0 +1,190 @@
+//! Agents whose clock a simulator moves, on the network all the same: `serve --bind`, `mosaik --bind`.
+#![cfg(all(feature = "mosaik", feature = "serve"))]
+
+use std::thread;
+
+use isochrone::channel::{Config as ChannelConfig, Connection, Event};
+use isochrone::codec::{Limits, Value, json};
+use isochrone::journal::{Reader, Record};
+use isochrone::prelude::*;
+use isochrone::rpc::Request;
+use net::run;
+use tokio::net::TcpStream;
+
+#[path = "support/aiomas.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod aiomas;
+#[path = "support/net.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod net;
+mod support;
+
+/// Talks each second to somebody elsewhere, who calls back.
+struct Friend {
+    peer: String,
+    heard: f64,
+}
+
+#[agent]
+impl Friend {
+    #[constructor]
+    fn new(peer: String) -> Self {
+        Friend { peer, heard: 0.0 }
+    }
+
+    #[every(seconds = 1)]
+    async fn talk(this: This<Self>) -> Result<(), CallError> {
+        let peer = Proxy::connect(&this.with(|me| me.peer.clone()), secs(5)).await?;
+        let told: f64 = peer.call("call_back").arg(this.proxy()).arg(1.5).returning().await?;
+        this.with(|me| me.heard += told);
+        Ok(())
+    }
+
+    #[expose]
+    fn double(&mut self, x: f64) -> f64 {
+        2.0 * x
+    }
+
+    #[expose]
+    async fn later(this: This<Self>) {
+        this.sleep(hours(1)).await;
+    }
+
+    #[output]
+    fn heard(&self) -> f64 {
+        self.heard
+    }
+}
+
+struct Stranger;
+
+#[agent]
+impl Stranger {
+    #[expose]
+    async fn call_back(this: This<Self>, who: Proxy, x: f64) -> Result<f64, CallError> {
+        let _ = this;
+        who.call("double").arg(x).returning().await
+    }
+
+    #[expose]
+    async fn call(this: This<Self>, url: String, method: String, args: Args) -> Result<Value, CallError> {
+        let _ = this;
+        Proxy::connect(&url, secs(5)).await?.call(&method).args(args).await
+    }
+}
+
+fn app() -> App {
+    App::new("friends").agent::<Friend>("Friend").scenario(|_| Ok(()))
+}
+
+/// A simulator at the other end.
+struct Simulator(Connection<TcpStream>);
+
+impl Simulator {
+    async fn connect(address: &str) -> Self {
+        loop {
+            match TcpStream::connect(address).await {
+                Ok(stream) => return Simulator(Connection::new(stream, ChannelConfig::default())),
+                // it is about to listen
+                Err(_) => tokio::time::sleep(millis(5)).await,
+            }
+        }
+    }
+
+    async fn ask(&mut self, path: &str, args: &str, kwargs: &str) -> Value {
+        let text = format!(r#"["{path}", {args}, {kwargs}]"#);
+        let content = json::decode(text.as_bytes(), &Limits::default()).expect(&text);
+        let content = Request::from_content(content).unwrap().into_content().unwrap();
+        let id = self.0.channel().request(&content).unwrap();
+        loop {
+            match self.0.event().await.unwrap().expect("connected") {
+                Event::Answer { request, result } if request == id => {
+                    return result.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs the program this way beside a stranger, while `steps` plays the simulator; then replays it without either.
+fn play(how: &'static str, steps: impl AsyncFnOnce(Simulator, &net::Running, String)) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.jrn").display().to_string();
+    run(async {
+        let build = |world: &Container| drop(world.add("stranger", Stranger).unwrap());
+        let stranger = net::Running::start("strangers", "tcp://127.0.0.1:0", |all| all, build).await;
+        let [listen, bind] = [0, 1].map(|_| format!("127.0.0.1:{}", aiomas::free_port()));
+        let (address, friend) = (listen.clone(), format!("tcp://{bind}"));
+        let (ended, program) = tokio::sync::oneshot::channel();
+        let (record, url) = (path.clone(), friend.clone());
+        thread::spawn(move || {
+            let args = ["friends", how, "--listen", &listen, "--bind", &url, "--record", &record];
+            ended.send(format!("{:?}", app().run(args)))
+        });
+        steps(Simulator::connect(&address).await, &stranger, friend).await;
+        assert_eq!(program.await.unwrap(), format!("{:?}", ExitCode::SUCCESS));
+        stranger.stop().await;
+    });
+    let replayed = app().run(["friends", "replay", &path]);
+    assert_eq!(format!("{replayed:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let calls = Reader::open(std::path::Path::new(&path)).unwrap();
+    let calls = calls.filter(|entry| matches!(entry.as_ref().unwrap().record, Record::Call { .. }));
+    assert_eq!(calls.count(), 3 + 2, "those within steps, and those between them");
+}
+
+/// The stranger calls an agent of the coupled run.
+async fn call(stranger: &net::Running, url: &str, method: &str, args: Args) -> Result<Value, CallError> {
+    stranger.ask("stranger", "call", Args::default().arg(url).arg(method).and(args)).await
+}
+
+#[test]
+fn agents_call_peers_within_steps_and_are_called_between_them_and_the_run_is_replayed() {
+    play("serve", async |mut simulator, stranger, friend| {
+        let peer = stranger.address("stranger");
+        simulator.ask("sim/create", r#"["Friend"]"#, &format!(r#"{{"params": {{"peer": "{peer}"}}}}"#)).await;
+        let url = format!("{friend}/Friend_0");
+        let early = call(stranger, &url, "double", Args::default().arg(4.0));
+        let stepped = simulator.ask("sim/step", "[0]", "{}");
+        let (early, _) = tokio::join!(early, stepped);
+        assert_eq!(early, Ok(Value::Float(8.0)), "it waited for the start of the agents");
+        let stepped = simulator.ask("sim/step", r#"["3s"]"#, "{}").await;
+        assert_eq!(
+            stepped.get("outputs").and_then(|all| all.get("Friend_0")?.get("heard")),
+            Some(&9.0.into())
+        );
+        let open = call(stranger, &url, "later", Args::default());
+        let stopped = async {
+            tokio::time::sleep(millis(100)).await;
+            simulator.ask("sim/stop", "[]", "{}").await
+        };
+        let (open, _) = tokio::join!(open, stopped);
+        let open = open.unwrap_err().to_string();
+        assert!(open.contains("the run is over"), "{open}");
+    });
+}
+
+#[test]
+fn agents_of_a_mosaik_scenario_are_on_the_network_too() {
+    play("mosaik", async |mut simulator, stranger, friend| {
+        let peer = stranger.address("stranger");
+        simulator.ask("init", r#"["Friends-0"]"#, r#"{"time_resolution": 1.0}"#).await;
+        let made = simulator.ask("create", r#"[1, "Friend"]"#, &format!(r#"{{"peer": "{peer}"}}"#)).await;
+        let eid = made.as_list().unwrap()[0].get("eid").unwrap().as_str().unwrap().to_string();
+        simulator.ask("setup_done", "[]", "{}").await;
+        for second in 0..4 {
+            simulator.ask("step", &format!("[{second}, {{}}, 4]"), "{}").await;
+        }
+        let data = simulator.ask("get_data", &format!(r#"[{{"{eid}": ["heard"]}}]"#), "{}").await;
+        assert_eq!(data.get(&eid).and_then(|all| all.get("heard")), Some(&9.0.into()));
+        let url = format!("{friend}/{eid}");
+        assert_eq!(call(stranger, &url, "double", Args::default().arg(0.5)).await, Ok(Value::Float(1.0)));
+        let open = call(stranger, &url, "later", Args::default());
+        let stopped = async {
+            tokio::time::sleep(millis(100)).await;
+            simulator.ask("stop", "[]", "{}").await
+        };
+        let (open, _) = tokio::join!(open, stopped);
+        assert!(open.unwrap_err().to_string().contains("the run is over"));
+    });
+}
