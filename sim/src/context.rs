@@ -196,13 +196,7 @@ impl Ctx {
     /// Results due at one instant resume in the order (task, call number), never in order of arrival.
     ///
     /// The output is recorded in its `form` and compared by its hash. A panic of the future is a panic here.
-    pub fn external_as<T, M, F>(
-        &self,
-        name: &str,
-        latency: Duration,
-        form: Form<T>,
-        make: M,
-    ) -> External<T>
+    pub fn external_as<T, M, F>(&self, name: &str, latency: Duration, form: Form<T>, make: M) -> External<T>
     where
         T: serde::Serialize + 'static,
         M: FnOnce() -> F + 'static,

@@ -462,7 +462,11 @@ impl<T: serde::Serialize + 'static> External<T> {
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        External::of(Rc::new(Closure { name: name.into(), form, make: Cell::new(Some(make)) }), agent, latency)
+        External::of(
+            Rc::new(Closure { name: name.into(), form, make: Cell::new(Some(make)) }),
+            agent,
+            latency,
+        )
     }
 
     pub(crate) fn of(order: Rc<impl Order<Output = T>>, agent: AgentId, latency: Duration) -> Self {

@@ -281,7 +281,10 @@ impl FarCall {
             Some(cx) => State::External(cx.external_of(asked.clone(), self.latency)),
             None => State::Direct(Box::pin(std::future::ready(Err(CallError::new(
                 "RuntimeError",
-                format!("{}: only agents call others elsewhere; wait for it outside of the kernel", asked.name()),
+                format!(
+                    "{}: only agents call others elsewhere; wait for it outside of the kernel",
+                    asked.name()
+                ),
             ))))),
         }
     }

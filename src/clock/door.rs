@@ -342,8 +342,10 @@ impl Door {
             }
         }
         let open = self.calls.open.iter_mut().filter_map(Option::take);
-        ended.extend(open.map(|Open { number, reply, .. }| {
-            Answered { number, reply, answer: Err(error.clone()) }
+        ended.extend(open.map(|Open { number, reply, .. }| Answered {
+            number,
+            reply,
+            answer: Err(error.clone()),
         }));
         ended.sort_by_key(|answered| answered.number);
         while let Some(input) = self.try_input() {
@@ -368,8 +370,8 @@ impl Calls {
             self.open.push(None);
             self.open.len() as u32 - 1
         });
-        let made = found
-            .and_then(|(id, vtable)| (vtable.enter)(id, &method, args, place).map(|()| (id, vtable)));
+        let made =
+            found.and_then(|(id, vtable)| (vtable.enter)(id, &method, args, place).map(|()| (id, vtable)));
         match made {
             Ok((agent, vtable)) => self.open[place as usize] = Some(Open { number, agent, vtable, reply }),
             Err(error) => {

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Started, Time};
+use isochrone_sim::{
+    ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Started, Time,
+};
 
 use super::Interrupt;
 use super::door::{Answered, Door, Input, Live};

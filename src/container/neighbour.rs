@@ -104,8 +104,7 @@ pub(super) fn ask_with(
     match admissible(from, to, &route.agent, &method, args) {
         Ok(args) => {
             let answering = to.clone();
-            let reply =
-                Reply::new(move |answer| tell(answer.and_then(|value| answering.outward(value))));
+            let reply = Reply::new(move |answer| tell(answer.and_then(|value| answering.outward(value))));
             to.live.send(Input::Call(Request { route: route.clone(), method, args, reply }));
         }
         Err(error) => tell(Err(error)),

@@ -101,7 +101,8 @@ impl Shared {
         endpoint: &Endpoint,
         patience: Duration,
     ) -> Result<Arc<Conn>, CallError> {
-        let stream = match neighbour::find(endpoint).filter(|_| self.site.same_process != SameProcess::Socket) {
+        let stream = match neighbour::find(endpoint).filter(|_| self.site.same_process != SameProcess::Socket)
+        {
             Some(next) => {
                 let (ours, theirs) = Stream::pair(&format!("process:{}", self.site.name), endpoint);
                 next.serve(theirs, None);
@@ -141,7 +142,8 @@ impl Shared {
         let number = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         let endpoint = slot.as_ref().map(|slot| slot.endpoint.clone());
         let name = who.identities.first().cloned().unwrap_or_else(|| who.address.clone());
-        let conn = Arc::new(Conn::new(number, self.site.own.clone(), &name, who.identities.clone(), endpoint));
+        let conn =
+            Arc::new(Conn::new(number, self.site.own.clone(), &name, who.identities.clone(), endpoint));
         let root = Root { shared: self.clone(), conn: conn.clone() };
         let service = Service::of(Entry::handler(root));
         let (peer, driver) = Peer::over(stream, who, self.config.clone(), service);
