@@ -69,8 +69,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "wake_100k",
-        ours: || wake::ours(100_000, 10, Delay::Millis(1_000)),
-        base: || wake::heap(100_000, 10, Delay::Millis(1_000)),
+        ours: || wake::ours(100_000, 20, Delay::Millis(1_000)),
+        base: || wake::heap(100_000, 20, Delay::Millis(1_000)),
         target: 0.7,
     },
     Row {
@@ -81,8 +81,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "wake_100k_ns",
-        ours: || wake::ours(100_000, 10, Delay::Nanos(1_000_000_000)),
-        base: || wake::heap(100_000, 10, Delay::Nanos(1_000_000_000)),
+        ours: || wake::ours(100_000, 20, Delay::Nanos(1_000_000_000)),
+        base: || wake::heap(100_000, 20, Delay::Nanos(1_000_000_000)),
         target: 1.5,
     },
     Row {
@@ -93,8 +93,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "wake_100k_tokio",
-        ours: || wake::ours(100_000, 5, Delay::Millis(1_000)),
-        base: || wake::tokio(100_000, 5, Delay::Millis(1_000)),
+        ours: || wake::ours(100_000, 20, Delay::Millis(1_000)),
+        base: || wake::tokio(100_000, 20, Delay::Millis(1_000)),
         target: 0.15,
     },
     Row {

@@ -1,49 +1,50 @@
 //! What one round collects for the next.
 //!
-//! Why: two vectors take turns, so no round allocates; and a round in which nothing was collected costs one look.
+//! Why: two vectors take turns, so no round allocates, and nothing is moved to begin one.
+//!
+//! Contract: one round at a time is gone through, and what is pushed meanwhile belongs to the next.
 
-use std::cell::{Ref, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 
 pub(crate) struct Collected<T> {
-    items: RefCell<Vec<T>>,
-    spare: RefCell<Vec<T>>,
+    lists: [RefCell<Vec<T>>; 2],
+    /// Which one is being filled.
+    filled: Cell<bool>,
 }
 
 impl<T> Default for Collected<T> {
     fn default() -> Self {
-        Collected { items: RefCell::default(), spare: RefCell::default() }
+        Collected { lists: Default::default(), filled: Cell::new(false) }
     }
 }
 
 impl<T> Collected<T> {
     #[inline(always)]
+    fn list(&self) -> &RefCell<Vec<T>> {
+        &self.lists[usize::from(self.filled.get())]
+    }
+
+    #[inline(always)]
     pub(crate) fn push(&self, item: T) {
-        self.items.borrow_mut().push(item);
+        self.list().borrow_mut().push(item);
     }
 
     #[inline(always)]
     pub(crate) fn borrow(&self) -> Ref<'_, Vec<T>> {
-        self.items.borrow()
+        self.list().borrow()
     }
 
     #[inline(always)]
     pub(crate) fn borrow_mut(&self) -> RefMut<'_, Vec<T>> {
-        self.items.borrow_mut()
+        self.list().borrow_mut()
     }
 
-    /// Takes everything; what is pushed from now on belongs to the next round. To be [given back](Collected::give_back).
+    /// Everything, to be gone through and left empty; what is pushed from now on belongs to the next round.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Vec<T> {
-        let mut items = self.items.borrow_mut();
-        if items.is_empty() { Vec::new() } else { std::mem::replace(&mut items, self.spare.take()) }
-    }
-
-    /// Keeps the room of what was taken, which is empty by now.
-    #[inline(always)]
-    pub(crate) fn give_back(&self, taken: Vec<T>) {
-        debug_assert!(taken.is_empty());
-        if taken.capacity() != 0 {
-            *self.spare.borrow_mut() = taken;
-        }
+    pub(crate) fn begin(&self) -> RefMut<'_, Vec<T>> {
+        let items = self.list().borrow_mut();
+        self.filled.set(!self.filled.get());
+        debug_assert!(self.borrow().is_empty(), "the round before was left empty");
+        items
     }
 }

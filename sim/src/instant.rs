@@ -3,7 +3,7 @@
 //! Contract: time moves only when nothing is left to do at the present instant, and never beyond the limit of the turn. A
 //! turn ends at a round boundary; the next one goes on exactly there.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefMut};
 use std::time::Duration;
 
 use crate::config::Progress;
@@ -52,20 +52,25 @@ impl Core {
                 }
             }
         }
+        self.end_round();
+        true
+    }
+
+    #[inline(always)]
+    fn end_round(&self) {
         if self.round.get() == 0 {
             self.instants.set(self.instants.get() + 1);
         }
         self.round.set(self.round.get().saturating_add(1));
         self.instant.set(next_round(self.instant.get()));
         self.spent.set(self.spent.get() + 1);
-        true
     }
 
     /// A round that is about everything there can be.
     #[inline(never)]
     fn run_all(&self, pending: u8) -> bool {
         let mut some = pending & ROUND != 0;
-        let replies = self.replies.take();
+        let replies = self.replies.begin();
         let active = self.active.take();
         // sealing runs no code but ours
         self.for_classes(active, |class| class.seal());
@@ -96,17 +101,16 @@ impl Core {
         };
         match first {
             Some(note) => self.deliver_reply(&note),
-            None => self.deliver_replies(self.replies.take()),
+            None => self.deliver_replies(self.replies.begin()),
         }
         self.run_woken();
     }
 
-    fn deliver_replies(&self, mut replies: Vec<ReplyNote>) {
+    fn deliver_replies(&self, mut replies: RefMut<'_, Vec<ReplyNote>>) {
         arrange(&mut replies, self.shuffle());
         for note in replies.drain(..) {
             self.deliver_reply(&note);
         }
-        self.replies.give_back(replies);
     }
 
     /// A round of mail, and of the tasks it wakes.
@@ -137,20 +141,12 @@ impl Core {
     /// The tasks that are ready now.
     #[inline]
     fn run_tasks(&self) {
-        let first = {
-            let mut ready = self.ready.borrow_mut();
-            if ready.len() < 2 { ready.pop() } else { None }
-        };
-        if let Some(task) = first {
-            return self.poll_task(task);
-        }
-        let mut ready = self.ready.take();
+        let mut ready = self.ready.begin();
         if let Some(shuffle) = self.shuffle() {
             ready.sort_by_cached_key(|task| shuffle.turn(*task));
         }
         self.poll_tasks(&ready);
         ready.clear();
-        self.ready.give_back(ready);
     }
 
     /// Goes through the classes behind these bits, in the order of delivery; also through one that shares a bit.
@@ -184,7 +180,9 @@ impl Core {
         }
     }
 
-    pub(crate) fn fire(&self, wheel: &RefCell<Wheel>, tag: Tag) {
+    /// Wakes whoever waits for the timers that are ready.
+    #[inline(always)]
+    fn fire(&self, mut wheel: RefMut<'_, Wheel>, tag: Tag) {
         // which agent of which container, when, and in which round: no order among them is left to remember, so they are
         // summed at once
         let at = fold(
@@ -192,36 +190,46 @@ impl Core {
             u64::from(self.round.get()) << 8 | tag as u64 | 1 << 62,
         );
         let mut sum = self.timers_fired.get();
-        let mut fired = Vec::new();
-        let mut wheel = wheel.borrow_mut();
-        let mut tasks = self.tasks.borrow_mut();
-        let mut ready = self.ready.borrow_mut();
-        let sides = self.sides.borrow();
-        wheel.fire(|waiter| {
-            let mut task = waiter;
-            if waiter & (SIDE | RESTART) != 0 {
-                fired.push(waiter);
-                let side = sides.wakers.get((waiter & !SIDE) as usize).filter(|_| waiter & SIDE != 0);
-                let Some(Some(side)) = side else { return };
-                task = side.task;
+        let mut specials = Vec::new();
+        {
+            let mut tasks = self.tasks.borrow_mut();
+            let mut ready = self.ready.borrow_mut();
+            while let Some(waiter) = wheel.pop() {
+                let mut task = waiter;
+                if waiter & (SIDE | RESTART) != 0 {
+                    specials.push(waiter);
+                    let Some(behind) = self.task_behind(waiter) else { continue };
+                    task = behind;
+                }
+                let Some(slot) = tasks.slots.get_mut(task as usize) else { continue };
+                if !slot.alive {
+                    // its sleep was dropped where no kernel runs
+                    continue;
+                }
+                sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
+                if task == waiter && !slot.queued {
+                    slot.queued = true;
+                    ready.push(waiter);
+                }
             }
-            let Some(slot) = tasks.slots.get_mut(task as usize) else { return };
-            if !slot.alive {
-                // its sleep was dropped where no kernel runs
-                return;
+            if !ready.is_empty() {
+                self.pending.raise(READY);
             }
-            sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
-            if task == waiter && !slot.queued {
-                slot.queued = true;
-                ready.push(waiter);
-            }
-        });
-        if !ready.is_empty() {
-            self.pending.raise(READY);
         }
-        drop((wheel, tasks, ready, sides));
+        drop(wheel);
         self.timers_fired.set(sum);
-        for waiter in fired {
+        if !specials.is_empty() {
+            self.wake_specials(specials);
+        }
+        if self.observed.get() {
+            self.tell_fired(tag);
+        }
+    }
+
+    /// Timers have fired that wake no task by its number.
+    #[cold]
+    fn wake_specials(&self, waiters: Vec<u32>) {
+        for waiter in waiters {
             if waiter & SIDE == 0 {
                 // a constructor is agents' code: it runs inside the round
                 self.wake_soon(waiter);
@@ -229,15 +237,17 @@ impl Core {
                 self.wake_waiter(waiter);
             }
         }
-        if self.observed.get() {
-            let woken: Vec<u32> = self.ready.borrow().clone();
-            for task in woken {
-                let (agent, label) = self.task_of(task);
-                self.tell(
-                    agent,
-                    if tag == Tag::Timer { What::Timer { label } } else { What::Deadline { label } },
-                );
-            }
+    }
+
+    #[cold]
+    fn tell_fired(&self, tag: Tag) {
+        let woken: Vec<u32> = self.ready.borrow().clone();
+        for task in woken {
+            let (agent, label) = self.task_of(task);
+            self.tell(
+                agent,
+                if tag == Tag::Timer { What::Timer { label } } else { What::Deadline { label } },
+            );
         }
     }
 
@@ -314,7 +324,11 @@ impl Core {
     pub(crate) fn fire_next(&self, horizon: Time) -> bool {
         // what the clock has jumped over is due now, timers before deadlines
         let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
-        let bound = self.deadlines.borrow_mut().advance(now).map(|bound| bound.max(now));
+        let bound = {
+            let mut deadlines = self.deadlines.borrow_mut();
+            // mostly there are none, and an empty wheel need not keep up
+            if deadlines.is_empty() { None } else { deadlines.advance(now).map(|bound| bound.max(now)) }
+        };
         if self.fire_timers(bound.map_or(horizon, |bound| bound.min(horizon))) {
             return true;
         }
@@ -338,22 +352,31 @@ impl Core {
         if self.resume_settled() {
             return true;
         }
-        let ready = self.deadlines.borrow_mut().ready(deadline);
-        if ready.is_ok() {
-            self.fire(&self.deadlines, Tag::Deadline);
-        }
+        self.fire_deadlines(deadline);
         true
     }
 
     /// Fires the earliest timers, if they are due by this instant.
-    #[inline(always)]
+    #[inline(never)]
     fn fire_timers(&self, by: u64) -> bool {
-        let timer = self.timers.borrow_mut().ready(by);
-        let Ok(at) = timer else { return false };
+        let mut timers = self.timers.borrow_mut();
+        let Ok(at) = timers.ready(by) else { return false };
         self.move_to(wheel_time(at));
-        self.fetch_near();
-        self.fire(&self.timers, Tag::Timer);
+        if let Some(near) = timers.near() {
+            self.tasks.borrow().fetch(near);
+        }
+        self.fire(timers, Tag::Timer);
         true
+    }
+
+    /// Fires the earliest deadlines, if they are due by this instant.
+    fn fire_deadlines(&self, by: u64) -> bool {
+        let mut deadlines = self.deadlines.borrow_mut();
+        let due = deadlines.ready(by).is_ok();
+        if due {
+            self.fire(deadlines, Tag::Deadline);
+        }
+        due
     }
 
     pub(crate) fn resume_settled(&self) -> bool {
@@ -428,10 +451,17 @@ impl Core {
             }
             // quiet: what else belongs to this instant, and if nothing does, which instant is next?
             if !self.pending.has(RARE) {
-                if self.fire_next(horizon) {
-                    continue;
+                if !self.fire_next(horizon) {
+                    break;
                 }
-                break;
+                // mostly that has woken tasks, and nothing else is to be looked at
+                let livelock = self.spent.get() >= self.config.livelock;
+                if self.pending.is(READY) && !livelock && !self.alarm.get() {
+                    self.pending.lower(READY);
+                    self.run_tasks();
+                    self.end_round();
+                }
+                continue;
             }
             self.rest_rare();
             if self.next_phase(horizon) {
@@ -492,19 +522,7 @@ impl Core {
             // nothing waits for the end of this instant: timers of now are found as those of later are
             return false;
         }
-        let due = self.timers.borrow_mut().ready(wheel_key(now));
-        if due.is_ok() {
-            self.fire(&self.timers, Tag::Timer);
-            return true;
-        }
-        if self.resume_settled() {
-            return true;
-        }
-        if self.deadlines.borrow_mut().ready(wheel_key(now)).is_ok() {
-            self.fire(&self.deadlines, Tag::Deadline);
-            return true;
-        }
-        false
+        self.fire_timers(wheel_key(now)) || self.resume_settled() || self.fire_deadlines(wheel_key(now))
     }
 
     /// Moves on to the next instant at or before the horizon.

@@ -55,6 +55,12 @@ impl Pending {
         self.0.get() & bits != 0
     }
 
+    /// Whether these bits are up, and no other.
+    #[inline(always)]
+    pub(crate) fn is(&self, bits: u8) -> bool {
+        self.0.get() == bits
+    }
+
     /// All bits, of which those of the round are lowered: what is raised from now on belongs to the next one.
     #[inline(always)]
     pub(crate) fn begin_round(&self) -> u8 {

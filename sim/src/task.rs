@@ -17,6 +17,7 @@
 //! by the kernel while no borrow of the slab is held.
 
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -220,15 +221,12 @@ impl Tasks {
         std::mem::replace(&mut slot.work, Work::NONE)
     }
 
-    /// The run queue has come to this task; false if it has ended meanwhile.
-    #[inline]
-    pub(crate) fn take_turn(&mut self, task: u32) -> bool {
-        let slot = &mut self.slots[task as usize];
-        slot.queued = false;
-        if !slot.alive {
-            self.free.push(task);
-        }
-        slot.alive
+    /// Fetches the tasks with these numbers together, as far as there are such: one by one each would be waited for when its
+    /// timer fires.
+    pub(crate) fn fetch(&self, near: impl Iterator<Item = u32> + Clone) {
+        let slots = || near.clone().filter_map(|waiter| self.slots.get(waiter as usize));
+        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.key.task()));
+        std::hint::black_box(slots().fold(sum, |sum, slot| sum.wrapping_add(slot.work.touch())));
     }
 
     pub(crate) fn alive(&self) -> usize {
@@ -366,73 +364,73 @@ impl Core {
         }
     }
 
-    /// Fetches the tasks together whose timers have come near: one by one each would be waited for when it fires.
-    #[inline]
-    pub(crate) fn fetch_near(&self) {
-        let mut timers = self.timers.borrow_mut();
-        let Some(near) = timers.near() else { return };
-        let tasks = self.tasks.borrow();
-        let slots = || near.clone().filter_map(|waiter| tasks.slots.get(waiter as usize));
-        let sum = slots().fold(0, |sum: u32, slot| sum.wrapping_add(slot.key.task()));
-        std::hint::black_box(slots().fold(sum, |sum, slot| sum.wrapping_add(slot.work.touch())));
-    }
-
     /// Polls the tasks of a round, in this order. A future that is out of the cache takes longer to come than to run, so
     /// of many some are fetched at once.
-    #[inline]
     pub(crate) fn poll_tasks(&self, ready: &[u32]) {
         if ready.len() < 2 || self.tasks.borrow().slots.len() < MANY {
-            ready.iter().for_each(|task| self.poll_task(*task));
-            return;
+            return self.poll_each(ready);
         }
         for together in ready.chunks(TOGETHER) {
             let tasks = self.tasks.borrow();
             let touched = together.iter().map(|task| tasks.slots[*task as usize].work.touch());
             std::hint::black_box(touched.fold(0, u32::wrapping_add));
             drop(tasks);
-            together.iter().for_each(|task| self.poll_task(*task));
+            self.poll_each(together);
         }
     }
 
-    #[inline]
-    pub(crate) fn poll_task(&self, task: u32) {
-        let (work, key, agent) = {
-            let locked = !self.locks.borrow().is_empty();
+    fn poll_each(&self, ready: &[u32]) {
+        for task in ready {
+            self.poll_task(*task);
+        }
+    }
+
+    #[inline(always)]
+    fn poll_task(&self, task: u32) {
+        let (mut future, key, agent) = {
             let mut tasks = self.tasks.borrow_mut();
-            if !tasks.take_turn(task) {
+            let slot = &mut tasks.slots[task as usize];
+            slot.queued = false;
+            if !slot.alive {
+                // it has ended meanwhile, and its slot was kept for this
+                tasks.free.push(task);
                 return;
             }
-            let slot = &mut tasks.slots[task as usize];
-            if locked && self.is_kept_waiting(slot.agent, task) {
+            if !self.locks.borrow().is_empty() && self.is_kept_waiting(slot.agent, task) {
                 self.parked.borrow_mut().entry(slot.agent).or_default().push(task);
                 return;
             }
-            let work = match slot.work {
-                Work::Period { class, number } => Work::Period { class, number },
-                Work::Future(_) => std::mem::replace(&mut slot.work, Work::NONE),
-            };
-            (work, slot.key, slot.agent)
-        };
-        match work {
-            Work::Future(mut future) => {
-                self.begin(agent, task, "");
-                self.activations.set(self.activations.get() + 1);
-                let waker = waker::waker(key);
-                let polled =
-                    catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
-                self.polled(key, future, polled);
-                self.finish();
-            }
-            Work::Period { class, number } => {
-                if let Some(class) = self.class(class) {
-                    self.begin(agent, task, "");
-                    self.activations.set(self.activations.get() + 1);
-                    let ran = catch_unwind(AssertUnwindSafe(|| class.run_period(self, number)));
-                    self.ran(task, ran);
-                    self.finish();
+            let (key, agent) = (slot.key, slot.agent);
+            match &slot.work {
+                Work::Period { class, number } => {
+                    let (class, number) = (*class, *number);
+                    drop(tasks);
+                    return self.run_period(task, agent, class, number);
                 }
+                Work::Future(_) => {}
             }
-        }
+            let Work::Future(future) = std::mem::replace(&mut slot.work, Work::NONE) else { return };
+            (future, key, agent)
+        };
+        self.begin(agent, task, "");
+        self.activations.set(self.activations.get() + 1);
+        // a waker of ours needs not be dropped
+        let waker = ManuallyDrop::new(waker::waker(key));
+        let polled =
+            catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker))));
+        self.polled(key, future, polled);
+        self.finish();
+    }
+
+    /// Runs periodic code in place.
+    #[inline(never)]
+    fn run_period(&self, task: u32, agent: AgentId, class: u16, number: u32) {
+        let Some(class) = self.class(class) else { return };
+        self.begin(agent, task, "");
+        self.activations.set(self.activations.get() + 1);
+        let ran = catch_unwind(AssertUnwindSafe(|| class.run_period(self, number)));
+        self.ran(task, ran);
+        self.finish();
     }
 
     /// Periodic code has run; false if it has failed.

@@ -5,20 +5,21 @@
 //! or twice in its life, always at the end of a plain vector, so equal instants stay first in, first out
 //! without a sequence number.
 //!
-//! **How.** Instants are `u64` and are read in base 256. The earliest timers lie in the *run*, sorted; all others are later
+//! **How.** Instants are `u64` and are read in base 1024. The earliest timers lie in the *run*, sorted; all others are later
 //! than its *end*, and a timer lies on the level of the highest digit in which its instant differs from that end, in the
 //! slot of that digit:
 //!
 //! | level | bits | a slot spans | in ns, a slot is |
 //! |---|---|---|---|
-//! | 0 | 0..8 | one instant | 1 ns |
-//! | 1 | 8..16 | 256 | 256 ns |
-//! | 2 | 16..24 | 256^2 | 65.5 us |
-//! | 3 | 24..32 | 256^3 | 16.8 ms |
-//! | 4 | 32..40 | 256^4 | 4.29 s |
-//! | 5 | 40..48 | 256^5 | 18.3 min |
-//! | 6 | 48..56 | 256^6 | 3.3 d |
-//! | 7 | 56..64 | 256^7 | 2.3 years |
+//! | 0 | 0..10 | one instant | 1 ns |
+//! | 1 | 10..20 | 1024 | 1.02 us |
+//! | 2 | 20..30 | 1024^2 | 1.05 ms |
+//! | 3 | 30..40 | 1024^3 | 1.07 s |
+//! | 4 | 40..50 | 1024^4 | 18.3 min |
+//! | 5 | 50..60 | 1024^5 | 13 d |
+//! | 6 | 60..64 | 1024^6 | 36.5 years |
+//!
+//! People count in milliseconds and seconds, and the instants of such timers are one or two to a slot.
 //!
 //! So everything on a level is earlier than everything on the levels above, and the lowest occupied slot holds
 //! the next timers. When the run is empty and they are due, that slot becomes the run, sorted by instant, and its last
@@ -31,11 +32,11 @@
 //! **Contract.** The end moves only in [`Wheel::ready`], to the slot of what is ready, and in [`Wheel::advance`]. Nothing may be
 //! inserted before the *cursor*, which is what was ready last; the kernel's `now` never is.
 //!
-//! **Cancelling** bumps the timer's generation and takes it off its slot's live count; the dead entry stays
+//! **Cancelling** bumps the timer's generation and is counted in its slot's grave; the dead entry stays
 //! until the slot is emptied or more than half dead. A slot without live timers is emptied at once, and the run starts with
 //! a live timer or is empty, so a cancelled timer never shows in [`Wheel::next`] and never causes a stop.
 //!
-//! **Memory.** 16 bytes a filed timer and 8 to 12 for its place in the table (which keeps its high-water
+//! **Memory.** 40 KiB for every level up to the highest that was needed. 16 bytes a filed timer and 8 for its place in the table (which keeps its high-water
 //! mark). An emptied slot keeps a small vector; larger ones are pooled, because one slot fills
 //! while another empties, and given back when the pool holds more than is live and a constant.
 //!
@@ -43,20 +44,22 @@
 //! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
 //! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
 
-const DIGIT_BITS: usize = 8;
+const DIGIT_BITS: usize = 10;
 const SLOTS_PER_LEVEL: usize = 1 << DIGIT_BITS;
-const LEVELS: usize = 8; // 64 bits in digits of 8
+const LEVELS: usize = 7; // 64 bits in digits of 10
 const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
-const WORDS: usize = SLOTS_PER_LEVEL / 64;
+const WORDS: usize = (LEVELS * SLOTS_PER_LEVEL / 64).next_power_of_two();
 
 /// Entries of several instants that are sorted rather than filed again.
-const SORTED: usize = 20;
+const SORTED: usize = 256;
+/// The same in a wheel whose table is out of the cache, where a long run pays: it is fetched together, see [`Wheel::near`].
+const SORTED_LARGE: usize = 4096;
 /// Entries that may lie behind the place where one more is put into the run.
 const MOVED: usize = 64;
 /// Dead entries a slot may hold beside as many as are live; below this, sweeping costs more than it frees.
 const DEAD_ALLOWED: usize = 32;
 /// Entries (16 bytes each) for which an empty slot may keep room; larger vectors go to the pool.
-const KEPT_IN_PLACE: usize = 64;
+const KEPT_IN_PLACE: usize = 63;
 /// Places of the table (8 bytes each) that the processor's cache is trusted to hold.
 const CACHED: usize = 1 << 14;
 /// Entries of a run that are worth being told about, see [`Wheel::near`].
@@ -103,27 +106,142 @@ impl Entry {
 #[derive(Clone, Copy)]
 struct Timer {
     generation: u32,
+    /// of a free place, the next one that is free
     payload: u32,
+}
+
+/// The timers by id.
+struct Table {
+    places: Vec<Timer>,
+    /// The place that was freed last, or `NO_PLACE`.
+    free: u32,
+    /// Places without a timer: those that are free, and those that ran out of generations.
+    idle: usize,
+}
+
+/// No timer has this id.
+const NO_PLACE: u32 = u32::MAX;
+
+impl Default for Table {
+    fn default() -> Table {
+        Table { places: Vec::new(), free: NO_PLACE, idle: 0 }
+    }
+}
+
+impl Table {
+    /// A place for a new timer: its id and generation.
+    #[inline(always)]
+    fn take(&mut self, payload: u32) -> (u32, u32) {
+        let id = self.free;
+        let Some(place) = self.places.get_mut(id as usize) else { return self.grow(payload) };
+        self.free = std::mem::replace(&mut place.payload, payload);
+        self.idle -= 1;
+        (id, place.generation)
+    }
+
+    #[cold]
+    fn grow(&mut self, payload: u32) -> (u32, u32) {
+        let id = u32::try_from(self.places.len()).ok().filter(|id| *id != NO_PLACE);
+        self.places.push(Timer { generation: 0, payload });
+        (id.expect("fewer than 2^32 - 1 timers"), 0)
+    }
+
+    /// Makes a timer's id invalid and its place free, unless that ran out of generations. Returns what it held.
+    #[inline(always)]
+    fn release(&mut self, id: u32) -> u32 {
+        let place = &mut self.places[id as usize];
+        let payload = place.payload;
+        place.generation += 1;
+        self.idle += 1;
+        if place.generation != u32::MAX {
+            place.payload = std::mem::replace(&mut self.free, id);
+        }
+        payload
+    }
+
+    #[inline(always)]
+    fn is_live(&self, id: u32, generation: u32) -> bool {
+        self.places.get(id as usize).is_some_and(|place| place.generation == generation)
+    }
+
+    #[inline(always)]
+    fn has(&self, entry: &Entry) -> bool {
+        self.is_live(entry.id(), entry.generation())
+    }
 }
 
 /// One digit of one level. An empty slot is `EMPTY` but for its capacity.
 struct Slot {
     entries: Vec<Entry>,
-    /// Never later than the earliest live entry; exactly that unless `stale`.
+    /// Never later than the earliest live entry; exactly that unless the grave is `stale`.
     earliest: u64,
-    /// Entries that are not cancelled.
-    live: u32,
-    /// The entry at `earliest` was cancelled, and there may be no other there.
+}
+
+const _: () = assert!(size_of::<Slot>() == 32, "half a cache line");
+
+impl Slot {
+    const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX };
+}
+
+/// What was cancelled in a slot; apart from it, since mostly nothing was.
+#[derive(Clone, Copy, Default)]
+struct Grave {
+    dead: u32,
+    /// The entry at `earliest` is dead, and there may be no other there.
     stale: bool,
 }
 
-impl Slot {
-    const EMPTY: Slot = Slot { entries: Vec::new(), earliest: u64::MAX, live: 0, stale: false };
+/// A bit for every slot with live timers, and one for every word of these that is not 0. The slots are numbered through,
+/// so the lowest bit is that of the earliest timers.
+struct Occupied {
+    words: [u64; WORDS],
+    some: [u64; WORDS / 64],
+}
 
-    fn has_dead(&self) -> bool {
-        self.live as usize != self.entries.len()
+impl Occupied {
+    const NONE: Occupied = Occupied { words: [0; WORDS], some: [0; WORDS / 64] };
+
+    #[inline(always)]
+    fn set(&mut self, slot: usize) {
+        let word = slot / 64 % WORDS;
+        self.words[word] |= 1 << (slot % 64);
+        self.some[word / 64] |= 1 << (word % 64);
+    }
+
+    #[inline(always)]
+    fn clear(&mut self, slot: usize) {
+        let word = slot / 64 % WORDS;
+        self.words[word] &= !(1 << (slot % 64));
+        if self.words[word] == 0 {
+            self.some[word / 64] &= !(1 << (word % 64));
+        }
+    }
+
+    #[inline(always)]
+    fn is_empty(&self) -> bool {
+        self.some == [0; WORDS / 64]
+    }
+
+    #[inline(always)]
+    fn first(&self) -> Option<usize> {
+        let group = self.some.iter().position(|some| *some != 0)?;
+        let word = group * 64 + self.some[group].trailing_zeros() as usize;
+        Some(word * 64 + self.words[word % WORDS].trailing_zeros() as usize)
     }
 }
+
+/// Of the highest bit in which an instant differs from the end: where the digit begins that it is in, and the first slot
+/// of that level.
+const DIGITS: [(u32, u32); 64] = {
+    let mut digits = [(0, 0); 64];
+    let mut bit = 0;
+    while bit < 64 {
+        let level = bit / DIGIT_BITS;
+        digits[bit] = ((level * DIGIT_BITS) as u32, (level * SLOTS_PER_LEVEL) as u32);
+        bit += 1;
+    }
+    digits
+};
 
 /// The timers of one kernel. See the [module](self) for how it works.
 ///
@@ -136,9 +254,7 @@ impl Slot {
 /// assert!(wheel.cancel(50, cancelled));
 /// assert_eq!(wheel.ready(60), Err(Some(70)));
 /// assert_eq!(wheel.ready(100), Ok(70));
-/// let mut fired = Vec::new();
-/// wheel.fire(|payload| fired.push(payload));
-/// assert_eq!(fired, [1, 3]);
+/// assert_eq!([wheel.pop(), wheel.pop(), wheel.pop()], [Some(1), Some(3), None]);
 /// assert_eq!(wheel.next(), None);
 /// ```
 pub struct Wheel {
@@ -149,21 +265,17 @@ pub struct Wheel {
     dead: usize,
     /// All timers up to this instant are in the run, all later ones in the slots.
     end: u64,
-    /// `LEVELS` times `SLOTS_PER_LEVEL`.
-    slots: Box<[Slot]>,
-    /// Per level, a bit for every slot with live timers.
-    occupied: [[u64; WORDS]; LEVELS],
-    /// A bit for every level with an occupied slot.
-    levels: u32,
+    /// `SLOTS_PER_LEVEL` for every level up to the highest that was needed.
+    slots: Vec<Slot>,
+    /// Of each slot.
+    graves: Vec<Grave>,
+    /// Dead entries in all slots.
+    buried: usize,
+    occupied: Occupied,
     cursor: u64,
     /// Whether the run is new and worth being told about.
     near: bool,
-    table: Vec<Timer>,
-    free: Vec<u32>,
-    /// Places in the table that ran out of generations.
-    retired: usize,
-    /// What `ready` last answered, until it is fired.
-    ready: Option<u64>,
+    table: Table,
     /// Empty vectors with room for more than `KEPT_IN_PLACE` entries.
     pool: Vec<Vec<Entry>>,
     /// The capacity of all vectors in the pool.
@@ -183,15 +295,13 @@ impl Wheel {
             head: 0,
             dead: 0,
             end: cursor,
-            slots: (0..LEVELS * SLOTS_PER_LEVEL).map(|_| Slot::EMPTY).collect(),
-            occupied: [[0; WORDS]; LEVELS],
-            levels: 0,
+            slots: Vec::new(),
+            graves: Vec::new(),
+            buried: 0,
+            occupied: Occupied::NONE,
             cursor,
             near: false,
-            table: Vec::new(),
-            free: Vec::new(),
-            retired: 0,
-            ready: None,
+            table: Table::default(),
             pool: Vec::new(),
             spare: 0,
         }
@@ -204,12 +314,12 @@ impl Wheel {
 
     /// The number of timers neither fired nor cancelled.
     pub fn len(&self) -> usize {
-        self.table.len() - self.free.len() - self.retired
+        self.table.places.len() - self.table.idle
     }
 
     /// Whether there is no timer.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.occupied.is_empty() && self.head == self.run.len()
     }
 
     /// Files a timer for `when`, behind those already filed for the same instant.
@@ -218,22 +328,11 @@ impl Wheel {
     ///
     /// # Panics
     ///
-    /// At 2^32 timers.
-    #[inline]
+    /// At 2^32 - 1 timers.
+    #[inline(always)]
     pub fn insert(&mut self, when: u64, payload: u32) -> TimerId {
         debug_assert!(when >= self.cursor, "a timer for {when}, before the cursor at {}", self.cursor);
-        let (id, generation) = match self.free.pop() {
-            Some(id) => {
-                let timer = &mut self.table[id as usize];
-                timer.payload = payload;
-                (id, timer.generation)
-            }
-            None => {
-                let id = u32::try_from(self.table.len()).expect("fewer than 2^32 timers");
-                self.table.push(Timer { generation: 0, payload });
-                (id, 0)
-            }
-        };
+        let (id, generation) = self.table.take(payload);
         let entry = Entry::new(when, id, generation);
         if when <= self.end {
             self.insert_in_run(entry);
@@ -256,22 +355,25 @@ impl Wheel {
             "no timer is filed for {when}, before the cursor at {}",
             self.cursor
         );
-        release(&mut self.table, &mut self.free, &mut self.retired, timer.id);
+        self.table.release(timer.id);
         if when <= self.end {
             self.dead += 1;
             self.bury();
             return true;
         }
         let index = self.slot_of(when);
-        let slot = &mut self.slots[index];
-        debug_assert!(slot.live > 0, "the timer was not inserted for {when}");
-        slot.live -= 1;
-        slot.stale |= slot.earliest == when;
-        let live = slot.live as usize;
+        let (slot, grave) = (&mut self.slots[index], &mut self.graves[index]);
+        debug_assert!(slot.entries.len() > grave.dead as usize, "the timer was not inserted for {when}");
+        let (dead, live) = (grave.dead as usize + 1, slot.entries.len() - grave.dead as usize - 1);
         if live == 0 {
-            let entries = self.vacate(index);
-            self.recycle(index, entries);
-        } else if slot.entries.len() > DEAD_ALLOWED + 2 * live {
+            self.clear(index);
+            self.discard(index);
+            return true;
+        }
+        grave.dead += 1;
+        grave.stale |= slot.earliest == when;
+        self.buried += 1;
+        if dead > DEAD_ALLOWED + live {
             self.sweep(index);
         }
         true
@@ -280,27 +382,24 @@ impl Wheel {
     /// What the timer hands out when it fires; 0 if it has fired or was cancelled.
     #[inline]
     pub fn payload(&self, timer: TimerId) -> u32 {
-        let place = self.table.get(timer.id as usize).filter(|place| place.generation == timer.generation);
-        place.map_or(0, |place| place.payload)
+        if self.is_live(timer) { self.table.places[timer.id as usize].payload } else { 0 }
     }
 
     /// Changes what a timer hands out when it fires; nothing happens if it has fired or was cancelled.
     #[inline]
     pub fn set_payload(&mut self, timer: TimerId, payload: u32) {
-        if let Some(place) = self.table.get_mut(timer.id as usize)
-            && place.generation == timer.generation
-        {
-            place.payload = payload;
+        if self.is_live(timer) {
+            self.table.places[timer.id as usize].payload = payload;
         }
     }
 
     /// Whether the timer has neither fired nor been cancelled.
     #[inline]
     pub fn is_live(&self, timer: TimerId) -> bool {
-        self.table.get(timer.id as usize).is_some_and(|place| place.generation == timer.generation)
+        self.table.is_live(timer.id, timer.generation)
     }
 
-    /// Gets the earliest timers ready to [`fire`](Wheel::fire) if they are due at or before `horizon`.
+    /// Gets the earliest timers ready to [`pop`](Wheel::pop) if they are due at or before `horizon`.
     ///
     /// `Ok` is their instant, and nothing earlier may be inserted any more. `Err` is the earliest instant beyond the horizon,
     /// or `None` without timers.
@@ -311,10 +410,9 @@ impl Wheel {
         }
         let next = self.run[self.head].when;
         if next > horizon {
-            self.ready = None;
             return Err(Some(next));
         }
-        (self.cursor, self.ready) = (next, Some(next));
+        self.cursor = next;
         Ok(next)
     }
 
@@ -323,15 +421,16 @@ impl Wheel {
     #[inline]
     pub fn near(&mut self) -> Option<impl Iterator<Item = u32> + Clone> {
         let (run, table) = (&self.run[self.head..], &self.table);
-        std::mem::take(&mut self.near).then(|| run.iter().map(|entry| table[entry.id() as usize].payload))
+        std::mem::take(&mut self.near)
+            .then(|| run.iter().map(|entry| table.places[entry.id() as usize].payload))
     }
 
     /// As [`next`](Wheel::next); a search is remembered.
     #[inline]
     pub fn earliest(&mut self) -> Option<u64> {
         if self.head == self.run.len()
-            && let Some(index) = self.lowest()
-            && self.slots[index].stale
+            && let Some(index) = self.occupied.first()
+            && self.graves[index].stale
         {
             self.sweep(index);
         }
@@ -346,7 +445,7 @@ impl Wheel {
         if let Some(first) = self.run.get(self.head) {
             return Some(first.when);
         }
-        let index = self.lowest();
+        let index = self.occupied.first();
         let bound = index.map(|index| self.slots[index].earliest);
         if to > self.end && bound.is_none_or(|bound| bound > to) {
             match index {
@@ -359,33 +458,22 @@ impl Wheel {
         bound
     }
 
-    /// Hands out, in the order of insertion, the payload of every timer due at the instant that
-    /// [`ready`](Wheel::ready) last answered with `Ok`, including those inserted since.
-    ///
-    /// Without such an answer, or if those timers were cancelled, nothing happens.
-    #[inline]
-    pub fn fire(&mut self, mut out: impl FnMut(u32)) {
-        let Some(instant) = self.ready.take() else { return };
-        if self.run.get(self.head).is_none_or(|first| first.when != instant) {
-            // cancelled since
-            return;
+    /// Fires the next timer, in the order of insertion, of those that are due at the instant which
+    /// [`ready`](Wheel::ready) last answered with `Ok`, including those inserted since: its payload, and `None` when all have
+    /// fired.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Option<u32> {
+        let first = self.run.get(self.head)?;
+        if first.when != self.cursor {
+            return None;
         }
-        let due = &self.run[self.head..];
-        let mut fired = 0;
-        for entry in due.iter().take_while(|entry| entry.when == instant) {
-            fired += 1;
-            let timer = self.table[entry.id() as usize];
-            if timer.generation == entry.generation() {
-                release(&mut self.table, &mut self.free, &mut self.retired, entry.id());
-                out(timer.payload);
-            } else {
-                self.dead -= 1;
-            }
-        }
-        self.head += fired;
+        self.head += 1;
+        // the run starts with a live timer
+        let payload = self.table.release(first.id());
         if self.dead > 0 {
             self.bury();
         }
+        Some(payload)
     }
 
     /// The instant of the earliest timer, exactly. O(1) unless the earliest was just cancelled.
@@ -394,49 +482,49 @@ impl Wheel {
         if let Some(first) = self.run.get(self.head) {
             return Some(first.when);
         }
-        let slot = &self.slots[self.lowest()?];
-        if !slot.stale {
+        let index = self.occupied.first()?;
+        let slot = &self.slots[index];
+        if !self.graves[index].stale {
             return Some(slot.earliest);
         }
-        let is_live = |entry: &&Entry| self.table[entry.id() as usize].generation == entry.generation();
-        slot.entries.iter().filter(is_live).map(|entry| entry.when).min()
+        slot.entries.iter().filter(|entry| self.table.has(entry)).map(|entry| entry.when).min()
     }
 
     /// The bytes allocated.
     pub fn held_bytes(&self) -> usize {
         let entries: usize = self.slots.iter().map(|slot| slot.entries.capacity()).sum();
-        std::mem::size_of_val(&*self.slots)
+        self.slots.capacity() * (size_of::<Slot>() + size_of::<Grave>())
             + (self.run.capacity() + entries + self.spare) * size_of::<Entry>()
             + self.pool.capacity() * size_of::<Vec<Entry>>()
-            + self.table.capacity() * size_of::<Timer>()
-            + self.free.capacity() * size_of::<u32>()
+            + self.table.places.capacity() * size_of::<Timer>()
     }
 
     /// Instant and payload of every timer, in no particular order: for diagnostics.
     pub fn live_payloads(&self) -> impl Iterator<Item = (u64, u32)> {
         let filed = self.slots.iter().flat_map(|slot| &slot.entries);
-        self.run[self.head..].iter().chain(filed).filter_map(|entry| {
-            let timer = self.table[entry.id() as usize];
-            (timer.generation == entry.generation()).then_some((entry.when, timer.payload))
-        })
+        self.run[self.head..]
+            .iter()
+            .chain(filed)
+            .filter(|entry| self.table.has(entry))
+            .map(|entry| (entry.when, self.table.places[entry.id() as usize].payload))
     }
 
     /// The slot in which a timer for `when`, beyond the end, is filed.
     #[inline]
     fn slot_of(&self, when: u64) -> usize {
-        let highest_bit = 63 - ((when ^ self.end) | 1).leading_zeros() as usize;
-        let level = highest_bit / DIGIT_BITS;
-        level * SLOTS_PER_LEVEL + ((when >> (level * DIGIT_BITS)) & DIGIT_MASK) as usize
+        let highest_bit = 63 - ((when ^ self.end) | 1).leading_zeros();
+        let (begin, first) = DIGITS[highest_bit as usize % 64];
+        first as usize + ((when >> begin) & DIGIT_MASK) as usize
     }
 
-    #[inline]
+    #[inline(always)]
     fn file(&mut self, entry: Entry) {
         let index = self.slot_of(entry.when);
-        let level = index / SLOTS_PER_LEVEL;
-        self.occupied[level % LEVELS][index / 64 % WORDS] |= 1 << (index % 64);
-        self.levels |= 1 << level;
+        self.occupied.set(index);
+        if index >= self.slots.len() {
+            self.add_levels(index / SLOTS_PER_LEVEL);
+        }
         let slot = &mut self.slots[index];
-        slot.live += 1;
         slot.earliest = slot.earliest.min(entry.when);
         if slot.entries.len() == slot.entries.capacity() {
             grow(&mut slot.entries, &mut self.pool, &mut self.spare);
@@ -444,19 +532,18 @@ impl Wheel {
         slot.entries.push(entry);
     }
 
-    /// The slot with the earliest filed timer.
-    #[inline]
-    fn lowest(&self) -> Option<usize> {
-        if self.levels == 0 {
-            return None;
-        }
-        let level = self.levels.trailing_zeros() as usize;
-        let words = &self.occupied[level % LEVELS];
-        let word = words.iter().position(|word| *word != 0)?;
-        Some(level * SLOTS_PER_LEVEL + word * 64 + words[word].trailing_zeros() as usize)
+    /// A level is needed for the first time.
+    #[cold]
+    fn add_levels(&mut self, level: usize) {
+        let slots = (level + 1) * SLOTS_PER_LEVEL;
+        self.slots.reserve_exact(slots - self.slots.len());
+        self.slots.resize_with(slots, || Slot::EMPTY);
+        self.graves.reserve_exact(slots - self.graves.len());
+        self.graves.resize(slots, Grave::default());
     }
 
     /// Puts a timer into the run, behind those of the same instant.
+    #[inline(never)]
     fn insert_in_run(&mut self, entry: Entry) {
         if self.head == self.run.len() {
             self.run.clear();
@@ -484,7 +571,7 @@ impl Wheel {
         let mut run = std::mem::take(&mut self.run);
         run.drain(..std::mem::take(&mut self.head));
         let table = &self.table;
-        run.retain(|entry| table[entry.id() as usize].generation == entry.generation());
+        run.retain(|entry| table.has(entry));
         self.dead = 0;
         // within the slot that was the run, so that no other timer's slot changes, and before it nothing will be inserted
         self.end = self.cursor;
@@ -498,7 +585,7 @@ impl Wheel {
     /// Drops dead entries of the run: those at its head, and all when they are too many.
     fn bury(&mut self) {
         let table = &self.table;
-        let is_dead = |entry: &Entry| table[entry.id() as usize].generation != entry.generation();
+        let is_dead = |entry: &Entry| !table.has(entry);
         while self.run.get(self.head).is_some_and(is_dead) {
             self.head += 1;
             self.dead -= 1;
@@ -513,21 +600,21 @@ impl Wheel {
 
     /// Fills the empty run, if the earliest timers are due by the horizon; else says when they are.
     fn load(&mut self, horizon: u64) -> Result<(), Option<u64>> {
-        self.ready = None;
-        let Some(index) = self.lowest() else { return Err(None) };
-        if self.slots[index].stale {
+        let Some(index) = self.occupied.first() else { return Err(None) };
+        if self.buried > 0 && self.graves[index].stale {
             self.sweep(index);
         }
         let earliest = self.slots[index].earliest;
         if earliest > horizon {
             return Err(Some(earliest));
         }
-        if self.slots[index].has_dead() {
+        if self.buried > 0 && self.graves[index].dead > 0 {
             self.sweep(index);
         }
         let entries = &self.slots[index].entries;
         let is_one = entries.iter().all(|entry| entry.when == earliest);
-        if is_one || entries.len() <= SORTED {
+        let is_large = self.table.places.len() > CACHED;
+        if is_one || entries.len() <= if is_large { SORTED_LARGE } else { SORTED } {
             self.take_over(index);
             if !is_one {
                 // stable: first in, first out
@@ -538,7 +625,7 @@ impl Wheel {
         } else {
             self.refile(index, earliest);
         }
-        self.near = self.run.len() >= WORTH_TELLING && self.table.len() > CACHED;
+        self.near = is_large && self.run.len() >= WORTH_TELLING;
         Ok(())
     }
 
@@ -559,11 +646,11 @@ impl Wheel {
     fn refile(&mut self, index: usize, end: u64) {
         self.run.clear();
         self.head = 0;
-        let has_dead = self.slots[index].has_dead();
+        let has_dead = self.graves[index].dead > 0;
         let entries = self.vacate(index);
         self.end = end;
         for &entry in &entries {
-            if has_dead && self.table[entry.id() as usize].generation != entry.generation() {
+            if has_dead && !self.table.has(&entry) {
                 continue;
             }
             if entry.when == end { self.run.push(entry) } else { self.file(entry) }
@@ -581,28 +668,40 @@ impl Wheel {
     /// The slot holds nothing that counts.
     #[inline]
     fn clear(&mut self, index: usize) {
-        let level = index / SLOTS_PER_LEVEL % LEVELS;
-        let words = &mut self.occupied[level];
-        let word = &mut words[index / 64 % WORDS];
-        *word &= !(1 << (index % 64));
-        // the others only then: one look at all four would wait for this write
-        if *word == 0 && *words == [0; WORDS] {
-            self.levels &= !(1 << level);
+        self.occupied.clear(index);
+        self.slots[index].earliest = u64::MAX;
+        if self.buried > 0 {
+            self.unbury(index);
         }
-        let slot = &mut self.slots[index];
-        (slot.earliest, slot.live, slot.stale) = (u64::MAX, 0, false);
+    }
+
+    /// The dead entries of a slot are gone.
+    fn unbury(&mut self, index: usize) {
+        self.buried -= self.graves[index].dead as usize;
+        self.graves[index] = Grave::default();
     }
 
     /// Drops the dead entries of an occupied slot, and finds its earliest.
     #[cold]
     fn sweep(&mut self, index: usize) {
         let (slot, table) = (&mut self.slots[index], &self.table);
-        slot.entries.retain(|entry| table[entry.id() as usize].generation == entry.generation());
+        slot.entries.retain(|entry| table.has(entry));
         if slot.entries.capacity() > 4 * slot.entries.len() + DEAD_ALLOWED {
             slot.entries.shrink_to(2 * slot.entries.len());
         }
         slot.earliest = slot.entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
-        slot.stale = false;
+        self.unbury(index);
+    }
+
+    /// Drops the entries of a cleared slot.
+    #[inline]
+    fn discard(&mut self, index: usize) {
+        let entries = &mut self.slots[index].entries;
+        entries.clear();
+        if entries.capacity() > KEPT_IN_PLACE {
+            let entries = std::mem::take(entries);
+            self.recycle(index, entries);
+        }
     }
 
     /// Leaves a vacated slot this vector if it is small, and pools it if not.
@@ -637,7 +736,7 @@ impl Wheel {
 fn grow(entries: &mut Vec<Entry>, pool: &mut Vec<Vec<Entry>>, spare: &mut usize) {
     let held = entries.len();
     if held < KEPT_IN_PLACE {
-        entries.reserve_exact((4 * held).clamp(4, KEPT_IN_PLACE) - held);
+        entries.reserve_exact((4 * held + 3).min(KEPT_IN_PLACE) - held);
         return;
     }
     if let Some(mut larger) = pool.pop() {
@@ -649,18 +748,6 @@ fn grow(entries: &mut Vec<Entry>, pool: &mut Vec<Vec<Entry>>, spare: &mut usize)
         }
     }
     entries.reserve(1); // doubles
-}
-
-/// Makes a timer's id invalid and its place free, unless that ran out of generations.
-#[inline]
-fn release(table: &mut [Timer], free: &mut Vec<u32>, retired: &mut usize, id: u32) {
-    let timer = &mut table[id as usize];
-    timer.generation += 1;
-    if timer.generation == u32::MAX {
-        *retired += 1;
-    } else {
-        free.push(id);
-    }
 }
 
 impl Default for Wheel {

@@ -124,8 +124,7 @@ impl Bench {
         match self.model.next() {
             Some(next) if next <= horizon => {
                 assert_eq!(ready, Ok(next));
-                let mut fired = Vec::new();
-                self.wheel.fire(|payload| fired.push(payload));
+                let fired: Vec<u32> = std::iter::from_fn(|| self.wheel.pop()).collect();
                 let expected = self.model.due.remove(&next).unwrap();
                 assert_eq!(fired, expected, "order at {next}");
                 for timer in self.timers.iter_mut().filter(|t| t.0 == next) {
@@ -243,7 +242,7 @@ proptest! {
         while bench.fire(u64::MAX) {
             bench.check();
         }
-        prop_assert_eq!(bench.wheel.held_bytes() < 256 * 1024, true);
+        prop_assert!(bench.wheel.held_bytes() < 384 * 1024, "{} bytes", bench.wheel.held_bytes());
     }
 }
 
@@ -255,12 +254,12 @@ fn timers_of_one_instant_fire_in_the_order_of_insertion() {
         wheel.insert(1_000_000, payload);
         wheel.insert(via, 100);
         while wheel.ready(via) != Err(Some(1_000_000)) && wheel.next() != Some(1_000_000) {
-            wheel.fire(|_| ());
+            while wheel.pop().is_some() {}
         }
     }
     let mut fired = Vec::new();
     assert_eq!(wheel.ready(1_000_000), Ok(1_000_000));
-    wheel.fire(|payload| fired.push(payload));
+    fired.extend(std::iter::from_fn(|| wheel.pop()));
     fired.retain(|payload| *payload != 100);
     assert_eq!(fired, [0, 1, 2, 3, 4]);
 }
@@ -281,9 +280,9 @@ fn asking_within_a_horizon_leaves_room_before_the_next_timer() {
 fn firing_without_anything_ready_does_nothing() {
     let mut wheel = Wheel::new();
     wheel.insert(1000, 1);
-    wheel.fire(|_| panic!("nothing is ready"));
+    assert_eq!(wheel.pop(), None, "nothing is ready");
     assert_eq!(wheel.ready(999), Err(Some(1000)));
-    wheel.fire(|_| panic!("nothing is ready"));
+    assert_eq!(wheel.pop(), None, "nothing is ready");
     assert_eq!(wheel.next(), Some(1000));
 }
 
@@ -303,7 +302,7 @@ fn a_million_timeouts_that_were_not_needed_leave_nothing_behind() {
         assert!(wheel.cancel(when, timer));
     }
     assert_eq!(wheel.next(), Some(3_600_000_000_000));
-    assert!(wheel.held_bytes() < 128 * 1024, "{} bytes", wheel.held_bytes());
+    assert!(wheel.held_bytes() < 256 * 1024, "{} bytes", wheel.held_bytes());
 }
 
 #[test]
@@ -314,9 +313,9 @@ fn a_burst_gives_its_memory_back_but_for_the_table() {
         wheel.cancel(*when, *timer);
     }
     while wheel.ready(u64::MAX).is_ok() {
-        wheel.fire(|_| ());
+        while wheel.pop().is_some() {}
     }
     assert!(wheel.is_empty());
-    let table = 2 * 300_000 * (8 + 4); // a vector's capacity is at most twice its length
+    let table = 2 * 300_000 * 8; // a vector's capacity is at most twice its length
     assert!(wheel.held_bytes() < table + 256 * 1024, "{} bytes", wheel.held_bytes());
 }
