@@ -338,8 +338,10 @@ impl Externals {
 
     #[inline]
     pub(crate) fn append_started(&mut self, started: &mut VecDeque<Started>) {
-        while let Some(next) = self.started.pop_front() {
-            started.push_back(next);
+        if started.is_empty() {
+            std::mem::swap(started, &mut self.started);
+        } else {
+            started.append(&mut self.started);
         }
     }
 
@@ -367,9 +369,10 @@ impl Core {
         id
     }
 
-    pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) {
+    /// Hands in an outcome; what nobody waits for comes back.
+    pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) -> Option<Outcome> {
         let mut externals = self.externals.borrow_mut();
-        let gone = match externals.get(id) {
+        match externals.get(id) {
             Some(operation) => {
                 let (known, before) = (operation.delivered, operation.outcome.replace(outcome));
                 if !known && before.is_none() {
@@ -378,9 +381,7 @@ impl Core {
                 before
             }
             None => Some(outcome),
-        };
-        drop(externals);
-        drop(gone);
+        }
     }
 
     /// Whether the present instant needs a result that is not there yet.

@@ -51,10 +51,15 @@ use crate::waiter::NO_TASK;
 #[derive(Debug)]
 pub struct Kernel {
     core: Rc<Core>,
+    /// whether this is the one that was made, with which the kernel ends
+    owner: bool,
 }
 
 impl Drop for Kernel {
     fn drop(&mut self) {
+        if !self.owner {
+            return;
+        }
         let _entered = Entered::new(&self.core);
         self.core.teardown();
         current::unregister(self.core.id);
@@ -69,7 +74,13 @@ impl Kernel {
     pub fn new(config: Config) -> Result<Self, SimError> {
         let (id, injector) = current::register()
             .ok_or_else(|| SimError::Limit("a process holds at most 65,535 kernels".into()))?;
-        Ok(Kernel { core: Rc::new(Core::new(id, injector, config)) })
+        Ok(Kernel { core: Rc::new(Core::new(id, injector, config)), owner: true })
+    }
+
+    /// The same kernel once more, for a driver that keeps it. The kernel ends with the one that was made, whoever has this:
+    /// then nothing is left in it.
+    pub fn again(&self) -> Kernel {
+        Kernel { core: self.core.clone(), owner: false }
     }
 
     /// Runs code inside the kernel, as the set-up or the driver does: proxies, names and the clock work in there, and
@@ -450,7 +461,9 @@ impl Kernel {
 
     /// Hands in the outcome of an external operation.
     pub fn finish_external(&self, id: crate::external::ExternalId, outcome: crate::external::Outcome) {
-        self.enter(|| self.core.finish_external(id, outcome));
+        if let Some(gone) = self.core.finish_external(id, outcome) {
+            self.enter(|| drop(gone));
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! Failure modes: a [`CallError`] that names peer, agent and method.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -180,6 +180,9 @@ pub(crate) struct Asked {
     args: Cell<Option<Args>>,
     /// how long the answer may take, in wall time, and in simulated time only
     patience: Cell<Option<Duration>>,
+    latency: Cell<Duration>,
+    /// of the call, which ends with it
+    state: RefCell<State>,
 }
 
 impl Asked {
@@ -228,11 +231,15 @@ impl Order for Asked {
     }
 }
 
-/// A call of an agent elsewhere.
-pub(crate) struct FarCall {
-    asked: Rc<Asked>,
-    latency: Duration,
-    state: State,
+/// A call of an agent elsewhere: one allocation with what is asked.
+pub(crate) struct FarCall(Rc<Asked>);
+
+impl Drop for FarCall {
+    fn drop(&mut self) {
+        // which dropping it ends; what is asked may live on with a driver
+        let state = self.0.state.replace(State::Done);
+        drop(state);
+    }
 }
 
 enum State {
@@ -246,31 +253,31 @@ enum State {
 
 impl fmt::Debug for FarCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FarCall({:?} of {})", self.asked.method, self.asked.far.text())
+        write!(f, "FarCall({:?} of {})", self.0.method, self.0.far.text())
     }
 }
 
 impl FarCall {
     pub(crate) fn new(far: &Far, method: impl Into<Method>, args: Args) -> Self {
         let (far, method, args) = (far.clone(), method.into(), Cell::new(Some(args)));
-        let asked = Rc::new(Asked { far, method, args, patience: Cell::new(None) });
-        FarCall { asked, latency: Duration::ZERO, state: State::New }
+        let (patience, latency) = (Cell::new(None), Cell::new(Duration::ZERO));
+        FarCall(Rc::new(Asked { far, method, args, patience, latency, state: RefCell::new(State::New) }))
     }
 
     pub(crate) fn method(&self) -> &str {
-        &self.asked.method
+        &self.0.method
     }
 
-    pub(crate) fn detach(&mut self, latency: Duration) {
-        self.latency = latency;
+    pub(crate) fn detach(&self, latency: Duration) {
+        self.0.latency.set(latency);
     }
 
     pub(crate) fn send(self) {
-        self.asked.far.post(&self.asked.method, self.asked.take_args());
+        self.0.far.post(&self.0.method, self.0.take_args());
     }
 
     fn start(&self) -> State {
-        let asked = &self.asked;
+        let asked = &self.0;
         if local::kernel().is_none() {
             return State::Direct(asked.far.0.ask(asked.method.clone(), asked.take_args()));
         }
@@ -278,7 +285,7 @@ impl FarCall {
             asked.patience.set(Some(Outside::here().map_or(PATIENCE, |outside| outside.patience())));
         }
         match local::ctx() {
-            Some(cx) => State::External(cx.external_of(asked.clone(), self.latency)),
+            Some(cx) => State::External(cx.external_of(asked.clone(), asked.latency.get())),
             None => State::Direct(Box::pin(std::future::ready(Err(CallError::new(
                 "RuntimeError",
                 format!(
@@ -293,12 +300,12 @@ impl FarCall {
 impl Future for FarCall {
     type Output = Answer;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let me = &mut *self;
-        if let State::New = me.state {
-            me.state = me.start();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let state = &mut *self.0.state.borrow_mut();
+        if let State::New = state {
+            *state = self.start();
         }
-        let answer = match &mut me.state {
+        let answer = match state {
             State::External(operation) => Pin::new(operation).poll(cx),
             State::Direct(work) => work.as_mut().poll(cx),
             State::New | State::Done => {
@@ -306,7 +313,7 @@ impl Future for FarCall {
             }
         };
         if answer.is_ready() {
-            me.state = State::Done;
+            *state = State::Done;
         }
         answer
     }

@@ -261,11 +261,12 @@ impl Door {
         if self.came.is_empty() { self.queue.poll_all(cx, &mut self.came) } else { Poll::Ready(()) }
     }
 
-    /// Keeps what has come already.
-    pub(crate) fn keep(&mut self) {
+    /// Keeps what has come already; whether there is something.
+    pub(crate) fn keep(&mut self) -> bool {
         if self.came.is_empty() {
             self.queue.take(&mut self.came);
         }
+        !self.came.is_empty()
     }
 
     /// The next input that is kept.

@@ -13,8 +13,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use isochrone_sim::{
     ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Started, Time,
 };
@@ -138,19 +138,51 @@ impl Drive {
     ) -> Result<Option<Time>, RunError> {
         kernel.begin_step();
         loop {
-            let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
-            let progress = match tokio::task::unconstrained(turn).await {
-                Ok(progress) => progress,
-                Err(error) => return Err(self.fail(kernel, error)),
-            };
-            self.tape.check()?;
-            self.start_externals(kernel)?;
-            match progress {
+            match self.rounds(kernel, limit, inclusive)? {
                 Progress::Quiet { next } => return Ok(next),
                 Progress::Blocked => self.wait_for_external(kernel).await?,
                 _ => self.give_way(kernel, wall()).await?,
             }
         }
+    }
+
+    /// As [`turn`](Drive::turn), if it gets done at once: the time of the next event then.
+    pub(crate) fn turn_at_once(
+        &mut self,
+        kernel: &Kernel,
+        limit: Time,
+    ) -> Result<Option<Option<Time>>, RunError> {
+        kernel.begin_step();
+        match self.rounds(kernel, limit, true)? {
+            Progress::Quiet { next } => Ok(Some(next)),
+            _ => Ok(None),
+        }
+    }
+
+    fn rounds(&mut self, kernel: &Kernel, limit: Time, inclusive: bool) -> Result<Progress, RunError> {
+        let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
+        // which is always ready
+        let progress = match tokio::task::unconstrained(turn).now_or_never().unwrap_or(Ok(Progress::More)) {
+            Ok(progress) => progress,
+            Err(error) => return Err(self.fail(kernel, error)),
+        };
+        self.tape.check()?;
+        self.start_externals(kernel)?;
+        Ok(progress)
+    }
+
+    /// Whether others on this thread are to go on now.
+    pub(crate) fn must_give_way(&self, now: Instant) -> bool {
+        self.kept.is_none_or(|kept| now >= kept)
+    }
+
+    /// A turn of a live run has ended: what it has brought leaves.
+    pub(crate) fn end_turn(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        self.tape.foreign(kernel);
+        self.answer(kernel)?;
+        self.tape.checkpoint_if_due(kernel);
+        // whatever the turn's operations ask the outside comes after this
+        self.tape.commit()
     }
 
     /// Lets others on this thread go on if the run has kept it for long.
@@ -220,19 +252,27 @@ impl Drive {
     }
 
     /// Begins the operations that have been asked for: a call to a container of this process is handed over, all others are
-    /// futures.
-    fn begin(&mut self) {
+    /// futures, of which it says whether there are some.
+    pub(crate) fn begin(&mut self) -> bool {
+        let mut some = false;
         while let Some(started) = self.begun.pop_front() {
             let ends = || Ends { id: started.id, queue: self.door.results().clone() };
             if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
                 self.externals.push(started.run());
+                some = true;
             }
         }
+        some
     }
 
-    /// What has come already is of the next turn.
-    pub(crate) fn keep(&mut self) {
-        self.door.keep();
+    /// What comes leads to it.
+    pub(crate) fn way(&self) -> &Sender {
+        self.door.results()
+    }
+
+    /// What has come already is of the next turn; whether there is something.
+    pub(crate) fn keep(&mut self) -> bool {
+        self.door.keep()
     }
 
     /// Something has come for the next turn; operations run meanwhile.

@@ -10,6 +10,7 @@
 //! | [`Wall`]    | as the wall clock does; the outside takes part | at `until`, or when stopped |
 //! | [`Coupled`] | when an external simulator says so | when that says so |
 
+mod abreast;
 mod coupled;
 mod door;
 mod drive;

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use isochrone_sim::ExternalId;
 
+use super::abreast::{self, Key};
 use super::door::Input;
 use crate::agent::far;
 
@@ -78,7 +79,7 @@ impl Sender {
             return Sent::Refused(input);
         }
         state.waiting.inputs.push_back(input);
-        self.wake(state);
+        self.came(state);
         Sent::Waits
     }
 
@@ -87,12 +88,33 @@ impl Sender {
         let mut state = self.lock();
         if !state.closed {
             state.waiting.results.push_back((id, answer));
+            self.came(state);
+        }
+    }
+
+    /// Tells the driver apart from others.
+    pub(super) fn key(&self) -> Key {
+        Arc::as_ptr(&self.0) as usize
+    }
+
+    /// Wakes the driver.
+    pub(super) fn wake_driver(&self) {
+        self.wake(self.lock());
+    }
+
+    /// Something has come.
+    fn came(&self, state: MutexGuard<'_, State>) {
+        if self.0.some.load(Ordering::Relaxed) {
+            // whatever has come before it has woken the driver
+            return;
+        }
+        self.0.some.store(true, Ordering::Release);
+        if !abreast::list(self.key()) {
             self.wake(state);
         }
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        self.0.some.store(true, Ordering::Release);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -142,7 +164,8 @@ impl Queue {
         let mut state = self.sender.lock();
         let taken = take(&mut state.waiting);
         some.store(!state.waiting.is_empty(), Ordering::Release);
-        let before = state.driver.replace(cx.waker().clone());
+        let known = state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
+        let before = if known { None } else { state.driver.replace(cx.waker().clone()) };
         drop(state);
         drop(before);
         if !armed {

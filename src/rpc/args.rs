@@ -39,6 +39,12 @@ impl Args {
         Args { positional, keyword, failed: None }
     }
 
+    /// None yet, with room for so many by position.
+    #[doc(hidden)]
+    pub fn with_room(positional: usize) -> Self {
+        Args { positional: Vec::with_capacity(positional), ..Args::default() }
+    }
+
     /// Adds an argument by position. One that cannot be serialized fails the call, not the building.
     #[must_use]
     pub fn arg(mut self, value: impl Serialize) -> Self {
