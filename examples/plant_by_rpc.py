@@ -1,6 +1,6 @@
 """Couples a plant, simulated here, to agents in a Rust program: by RPC, with nothing but the standard library.
 
-    cargo build --example plant_controller
+    cargo build --example plant_controller      (or with --release)
     python examples/plant_by_rpc.py             all of what follows, with the client below
     python examples/plant_by_rpc.py --aiomas    the same, with aiomas 2.0.1 instead of that client (--codec msgpack|blosc too)
 
@@ -19,6 +19,7 @@ import functools
 import itertools
 import json
 import math
+import os
 import socket
 import struct
 import subprocess
@@ -274,15 +275,26 @@ def the_program_ends(command, connect):
     print("ok: the owner killed in the middle of a step was reported, and the program ended with exit code 1")
 
 
+def built(example):
+    """What cargo has built last, in debug or release."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    suffix = ".exe" if sys.platform == "win32" else ""
+    found = [target / profile / "examples" / (example + suffix) for profile in ("debug", "release")]
+    found = [path for path in found if path.exists()]
+    return str(max(found, key=lambda path: path.stat().st_mtime)) if found else None
+
+
 def main():
-    default = ROOT / "target/debug/examples/plant_controller"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default=str(default), help="the Rust program with the agents")
+    parser.add_argument("--program", help="the Rust program with the agents; default: plant_controller as cargo has built it last")
     parser.add_argument("--aiomas", action="store_true", help="make the requests through aiomas")
     parser.add_argument("--hours", type=int, default=24, help="how long the room is simulated")
     parser.add_argument("--codec", choices=["json", "msgpack", "blosc"], default="json", help="with --aiomas: how requests are written")
     args = parser.parse_args()
-    command = [args.program, "serve", "--listen", "127.0.0.1:0", "--codec", args.codec]
+    program = args.program or built("plant_controller")
+    if program is None or not Path(program).exists():
+        sys.exit(f"error: {program or 'plant_controller'} is not there: build it with `cargo build --example plant_controller`")
+    command = [program, "serve", "--listen", "127.0.0.1:0", "--codec", args.codec]
     connect = functools.partial(AiomasClient, codec=args.codec) if args.aiomas else Client
     fingerprint = timers_see_the_inputs_of_their_instant(command, connect, args.hours)
     two_runs_have_the_same_fingerprint(command, connect, args.hours, fingerprint)

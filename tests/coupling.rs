@@ -132,6 +132,122 @@ fn a_port_that_is_read_without_being_connected_is_fresh_in_ahead() {
     });
 }
 
+#[derive(Default)]
+struct Gauge {
+    n: u64,
+}
+
+#[agent]
+impl Gauge {
+    #[constructor]
+    fn new() -> Self {
+        Gauge::default()
+    }
+
+    #[every(seconds = 1)]
+    fn count(&mut self) {
+        self.n += 1;
+    }
+
+    #[output]
+    fn tens(&self) -> u64 {
+        self.n / 10
+    }
+
+    #[output]
+    fn hundreds(&self) -> u64 {
+        self.n / 100
+    }
+}
+
+#[derive(Default)]
+struct Lamp {
+    lit: bool,
+}
+
+#[agent]
+impl Lamp {
+    #[constructor]
+    fn new() -> Self {
+        Lamp::default()
+    }
+
+    #[every(seconds = 7)]
+    fn blink(&mut self) {
+        self.lit = !self.lit;
+    }
+
+    #[output]
+    fn lit(&self) -> bool {
+        self.lit
+    }
+}
+
+/// Agents of three types, which run ahead.
+fn ahead() -> Coupling {
+    let models = [
+        ("Gauge".to_string(), Vtable::of::<Gauge>()),
+        ("Lamp".to_string(), Vtable::of::<Lamp>()),
+        ("Chatty".to_string(), Vtable::of::<Chatty>()),
+    ];
+    let container = Container::new(Config::new("test")).expect("a container");
+    Coupling::new(container, models.into(), Mode::Ahead, Interrupt::default())
+}
+
+/// A step at so many seconds; in how many they want the next.
+async fn step(coupling: &mut Coupling, at: u64) -> u64 {
+    let next = coupling.step(Time::ZERO + secs(at), vec![], Some(Time::ZERO + secs(3600))).await;
+    next.expect("a step").expect("they tick").as_nanos() as u64 / 1_000_000_000
+}
+
+/// Broken once: what was connected at first is looked at for ever; only the first type of an instant is looked at.
+#[test]
+fn ahead_ends_where_a_connected_output_of_any_type_is_new() {
+    let mut coupling = ahead();
+    run(async {
+        for model in ["Gauge", "Lamp"] {
+            coupling.create(model, 1, &Args::default()).expect("created");
+        }
+        let port = |coupling: &Coupling, eid, port| coupling.locate(eid, port).expect("a port");
+        let hundreds = port(&coupling, "Gauge_0", "hundreds");
+        let tens = port(&coupling, "Gauge_0", "tens");
+        let lit = port(&coupling, "Lamp_0", "lit");
+        coupling.connect(&[hundreds]);
+        assert_eq!(step(&mut coupling, 0).await, 100);
+        coupling.connect(&[tens]);
+        assert_eq!(step(&mut coupling, 100).await, 110);
+        coupling.connect(&[hundreds, lit]);
+        assert_eq!(step(&mut coupling, 110).await, 112);
+    });
+}
+
+/// Broken once: events are not looked for.
+#[test]
+fn ahead_ends_where_an_event_is_emitted() {
+    let mut coupling = ahead();
+    run(async {
+        coupling.create("Gauge", 1, &Args::default()).expect("created");
+        coupling.create("Chatty", 1, &Args::default()).expect("created");
+        let words = coupling.locate("Chatty_0", "words").expect("a port");
+        coupling.connect(&[words]);
+        assert_eq!(step(&mut coupling, 0).await, 1);
+    });
+}
+
+/// Broken once: an agent that is created between two steps is not looked at.
+#[test]
+fn who_is_created_between_two_steps_shows_in_the_next() {
+    let mut coupling = ahead();
+    run(async {
+        coupling.create("Gauge", 1, &Args::default()).expect("created");
+        let tens = coupling.locate("Gauge_0", "tens").expect("a port");
+        assert_eq!(step(&mut coupling, 0).await, 10);
+        coupling.read(&[tens]).expect("readable");
+        coupling.create("Lamp", 1, &Args::default()).expect("created");
+        assert_eq!(step(&mut coupling, 10).await, 17);
+    });
+}
+
 struct Stray;
 
 #[agent]

@@ -82,6 +82,15 @@ pub enum CertError {
         /// Why.
         error: io::Error,
     },
+    /// A file that is there already.
+    #[error(
+        "{path} exists, and nothing is overwritten: remove it, or let the files go elsewhere with --out and --key; \
+         nothing was made"
+    )]
+    Exists {
+        /// Which.
+        path: String,
+    },
     /// What a file holds, or a name, cannot be used.
     #[error("{what}: {error}")]
     Unusable {
@@ -110,6 +119,7 @@ impl Cert {
 
 impl Ca {
     fn run(&self) -> Result<String, CertError> {
+        are_free([&self.key, &self.out])?;
         let unusable = unusable(&self.name);
         let mut params = params(&self.name, self.days);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -135,6 +145,7 @@ impl Issue {
             None => Ok(PathBuf::from(format!("{first}.{ending}"))),
         };
         let (out, key_out) = (named(&self.out, "pem")?, named(&self.key, "key")?);
+        are_free([&key_out, &out])?;
         let ca_key =
             KeyPair::from_pem(&read(&self.ca_key)?).map_err(unusable(&self.ca_key.display().to_string()))?;
         let issuer = Issuer::from_ca_cert_pem(&read(&self.ca)?, ca_key)
@@ -197,6 +208,14 @@ fn file(path: &Path) -> impl Fn(io::Error) -> CertError {
 
 fn read(path: &Path) -> Result<String, CertError> {
     std::fs::read_to_string(path).map_err(file(path))
+}
+
+/// Before anything is made: half of it would be of no use.
+fn are_free(paths: [&PathBuf; 2]) -> Result<(), CertError> {
+    match paths.into_iter().find(|path| path.exists()) {
+        Some(path) => Err(CertError::Exists { path: path.display().to_string() }),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, content: &str, secret: bool) -> Result<(), CertError> {

@@ -8,6 +8,9 @@
 //! | 3 | nobody is there, or no such agent |
 //! | 4 | no answer in time |
 //!
+//! When a connection comes to nothing before anything was understood, the other codecs are tried, for the error to say
+//! which one answers.
+//!
 //! Results go to stdout, errors to stderr; with `--json` both go to stdout, as one line of JSON.
 
 use std::process::ExitCode;
@@ -84,16 +87,64 @@ pub struct Ping {
 type Said = Result<(Value, String), CallError>;
 
 impl Way {
-    async fn visit(&self, to: &Address) -> Result<Visitor, CallError> {
+    fn options(&self) -> Result<ConnectOptions, CallError> {
         let mut options = ConnectOptions::default();
         if let Some(files) = &self.tls {
             let tls = Tls::from_list(files, self.min_tls);
-            options.tls = Some(tls.map_err(|error| CallError::new("TlsError", error.to_string()))?);
+            options.tls =
+                Some(tls.map_err(|error| CallError::new(FILES, format!("--tls {files}: {error}")))?);
         }
+        Ok(options)
+    }
+
+    async fn visit(&self, to: &Address) -> Result<Visitor, CallError> {
         let mut config = Config::default();
         config.codec = self.codec;
         // one attempt at least, and as many as fit
-        Visitor::connect(to.endpoint(), &options, config, self.timeout).await
+        Visitor::connect(to.endpoint(), &self.options()?, config, self.timeout).await
+    }
+
+    /// An error that came before anything was understood, with what may be wrong.
+    async fn explained(&self, error: CallError, visitor: &Visitor, to: &Address) -> CallError {
+        let understood = visitor.peer().counters().messages_in > 0;
+        if understood || ![CallError::DISCONNECTED, CallError::TIMEOUT].contains(&error.kind()) {
+            return error;
+        }
+        let tls = error.message().contains("it speaks TLS");
+        let hint = match self.other_codec(to).await.filter(|_| !tls) {
+            Some(codec) => format!("it answers with --codec {codec}"),
+            None if self.tls.is_some() => {
+                "with none of the codecs it answers: is this one of our programs, or \
+                                           aiomas's?"
+                    .into()
+            }
+            None if tls => "say --tls CA,CERT,KEY".into(),
+            None => {
+                "it answers with none of the codecs: does it want --tls CA,CERT,KEY, or is it something else?"
+                    .into()
+            }
+        };
+        CallError::new(error.kind().to_owned(), format!("{}; {hint}", error.message()))
+    }
+
+    /// A codec with which somebody there answers.
+    async fn other_codec(&self, to: &Address) -> Option<Codec> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let options = self.options().ok()?;
+        let others = [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc];
+        for codec in others.into_iter().filter(|codec| *codec != self.codec) {
+            let mut config = Config::default();
+            config.codec = codec;
+            let asking = async {
+                let visitor = Visitor::connect(to.endpoint(), &options, config, Duration::ZERO).await.ok()?;
+                let _ = visitor.kind_of("0").await;
+                (visitor.peer().counters().messages_in > 0).then_some(codec)
+            };
+            if let Ok(Some(codec)) = tokio::time::timeout(PATIENCE.min(self.timeout), asking).await {
+                return Some(codec);
+            }
+        }
+        None
     }
 
     /// An answer that comes in time.
@@ -117,7 +168,8 @@ impl Way {
                 }
                 let told = [("kind", error.kind()), ("message", error.message())];
                 let code = match error.kind() {
-                    CallError::DISCONNECTED | "TlsError" | NOBODY => 3,
+                    FILES => 2,
+                    CallError::DISCONNECTED | NOBODY => 3,
                     CallError::TIMEOUT => 4,
                     _ => 1,
                 };
@@ -130,6 +182,9 @@ impl Way {
         ExitCode::from(code)
     }
 }
+
+/// The kind of the error that a file of the command line is of no use.
+const FILES: &str = "TlsError";
 
 /// The kind of the error that an agent is not there.
 const NOBODY: &str = "NoSuchAgent";
@@ -165,10 +220,20 @@ fn line(value: &Value) -> String {
 }
 
 async fn exists(way: &Way, visitor: &Visitor, url: &Address) -> Result<Option<String>, CallError> {
-    let Some(agent) = url.agent() else { return Ok(None) };
-    match way.in_time(visitor.kind_of(agent)).await? {
-        Some(kind) => Ok(Some(kind)),
-        None => Err(CallError::new(NOBODY, format!("no agent {agent:?} is at {}", url.endpoint()))),
+    // a container has no agent of no name, but answers
+    let asked = way.in_time(visitor.kind_of(url.agent().unwrap_or_default())).await;
+    let kind = match asked {
+        Ok(kind) => kind,
+        // or fails it, by its allow-list
+        Err(_) if url.agent().is_none() && visitor.peer().counters().messages_in > 0 => None,
+        Err(error) => return Err(way.explained(error, visitor, url).await),
+    };
+    match (url.agent(), kind) {
+        (_, Some(kind)) => Ok(Some(kind)),
+        (None, None) => Ok(None),
+        (Some(agent), None) => {
+            Err(CallError::new(NOBODY, format!("no agent {agent:?} is at {}", url.endpoint())))
+        }
     }
 }
 

@@ -53,7 +53,13 @@ fn nothing_is_overwritten_and_mistakes_are_named() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains(says), "{text}");
     };
-    refused("cert ca", "ca.key");
+    refused("cert ca", "ca.key exists, and nothing is overwritten: remove it");
+    done(dir.path(), "cert issue house");
+    refused("cert issue house", "house.key exists");
+    std::fs::remove_file(dir.path().join("house.key")).unwrap();
+    refused("cert issue house", "house.pem exists");
+    assert!(!dir.path().join("house.key").exists(), "a key without its certificate");
+    done(dir.path(), "cert issue house --out other.pem --key other.key");
     assert_eq!(std::fs::read(dir.path().join("ca.key")).unwrap(), before);
     refused("cert issue localhost --ca none.pem", "none.pem");
     refused("cert issue agent://grid/7", "--out");

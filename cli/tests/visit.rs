@@ -110,6 +110,16 @@ fn a_running_container_is_called_listed_and_pinged() {
             assert_eq!((said.0, said.1.as_str()), (code, ""), "{args:?}: {said:?}");
             assert!(said.2.contains(says), "{args:?}: {}", said.2);
         }
+        for command in [&["call", &url, "set", "1"][..], &["list", &all], &["ping", "--codec", "blosc", &url]]
+        {
+            let (code, _, said) = isochrone(command).await;
+            assert!(
+                code == 3 && said.ends_with("; it answers with --codec msgpack\n"),
+                "{command:?}: {said}"
+            );
+        }
+        let (code, _, said) = isochrone(&["call", "--tls", "none.pem,a,b", &url, "set", "1"]).await;
+        assert!(code == 2 && said.contains("--tls none.pem,a,b: none.pem"), "{said}");
         let said = isochrone(&["call", "--codec", "msgpack", "--json", &url, "set", "101"]).await;
         let told = "{\"error\":{\"kind\":\"TooMuch\",\"message\":\"101 kW are too much\"}}\n";
         assert_eq!(said, (1, told.into(), String::new()));
@@ -190,8 +200,9 @@ fn over_tls_certificates_of_isochrone_cert_open_the_door_and_say_who_comes() {
         let (code, _, said) = isochrone(&["call", "--tls", &own, &url, "set", "2.5"]).await;
         assert_eq!(code, 1);
         assert!(said.contains("PermissionError: dns:localhost may not call validate_aid"), "{said}");
-        let (code, ..) = isochrone(&["call", "--timeout", "300ms", &url, "set", "2.5"]).await;
+        let (code, _, said) = isochrone(&["call", "--timeout", "300ms", &url, "set", "2.5"]).await;
         assert_eq!(code, 3, "without certificates nobody is let in");
+        assert!(said.ends_with(": it speaks TLS; say --tls CA,CERT,KEY\n"), "{said}");
         site.stop().await;
     });
 }

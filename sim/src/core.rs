@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent::{AgentId, Agents, NameError, Status};
+use crate::beat::{Beats, CLOSED};
 use crate::call::{CallRef, Calls};
 use crate::collected::Collected;
 use crate::config::Config;
@@ -74,6 +75,9 @@ pub(crate) struct Core {
     pub(crate) locks: RefCell<BTreeMap<AgentId, u32>>,
     pub(crate) timers: RefCell<Wheel>,
     pub(crate) deadlines: RefCell<Wheel>,
+    pub(crate) beats: RefCell<Beats>,
+    /// the instant of the timer that periodic code may join
+    pub(crate) joinable: Cell<u64>,
     pub(crate) settled: RefCell<Vec<u32>>,
     pub(crate) settlings: Cell<u64>,
     /// of all timers and deadlines that have fired: agent, time, round
@@ -217,6 +221,8 @@ impl Core {
             locks: RefCell::default(),
             timers: RefCell::new(wheels.0),
             deadlines: RefCell::new(wheels.1),
+            beats: RefCell::default(),
+            joinable: Cell::new(CLOSED),
             settled: RefCell::default(),
             settlings: Cell::new(0),
             timers_fired: Cell::new(0),

@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefMut};
 use std::time::Duration;
 
+use crate::agent::AgentId;
+use crate::beat::BEAT;
 use crate::config::Progress;
 use crate::core::{Core, Injection, wheel_key, wheel_time};
 use crate::error::{Involved, SimError};
@@ -15,6 +17,7 @@ use crate::observe::What;
 use crate::order::arrange;
 use crate::pending::{ESCALATED, EXTERNAL, INJECTED, MAIL, RARE, READY, REPLIES, ROUND, SETTLED, SOON};
 use crate::reply::ReplyNote;
+use crate::task::Tasks;
 use crate::time::Time;
 use crate::waiter::{RESTART, SIDE};
 use crate::wheel::Wheel;
@@ -33,6 +36,12 @@ impl Drop for Turning<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
+}
+
+/// What a timer of the agent adds to the fingerprint.
+#[inline]
+fn fired(at: u64, agent: AgentId) -> u64 {
+    fold(at ^ u64::from(agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3)
 }
 
 impl Core {
@@ -196,7 +205,12 @@ impl Core {
             let mut ready = self.ready.borrow_mut();
             while let Some(waiter) = wheel.pop() {
                 let mut task = waiter;
-                if waiter & (SIDE | RESTART) != 0 {
+                if waiter & (SIDE | RESTART | BEAT) != 0 {
+                    if waiter & (SIDE | RESTART) == 0 {
+                        let members = self.fire_beat(waiter & !BEAT, at, &mut tasks, &mut ready);
+                        sum = sum.wrapping_add(members);
+                        continue;
+                    }
                     specials.push(waiter);
                     let Some(behind) = self.task_behind(waiter) else { continue };
                     task = behind;
@@ -206,7 +220,7 @@ impl Core {
                     // its sleep was dropped where no kernel runs
                     continue;
                 }
-                sum = sum.wrapping_add(fold(at ^ u64::from(slot.agent.ordinal()), 0x8EBC_6AF0_9C88_C6E3));
+                sum = sum.wrapping_add(fired(at, slot.agent));
                 if task == waiter && !slot.queued {
                     slot.queued = true;
                     ready.push(waiter);
@@ -224,6 +238,24 @@ impl Core {
         if self.observed.get() {
             self.tell_fired(tag);
         }
+    }
+
+    /// The timer of many tasks has fired; the sum over them.
+    #[inline(never)]
+    fn fire_beat(&self, beat: u32, at: u64, tasks: &mut Tasks, ready: &mut Vec<u32>) -> u64 {
+        let mut beats = self.beats.borrow_mut();
+        let members = beats.take(beat);
+        let mut sum: u64 = 0;
+        for task in &members {
+            let Some(slot) = tasks.slots.get_mut(*task as usize).filter(|slot| slot.alive) else { continue };
+            sum = sum.wrapping_add(fired(at, slot.agent));
+            if !slot.queued {
+                slot.queued = true;
+                ready.push(*task);
+            }
+        }
+        beats.give_back(members);
+        sum
     }
 
     /// Timers have fired that wake no task by its number.

@@ -20,6 +20,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::slice::Iter;
 
 use crate::agent::{AgentId, Status};
 use crate::call::{CallRef, Fault};
@@ -34,7 +35,7 @@ use crate::reply::ReplyNote;
 use crate::request::Call;
 use crate::shelf::Shelf;
 use crate::supervise::panic_text;
-use crate::task::Label;
+use crate::task::{Label, Turn};
 use crate::waiter::NO_TASK;
 
 /// What the kernel must know about a type of agents: its messages, and how one of them is handled.
@@ -251,8 +252,8 @@ pub(crate) trait Class: Any {
     fn deliver(&self, core: &Core);
     /// Both, when no other class has anything.
     fn deliver_now(&self, core: &Core);
-    /// Runs a periodic method; false if it has failed.
-    fn run_period(&self, core: &Core, number: u32) -> bool;
+    /// Runs a periodic method, and those of the tasks that follow it as far as they are of this class.
+    fn run_periods(&self, core: &Core, first: Turn, following: &mut Iter<'_, u32>);
     /// The task of a periodic method has ended.
     fn end_period(&self, core: &Core, number: u32);
     /// Drops a reply nobody waits for.
@@ -304,8 +305,9 @@ impl<A: Actor> Inbox<A> {
         self.early.borrow_mut().starts.push(index);
     }
 
-    pub(crate) fn add_period(&self, core: &Core, of: (u32, u32), period: u64, run: Run<A>) -> u32 {
-        self.periods.borrow_mut().add(core, of, period, run)
+    pub(crate) fn add_period(&self, core: &Core, of: (u32, u32), period: u64, run: Run<A>) -> Option<u32> {
+        let this = self.this(of.0)?.clone();
+        Some(self.periods.borrow_mut().add(core, (this, of.1), period, run))
     }
 
     #[inline(always)]
@@ -448,6 +450,25 @@ impl<A: Actor> Inbox<A> {
         core.finish();
     }
 
+    #[inline(always)]
+    fn run_period(&self, core: &Core, turn: Turn) {
+        let Turn { task, agent, number } = turn;
+        core.begin(agent, task, "");
+        core.activations.set(core.activations.get() + 1);
+        let found = self.periods.borrow().get(number);
+        match found {
+            Some((this, run)) => match run(&this) {
+                Some(message) => {
+                    this.fail(message);
+                    core.end_task(task);
+                }
+                None => self.periods.borrow_mut().again(core, number),
+            },
+            None => core.end_task(task),
+        }
+        core.finish();
+    }
+
     /// Runs agent code: as that agent, and with its panics made failures.
     fn guarded(&self, core: &Core, agent: AgentId, label: Label, run: impl FnOnce()) {
         core.begin(agent, NO_TASK, label);
@@ -515,20 +536,18 @@ impl<A: Actor> Class for Inbox<A> {
         *self.arriving.borrow_mut() = mail;
     }
 
-    fn run_period(&self, core: &Core, number: u32) -> bool {
-        let found = self.periods.borrow().get(number);
-        let Some((this, run)) = found.and_then(|(index, run)| Some((self.this(index)?, run))) else {
-            return false;
-        };
-        match run(this) {
-            Some(message) => {
-                this.fail(message);
-                false
+    fn run_periods(&self, core: &Core, mut turn: Turn, following: &mut Iter<'_, u32>) {
+        // caught for all of them, for speed; what follows the one that panics is left to who called
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                self.run_period(core, turn);
+                match core.next_turn(self.number, following) {
+                    Some(next) => turn = next,
+                    None => break,
+                }
             }
-            None => {
-                self.periods.borrow_mut().again(core, number);
-                true
-            }
+        })) {
+            core.panicked(turn, panic);
         }
     }
 

@@ -7,45 +7,57 @@
 //! a task in everything else: it runs with the tasks of its round, waits while an exclusive method of its agent runs, and ends
 //! with its agent, or with its first failure.
 
+use crate::beat::Place;
 use crate::context::This;
 use crate::core::{Core, wheel_key};
 use crate::mailbox::Actor;
 use crate::time::Time;
-use crate::wheel::TimerId;
 
 /// What runs: the error it returns is a failure of the agent.
 pub(crate) type Run<A> = fn(&This<A>) -> Option<String>;
 
 struct Period<A: Actor> {
     run: Run<A>,
-    /// in ns
-    period: u64,
+    /// in ns, above zero
+    period: i64,
     /// of the next run
     when: Time,
-    /// `None` where that is not in the future, and at the end of time
-    timer: Option<TimerId>,
-    /// the agent's place in its class
-    index: u32,
+    /// nowhere if that is not in the future, and at the end of time
+    place: Place,
     task: u32,
+    /// `None` when its task has ended
+    this: Option<This<A>>,
 }
 
 impl<A: Actor> Period<A> {
     /// Waits for the next run: the first multiple of the period after the last one that is not past.
-    #[inline]
+    #[inline(always)]
     fn arm(&mut self, core: &Core) {
+        let next = self.when.as_nanos().checked_add(self.period).map(Time::from_nanos);
+        match next {
+            Some(next) if next > core.now() && next < Time::MAX => {
+                self.when = next;
+                core.wait_for(wheel_key(next), self.task, &mut self.place);
+            }
+            _ => self.arm_late(core),
+        }
+    }
+
+    /// The same where ticks were missed, or the end of time has come.
+    #[cold]
+    fn arm_late(&mut self, core: &Core) {
         let now = core.now();
-        self.when = following(self.when, self.period, now);
-        self.timer = None;
-        if self.when > now && self.when < Time::MAX {
-            self.timer = Some(core.timers.borrow_mut().insert(wheel_key(self.when), self.task));
-        } else if self.when <= now {
+        self.when = following(self.when, self.period as u64, now);
+        self.place = Place::None;
+        if self.when <= now {
             core.wake_soon(self.task);
+        } else if self.when < Time::MAX {
+            core.wait_for(wheel_key(self.when), self.task, &mut self.place);
         }
     }
 }
 
 /// The first multiple of a period after `last` that is not before `now`.
-#[inline]
 fn following(last: Time, period: u64, now: Time) -> Time {
     let next = last.as_nanos().saturating_add_unsigned(period);
     let late = now.as_nanos().saturating_sub(next);
@@ -70,8 +82,11 @@ impl<A: Actor> Default for Periods<A> {
 
 impl<A: Actor> Periods<A> {
     /// Starts to tick, from now on. Returns the entry's number.
-    pub(crate) fn add(&mut self, core: &Core, (index, task): (u32, u32), period: u64, run: Run<A>) -> u32 {
-        let mut entry = Period { run, period, when: core.now(), timer: None, index, task };
+    pub(crate) fn add(&mut self, core: &Core, (this, task): (This<A>, u32), period: u64, run: Run<A>) -> u32 {
+        // what is longer than all of time never comes
+        let (when, period) =
+            i64::try_from(period).map_or((Time::MAX, i64::MAX), |period| (core.now(), period));
+        let mut entry = Period { run, period, when, place: Place::None, task, this: Some(this) };
         entry.arm(core);
         match self.free.pop() {
             Some(number) => {
@@ -87,12 +102,13 @@ impl<A: Actor> Periods<A> {
 
     /// What an entry runs, and for which agent.
     #[inline]
-    pub(crate) fn get(&self, number: u32) -> Option<(u32, Run<A>)> {
-        self.entries.get(number as usize).map(|entry| (entry.index, entry.run))
+    pub(crate) fn get(&self, number: u32) -> Option<(This<A>, Run<A>)> {
+        let entry = self.entries.get(number as usize)?;
+        Some((entry.this.clone()?, entry.run))
     }
 
     /// It has run.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn again(&mut self, core: &Core, number: u32) {
         if let Some(entry) = self.entries.get_mut(number as usize) {
             entry.arm(core);
@@ -102,12 +118,11 @@ impl<A: Actor> Periods<A> {
     /// Its task has ended.
     pub(crate) fn remove(&mut self, core: &Core, number: u32) {
         let Some(entry) = self.entries.get_mut(number as usize) else { return };
-        match entry.timer.take() {
-            Some(timer) => {
-                core.timers.borrow_mut().cancel(wheel_key(entry.when), timer);
-            }
-            None => core.forget_soon(entry.task),
+        match std::mem::replace(&mut entry.place, Place::None) {
+            Place::None => core.forget_soon(entry.task),
+            place => core.wait_no_more(place, wheel_key(entry.when), entry.task),
         }
+        entry.this = None;
         self.free.push(number);
     }
 }

@@ -16,10 +16,12 @@
 //! would run a stranger in the wrong round. Futures are polled and dropped
 //! by the kernel while no borrow of the slab is held.
 
+use std::any::Any;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::slice::Iter;
 use std::task::{Context, Poll};
 
 use pin_project::pin_project;
@@ -131,6 +133,15 @@ impl Work {
             Work::Period { number, .. } => *number,
         }
     }
+}
+
+/// A task whose periodic code is to run now.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) task: u32,
+    pub(crate) agent: AgentId,
+    /// its entry in the periodic methods of the class
+    pub(crate) number: u32,
 }
 
 pub(crate) struct Slot {
@@ -380,13 +391,15 @@ impl Core {
     }
 
     fn poll_each(&self, ready: &[u32]) {
-        for task in ready {
-            self.poll_task(*task);
+        let mut ready = ready.iter();
+        while let Some(task) = ready.next() {
+            self.poll_task(*task, &mut ready);
         }
     }
 
+    /// Polls a task. Periodic code takes with it what follows of its class: one way to the class and back for all.
     #[inline(always)]
-    fn poll_task(&self, task: u32) {
+    fn poll_task(&self, task: u32, following: &mut Iter<'_, u32>) {
         let (mut future, key, agent) = {
             let mut tasks = self.tasks.borrow_mut();
             let slot = &mut tasks.slots[task as usize];
@@ -405,7 +418,7 @@ impl Core {
                 Work::Period { class, number } => {
                     let (class, number) = (*class, *number);
                     drop(tasks);
-                    return self.run_period(task, agent, class, number);
+                    return self.run_periods(class, Turn { task, agent, number }, following);
                 }
                 Work::Future(_) => {}
             }
@@ -424,26 +437,41 @@ impl Core {
 
     /// Runs periodic code in place.
     #[inline(never)]
-    fn run_period(&self, task: u32, agent: AgentId, class: u16, number: u32) {
-        let Some(class) = self.class(class) else { return };
-        self.begin(agent, task, "");
-        self.activations.set(self.activations.get() + 1);
-        let ran = catch_unwind(AssertUnwindSafe(|| class.run_period(self, number)));
-        self.ran(task, ran);
-        self.finish();
+    fn run_periods(&self, class: u16, first: Turn, following: &mut Iter<'_, u32>) {
+        if let Some(class) = self.class(class) {
+            class.run_periods(self, first, following);
+        }
     }
 
-    /// Periodic code has run; false if it has failed.
+    /// The next task, if it runs periodic code of this class and nothing speaks against it.
     #[inline]
-    fn ran(&self, task: u32, ran: std::thread::Result<bool>) {
-        if matches!(ran, Ok(true)) {
-            return;
+    pub(crate) fn next_turn(&self, class: u16, ready: &mut Iter<'_, u32>) -> Option<Turn> {
+        let task = *ready.as_slice().first()?;
+        if !self.locks.borrow().is_empty() {
+            return None;
         }
-        if let Err(panic) = ran {
-            let (agent, label) = self.task_of(task);
-            self.fail(agent, label, panic_text(&*panic));
+        let slot = &mut self.tasks.borrow_mut().slots[task as usize];
+        match slot.work {
+            Work::Period { class: own, number } if own == class && slot.alive => {
+                slot.queued = false;
+                ready.next();
+                Some(Turn { task, agent: slot.agent, number })
+            }
+            _ => None,
         }
-        self.end_task(task);
+    }
+
+    /// Periodic code has panicked.
+    #[cold]
+    pub(crate) fn panicked(&self, turn: Turn, panic: Box<dyn Any + Send>) {
+        if self.running() == AgentId::OUTSIDE {
+            // no agent's code: an observer's
+            resume_unwind(panic);
+        }
+        let label = self.task_of(turn.task).1;
+        self.fail(turn.agent, label, panic_text(&*panic));
+        self.end_task(turn.task);
+        self.finish();
     }
 
     /// Starts periodic code of an agent, from now on.
@@ -454,9 +482,13 @@ impl Core {
             let meta = &agents.meta[agent.index()];
             (meta.class, meta.index)
         };
-        if let Some(inbox) = self.inbox::<A>(class) {
-            let number = inbox.add_period(self, (index, task), period, run);
-            self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number };
+        let entry =
+            self.inbox::<A>(class).and_then(|inbox| inbox.add_period(self, (index, task), period, run));
+        match entry {
+            Some(number) => {
+                self.tasks.borrow_mut().slots[task as usize].work = Work::Period { class, number }
+            }
+            None => self.end_task(task),
         }
     }
 

@@ -92,6 +92,7 @@ impl Sleep {
             self.state = State::Due { round: core.round(), waiter };
         } else {
             self.when = self.when.max(core.now());
+            core.set_apart(wheel_key(self.when));
             self.state = State::Armed(self.wheel(core).borrow_mut().insert(wheel_key(self.when), waiter));
         }
     }

@@ -8,6 +8,7 @@
 //! | `SIDE` + slot | a foreign waker (`FuturesUnordered` and its like), kept on the side |
 //! | `RESTART` + agent | the agent's constructor |
 //! | `DOOR` + place | nobody: the call is put down as answered, for the driver |
+//! | `BEAT` + number | the periodic code of a [beat](crate::beat); only in the wheel |
 //!
 //! Contract: a wake by code of the task's own agent puts it into the next round. One by another agent's code without a
 //! message, or from outside while time is simulated, is an error that names the task (law 6).
@@ -259,6 +260,7 @@ impl Core {
         if at <= self.now.get() {
             self.wake_soon(agent.ordinal() | RESTART);
         } else if at < Time::MAX {
+            self.set_apart(wheel_key(at));
             self.timers.borrow_mut().insert(wheel_key(at), agent.ordinal() | RESTART);
         }
     }

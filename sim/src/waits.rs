@@ -99,6 +99,7 @@ impl Core {
             let payloads: Vec<u32> = wheel.borrow().live_payloads().map(|(_, payload)| payload).collect();
             waiters(&payloads, &mut awaited);
         }
+        awaited.extend(self.beats.borrow().waiting());
         let calls: Vec<u32> = self.calls.borrow().unanswered().iter().map(|head| head.waiter).collect();
         waiters(&calls, &mut awaited);
         let externals = self.externals.borrow().waiters();

@@ -31,7 +31,7 @@ pub use proxy::{Connect, Connecting, OwnProxy, Proxy, Target};
 pub(crate) use proxy::{find, find_in};
 pub use shown::{show, show_result, value};
 pub use vtable::Vtable;
-pub(crate) use vtable::{Answer, Watching, Write};
+pub(crate) use vtable::{Answer, Seat, Watching, Write};
 
 use crate::codec::{Value, from_value};
 use crate::rpc::{Args, CallError};

@@ -43,8 +43,8 @@ pub struct Vtable {
     pub(crate) step: fn(&Kernel, AgentId),
     /// Reads an output port; `None` when the agent has no state now.
     pub(crate) read: fn(&Kernel, AgentId, usize) -> Option<Result<Value, CallError>>,
-    /// Watches some of its state outputs; `None` for an agent of another type.
-    pub(crate) watch: fn(&Kernel, AgentId, &[usize]) -> Option<Watching>,
+    /// What watches the state outputs of agents of this type.
+    pub(crate) watch: fn() -> Watching,
 }
 
 impl fmt::Debug for Vtable {
@@ -75,40 +75,74 @@ impl<A: Agent> Answer for Asked<A> {
     }
 }
 
-/// Outputs of one agent that are looked at again and again: its handle is kept, so that a look costs little more than the
-/// outputs themselves.
+/// Outputs of agents of one type that are looked at again and again: their handles are kept, so that a look costs little more
+/// than the outputs themselves.
 pub(crate) trait Watch: fmt::Debug {
-    /// Whether one of them is not what it was at the last look; inside the kernel. An agent without state (it is stopped) has
-    /// no news.
-    fn has_changed(&mut self) -> bool;
+    /// Watches some outputs of an agent from now on, and returns its place here; `None` for an agent of another type.
+    fn add(&mut self, kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<u32>;
+
+    /// Whether an output of these agents is not what it was at the last look; inside the kernel. All of them are watched here,
+    /// at the places that `seats` tells by their numbers. An agent without state (it is stopped) has no news.
+    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat]) -> bool;
 }
 
-/// Outputs that are watched, whatever the type of their agent.
+/// Where an agent is watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    /// which of the watching it is, for their owner
+    pub(crate) class: u32,
+    /// its place there
+    pub(crate) place: u32,
+}
+
+/// Outputs that are watched, whatever the type of their agents.
 pub(crate) type Watching = Box<dyn Watch>;
 
 struct Watched<A: Agent> {
-    agent: This<A>,
-    /// and the hash of each when it was last looked at
-    ports: Vec<(usize, u64)>,
+    agents: Vec<This<A>>,
+    /// for each agent and output, if it is watched, the hash of what was last seen
+    seen: Vec<Option<u64>>,
 }
 
 impl<A: Agent> fmt::Debug for Watched<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Watched({:?} of {:?})", self.ports, self.agent)
+        write!(f, "Watched({:?} of {:?})", self.seen, self.agents)
     }
 }
 
 impl<A: Agent> Watch for Watched<A> {
-    fn has_changed(&mut self) -> bool {
-        let Watched { agent, ports } = self;
-        let look = |me: &mut A| {
-            ports.iter_mut().fold(false, |changed, (port, seen)| {
-                let hash = me.output_hash(*port);
-                changed | (std::mem::replace(seen, hash) != hash)
-            })
-        };
-        agent.try_with(look).unwrap_or(false)
+    fn add(&mut self, kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<u32> {
+        self.agents.push(kernel.this(kernel.reference::<A>(agent)?)?);
+        self.seen.extend((0..A::MODEL.outputs.len()).map(|port| ports.contains(&port).then_some(0)));
+        u32::try_from(self.agents.len() - 1).ok()
     }
+
+    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat]) -> bool {
+        let outputs = A::MODEL.outputs.len();
+        let mut difference = 0;
+        for agent in agents {
+            let Some(seat) = seats.get(agent.ordinal() as usize) else { continue };
+            let place = seat.place as usize;
+            let seen = self.seen.get_mut(place * outputs..(place + 1) * outputs);
+            let (Some(agent), Some(seen)) = (self.agents.get(place), seen) else { continue };
+            difference |= agent.try_with(|me| difference_to(me, seen)).unwrap_or(0);
+        }
+        difference != 0
+    }
+}
+
+/// Zero if all outputs are what was seen; from now on they are. A number, since it is cheaper to collect than a truth.
+#[inline(always)]
+fn difference_to<A: Agent>(me: &mut A, seen: &mut [Option<u64>]) -> u64 {
+    let mut difference = 0;
+    // so many that the compiler knows how many: it writes them out, output by output
+    for port in 0..A::MODEL.outputs.len() {
+        if let Some(Some(seen)) = seen.get_mut(port) {
+            let hash = me.output_hash(port);
+            difference |= std::mem::replace(seen, hash) ^ hash;
+        }
+    }
+    difference
 }
 
 /// An answer to come, or why there will be none.
@@ -209,9 +243,8 @@ impl<A: Agent> Table<A> {
         kernel.look(agent, |me: &mut A| me.output(port))
     }
 
-    fn watch(kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<Watching> {
-        let agent = kernel.this(kernel.reference::<A>(agent)?)?;
-        Some(Box::new(Watched { agent, ports: ports.iter().map(|port| (*port, 0)).collect() }))
+    fn watch() -> Watching {
+        Box::new(Watched::<A> { agents: Vec::new(), seen: Vec::new() })
     }
 }
 

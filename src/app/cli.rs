@@ -88,13 +88,13 @@ impl Command {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
     /// Seed of all random streams; default: the program's own, or 0
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = seed)]
     pub(super) seed: Option<u64>,
     /// UTC date of time zero, as 2016-05-22 or 2016-05-22T06:00:00Z
     #[arg(long, value_name = "DATE", value_parser = epoch)]
     pub(super) start: Option<Epoch>,
     /// Permutes, by this seed, the order that the laws leave open: what breaks under a seed has a race
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", allow_hyphen_values = true, value_parser = seed)]
     pub(super) shuffle: Option<u64>,
     /// What to log to stderr: error, warn, info, debug, trace, or per module (isochrone::coupling=debug)
     #[arg(long, value_name = "FILTER", default_value = "warn")]
@@ -175,7 +175,7 @@ pub(super) struct Sim {
     #[command(flatten)]
     pub(super) common: Common,
     /// Where to end: 1d, 15min, 1h30min, 90s
-    #[arg(long, value_name = "SPAN", default_value = "1d", value_parser = time)]
+    #[arg(long, value_name = "SPAN", default_value = "1d", allow_hyphen_values = true, value_parser = time)]
     pub(super) until: Time,
     /// Keeps pace with the wall clock: simulated seconds per second
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
@@ -204,7 +204,7 @@ pub(super) struct Fork {
     #[arg(long, value_name = "EVENT")]
     pub(super) at: u64,
     /// Seed of what is drawn from there on, and of the order if that is shuffled
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = seed)]
     pub(super) seed: u64,
     /// Where the journal of the fork goes
     #[arg(long, value_name = "FILE")]
@@ -294,7 +294,7 @@ pub(super) struct Live {
     #[command(flatten)]
     pub(super) common: Common,
     /// Where to end; default: at Ctrl-C
-    #[arg(long, value_name = "SPAN", value_parser = time)]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, value_parser = time)]
     pub(super) until: Option<Time>,
     /// How far behind the wall the run may be before its clock jumps
     #[arg(long, value_name = "SPAN", default_value = "5s", value_parser = span)]
@@ -393,6 +393,10 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     let (from, to) = text.split_once("..").ok_or_else(wrong)?;
     let (from, to) = (from.parse().map_err(|_| wrong())?, to.parse().map_err(|_| wrong())?);
     if from < to { Ok(from..to) } else { Err(wrong()) }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no seed: write a whole number from 0 to {}", u64::MAX))
 }
 
 fn fsync(text: &str) -> Result<Fsync, String> {

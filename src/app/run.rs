@@ -218,6 +218,13 @@ pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
     world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))
 }
 
+fn check_end(config: &Config, until: Time) -> Result<(), Ended> {
+    if until >= config.start {
+        return Ok(());
+    }
+    Err(Ended::Usage(format!("--until {until} is before the run begins, at {}", config.start)))
+}
+
 /// The world of a simulated run, and how it ended.
 pub(super) struct Simulated {
     pub(super) world: Container,
@@ -235,6 +242,7 @@ pub(super) async fn run_simulated(
     progress: impl FnMut(Time),
 ) -> Result<Simulated, Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    check_end(&config, args.until)?;
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
     tape.attach(world.kernel());
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
@@ -290,6 +298,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     let mut config = configure(app.config.clone(), &args.common);
     Wall::configure(&mut config);
     config.epoch = args.common.start.unwrap_or(config.epoch);
+    check_end(&config, args.until.unwrap_or(Time::MAX))?;
     let tape = taping.tape(app, &mut config, "wall", &args.common.record)?;
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
     tape.attach(world.kernel());

@@ -16,11 +16,7 @@ pub enum ChannelError {
     #[error("the peer sent an empty frame")]
     EmptyFrame,
     /// A frame announced more than is allowed.
-    #[error("the peer announced a frame of {len} bytes, the limit is {limit}{}", if *.first {
-        " until its first valid message: it may say something short first"
-    } else {
-        ": it may send it in parts"
-    })]
+    #[error("the peer announced a frame of {len} bytes, the limit is {limit}{}", too_long(*.len, *.first))]
     FrameTooLong {
         /// Announced bytes.
         len: usize,
@@ -105,6 +101,19 @@ pub enum ChannelError {
         /// Why it was closed.
         reason: String,
     },
+}
+
+/// What may have gone wrong, by the four bytes that were taken as a length.
+fn too_long(len: usize, first: bool) -> String {
+    match (len as u32).to_be_bytes() {
+        // an alert or a handshake, of any version
+        [0x15 | 0x16, 0x03, ..] => ": it speaks TLS".into(),
+        text if text.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') => {
+            format!(": these bytes are the text {:?}", String::from_utf8_lossy(&text))
+        }
+        _ if first => " until its first valid message: it may say something short first".into(),
+        _ => ": it may send it in parts".into(),
+    }
 }
 
 impl ChannelError {

@@ -45,7 +45,10 @@ impl Coupling {
         if self.container.kernel().status(agent).is_some() {
             self.by_agent.insert(agent, position);
         }
-        self.entities.push(Entity::new(eid, agent, (model.into(), vtable), !self.told));
+        let entity = Entity::new(eid, agent, (model.into(), vtable), !self.told);
+        self.emitting |= entity.has_emitting();
+        self.entities.push(entity);
+        self.watches = None;
         position
     }
 

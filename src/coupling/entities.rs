@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
 
-use crate::agent::{OutputKind, Vtable, Watching, Written};
+use crate::agent::{OutputKind, Vtable, Written};
 use crate::codec::{Value, from_value};
 use crate::rpc::CallError;
 
@@ -43,8 +43,6 @@ pub struct Entity {
     ports: Vec<Port>,
     /// connected outputs that are state
     watched: Vec<usize>,
-    /// the same, looked at together after each event; from the first look on
-    watch: Option<Watching>,
     /// outputs that emit events
     emitting: Vec<usize>,
 }
@@ -101,7 +99,7 @@ impl Entity {
     ) -> Self {
         let ports = vtable.model.outputs.iter().map(|_| Port { connected, ..Port::default() }).collect();
         let (watched, emitting) = (Vec::new(), Vec::new());
-        let mut entity = Entity { eid, agent, vtable, model, ports, watched, watch: None, emitting };
+        let mut entity = Entity { eid, agent, vtable, model, ports, watched, emitting };
         let event = |port: &usize| matches!(entity.kind(*port), OutputKind::Event | OutputKind::Stamped);
         entity.emitting = (0..entity.ports.len()).filter(event).collect();
         entity.choose_watched();
@@ -112,7 +110,6 @@ impl Entity {
         let state = |port: &usize| matches!(self.kind(*port), OutputKind::State | OutputKind::OnChange);
         self.watched =
             (0..self.ports.len()).filter(|port| self.ports[*port].connected && state(port)).collect();
-        self.watch = None;
     }
 
     /// Name of its model, as the simulator knows it.
@@ -134,17 +131,14 @@ impl Entity {
         self.choose_watched();
     }
 
-    /// Takes events out of the agent, and tells whether a connected output is not what it was at the last call; inside the
-    /// kernel.
-    pub(crate) fn has_news(&mut self, kernel: &Kernel) -> Result<bool, CallError> {
-        let mut news = self.has_events(kernel)?;
-        if !self.watched.is_empty() {
-            if self.watch.is_none() {
-                self.watch = (self.vtable.watch)(kernel, self.agent, &self.watched);
-            }
-            news |= self.watch.as_mut().is_some_and(|watch| watch.has_changed());
-        }
-        Ok(news)
+    /// Its connected outputs that are state.
+    pub(crate) fn watched(&self) -> &[usize] {
+        &self.watched
+    }
+
+    /// Whether it has outputs that emit events, connected or not.
+    pub(crate) fn has_emitting(&self) -> bool {
+        !self.emitting.is_empty()
     }
 
     /// Whether one of its connected outputs emits events.

@@ -49,6 +49,7 @@ mod relations;
 #[cfg(feature = "serve")]
 pub mod rpc;
 mod step;
+mod watch;
 
 pub use entities::{Emitted, Entity, PortInput, Readings};
 pub use error::CoupleError;

@@ -42,6 +42,7 @@ impl Coupling {
     /// said, or until a step has passed without a read, all of them count.
     pub fn connect(&mut self, outputs: &[(usize, usize)]) {
         self.told = true;
+        self.watches = None;
         for entity in &mut self.entities {
             entity.disconnect();
         }

@@ -16,6 +16,15 @@ pub(crate) fn inputs(value: Value) -> Option<Vec<PortInput>> {
     Some(inputs)
 }
 
+/// The entities for which no port is given: their names are to be right all the same.
+#[cfg(feature = "serve")]
+pub(crate) fn bare(inputs: &Value) -> impl Iterator<Item = &str> {
+    let entries = inputs.as_map().unwrap_or_default().iter();
+    entries
+        .filter(|(_, ports)| ports.as_map().is_some_and(<[_]>::is_empty))
+        .filter_map(|(eid, _)| eid.as_str())
+}
+
 /// Reads `{entity: [port]}`; `None` if it is something else.
 pub(crate) fn wanted(value: &Value) -> Option<Vec<(&str, &str)>> {
     let mut wanted = Vec::new();

@@ -10,6 +10,7 @@ use super::entities::{ByAgent, Entity, PortInput};
 use super::error::CoupleError;
 use super::mode::Mode;
 use super::relations::Relations;
+use super::watch::Watches;
 use crate::agent::{Container, Vtable, Write, Written};
 use crate::clock::{Coupled, Input, Interrupt, Live, RunError};
 use crate::replay::Tape;
@@ -40,6 +41,10 @@ pub struct Coupling {
     pub(super) relations: Rc<Relations>,
     /// whose code has run
     touched: Vec<AgentId>,
+    /// of the entities and connections that there are, from the first look on
+    pub(super) watches: Option<Watches>,
+    /// whether any entity emits events
+    pub(super) emitting: bool,
     /// agents below this number have been looked at for children
     pub(super) seen: u32,
     last: Time,
@@ -80,6 +85,8 @@ impl Coupling {
             mode,
             relations,
             touched: Vec::new(),
+            watches: None,
+            emitting: false,
             seen: 0,
             last: now,
             allowed: now,
@@ -364,24 +371,26 @@ impl Coupling {
         let kernel = self.container.kernel();
         kernel.take_touched(&mut self.touched);
         let (touched, by_agent, entities) = (&self.touched, &self.by_agent, &mut self.entities);
+        let (emitting, watches) = (self.emitting, self.watches.as_mut().filter(|_| outputs));
         kernel.enter(|| {
             let mut news = false;
-            for position in touched.iter().filter_map(|agent| by_agent.get(*agent)) {
+            for position in touched.iter().filter(|_| emitting).filter_map(|agent| by_agent.get(*agent)) {
                 let entity = &mut entities[position];
-                let seen = if outputs { entity.has_news(kernel) } else { entity.has_events(kernel) };
-                news |= seen.map_err(|error| output_error(entity, error))?;
+                news |= entity.has_events(kernel).map_err(|error| output_error(entity, error))?;
             }
-            Ok(news)
+            Ok(news | watches.is_some_and(|watches| watches.have_changed(touched)))
         })
     }
 
     /// Remembers what all outputs are now: [`run`](Coupling::run) stops when one of them changes.
     fn look(&mut self) -> Result<(), CoupleError> {
         let (kernel, entities) = (self.container.kernel(), &mut self.entities);
+        let watches = self.watches.get_or_insert_with(|| Watches::new(kernel, entities));
         kernel.enter(|| {
             for entity in entities {
-                entity.has_news(kernel).map_err(|error| output_error(entity, error))?;
+                entity.has_events(kernel).map_err(|error| output_error(entity, error))?;
             }
+            watches.look();
             Ok(())
         })
     }

@@ -37,6 +37,37 @@ fn a_plant_on_pythons_standard_library_couples_without_mosaik() {
 }
 
 #[test]
+fn without_its_program_the_plant_says_how_to_build_it() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let missing = empty.path().join("none").display().to_string();
+    for flags in [vec![], vec!["--program", missing.as_str()]] {
+        let out = Command::new(setup::python())
+            .arg(setup::root().join("examples/plant_by_rpc.py"))
+            .args(&flags)
+            .env("CARGO_TARGET_DIR", empty.path())
+            .output()
+            .expect("the interpreter was just made");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with("error: ") && said.contains("cargo build --example plant_controller"),
+            "{said}"
+        );
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    // what was built last, in either profile
+    let program = empty.path().join("release/examples").join("plant_controller");
+    std::fs::create_dir_all(program.parent().expect("a directory")).expect("made");
+    std::fs::copy(support::example("plant_controller"), &program).expect("copied");
+    let out = Command::new(setup::python())
+        .arg(setup::root().join("examples/plant_by_rpc.py"))
+        .env("CARGO_TARGET_DIR", empty.path())
+        .output()
+        .expect("the interpreter was just made");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
 fn the_same_plant_couples_through_aiomas_with_the_same_fingerprint_whatever_the_codec() {
     let own = plant(&[]);
     for codec in ["json", "msgpack", "blosc"] {

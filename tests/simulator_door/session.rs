@@ -48,6 +48,19 @@ fn timers_at_t_see_the_inputs_of_t_and_events_have_their_exact_times() {
 }
 
 #[test]
+fn an_agent_that_is_not_there_is_refused_in_the_inputs_of_a_step_also_without_a_port() {
+    let mut session = session(Mode::Exact);
+    ask(&mut session, "sim/create", r#"["Meter"]"#);
+    for ports in ["{}", r#"{"level": {"a": 1}}"#] {
+        let error =
+            refused(&mut session, "sim/step", &format!(r#"["10s", {{"meter_0": {{}}, "nobody": {ports}}}]"#));
+        assert!(error.contains("nobody"), "{error}");
+    }
+    assert_eq!(ask(&mut session, "clock/next_event", "[]"), Value::Int(0), "nothing has happened");
+    ask(&mut session, "sim/step", r#"["10s", {"meter_0": {}}]"#);
+}
+
+#[test]
 fn a_step_that_stops_at_an_output_ends_at_the_first_instant_that_changes_one_or_emits_an_event() {
     let mut session = session(Mode::Exact);
     ask(&mut session, "sim/create", r#"["Meter"]"#);

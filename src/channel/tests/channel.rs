@@ -258,6 +258,17 @@ fn lengths_beyond_the_limit_are_refused_by_their_header_alone() {
         "{error}"
     );
 
+    for (bytes, says) in [
+        (&b"\x15\x03\x03\x00"[..], ": it speaks TLS"),
+        (b"HTTP/1.1", ": these bytes are the text \"HTTP\""),
+        (&[0xff; 4], " until its first valid message: it may say something short first"),
+    ] {
+        let mut fresh = channel();
+        fresh.receive(Instant::now(), bytes);
+        let error = fresh.next().unwrap_err().to_string();
+        assert!(error.ends_with(says), "{error}");
+    }
+
     let mut known = channel();
     known.receive(Instant::now(), &frame("[0, 0, 0]"));
     assert_eq!(events(&mut known).len(), 1);

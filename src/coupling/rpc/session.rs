@@ -327,8 +327,13 @@ impl Session {
         let time = self.time(&STEP, &mut args, 0)?.unwrap_or_default();
         let inputs = match args.take_value(1) {
             None | Some(Value::Null) => Vec::new(),
-            Some(inputs) => ports::inputs(inputs)
-                .ok_or_else(|| refuse(&STEP, "inputs", "is no {agent: {port: {source: value}}}"))?,
+            Some(inputs) => {
+                if let Some(eid) = ports::bare(&inputs).find(|eid| self.coupling.entity(eid).is_none()) {
+                    return Err(CoupleError::Entity(eid.into()).into());
+                }
+                ports::inputs(inputs)
+                    .ok_or_else(|| refuse(&STEP, "inputs", "is no {agent: {port: {source: value}}}"))?
+            }
         };
         let limit = self.time(&STEP, &mut args, 2)?;
         let stop = args.take(3)?.unwrap_or(false);
