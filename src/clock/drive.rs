@@ -172,8 +172,13 @@ impl Drive {
     }
 
     /// Whether others on this thread are to go on now.
-    pub(crate) fn must_give_way(&self, now: Instant) -> bool {
-        self.kept.is_none_or(|kept| now >= kept)
+    pub(crate) fn must_give_way(&mut self, now: Instant) -> bool {
+        now >= *self.kept.get_or_insert_with(|| now + SLICE)
+    }
+
+    /// It sleeps, and so gives way.
+    pub(crate) fn rests(&mut self) {
+        self.kept = None;
     }
 
     /// A turn of a live run has ended: what it has brought leaves.
@@ -187,7 +192,7 @@ impl Drive {
 
     /// Lets others on this thread go on if the run has kept it for long.
     pub(crate) async fn give_way(&mut self, kernel: &Kernel, now: Instant) -> Result<(), RunError> {
-        if now >= *self.kept.get_or_insert_with(|| now + SLICE) {
+        if self.must_give_way(now) {
             tokio::task::yield_now().await;
             self.kept = Some(wall() + SLICE);
             if self.interrupt.is_set() {

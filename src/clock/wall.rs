@@ -233,7 +233,11 @@ impl Run {
             });
             if drive.poll_came(cx).is_pending() {
                 sleep.until(alarm_at(self.from, self.start, self.alarm.get()));
-                return sleep.poll(&self.kernel, cx);
+                let woken = sleep.poll(&self.kernel, cx);
+                if woken.is_pending() {
+                    drive.rests();
+                }
+                return woken;
             }
         }
         Poll::Ready(Woken::Turn)
