@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use isochrone::channel::Config;
+use isochrone::channel::{Config, Load};
 use isochrone::codec::{Codec, Types, Value, to_value};
 use isochrone::rpc::{Args, Call, CallError, Entry, Peer, Positional, Remote, Service, Shared};
 use isochrone::service;
@@ -273,6 +273,67 @@ async fn what_is_no_call_is_answered_with_a_protocol_error() {
             "{reply}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_connection_over_which_nothing_is_said_is_ended() {
+    let (near, mut far) = duplex(64);
+    let mut who = isochrone::channel::transport::Peer::from("tcp://192.0.2.7:5");
+    who.first_frame = Some(Duration::from_millis(50));
+    let (peer, driver) = Peer::over(near, who, config(), Service::of(Calc::default()));
+    let ended = tokio::time::timeout(Duration::from_secs(10), driver).await.expect("cut").unwrap_err();
+    assert_eq!(ended.to_string(), "the peer has sent no frame within 50ms of coming");
+    assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 0);
+    drop(peer);
+}
+
+#[tokio::test]
+async fn with_too_many_requests_in_all_those_who_have_many_wait_and_the_others_do_not() {
+    let mut config = config();
+    config.load = Load::new(100);
+    let (gate, taken) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let waits = {
+        let (gate, taken) = (gate.clone(), taken.clone());
+        Entry::future(move |_, _| {
+            taken.fetch_add(1, Ordering::Relaxed);
+            let gate = gate.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(Value::Null)
+            }
+        })
+    };
+    let service = Service::new().with("wait", waits).with("calc", Calc::default());
+    let connect = || {
+        let (near, far) = duplex(1 << 16);
+        let (peer, driver) = Peer::over(near, "server", self::config(), Service::new());
+        tokio::spawn(driver);
+        tokio::spawn(Peer::over(far, "client", config.clone(), service.clone()).1);
+        peer
+    };
+    let ask = |peer: &Peer, count: usize| {
+        let calls: Vec<_> = (0..count).map(|_| peer.call("wait")).collect();
+        tokio::spawn(futures::future::join_all(calls))
+    };
+    // until nothing moves any more
+    let settled = async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        taken.load(Ordering::Relaxed)
+    };
+    let (heavy, light, third) = (connect(), connect(), connect());
+    let many = ask(&heavy, 300);
+    assert_eq!(settled().await, 100);
+    let some = ask(&light, 40);
+    assert_eq!(settled().await, 116, "its share, whatever the other one has");
+    assert_eq!(third.call("calc/add").arg(1).await, Ok(Value::Int(41)), "who has few is not disturbed");
+    assert_eq!(config.load.unanswered(), 116);
+    gate.add_permits(340);
+    let all = async { (many.await.unwrap(), some.await.unwrap()) };
+    let (many, some) =
+        tokio::time::timeout(Duration::from_secs(10), all).await.expect("they are taken later");
+    assert!(many.iter().chain(&some).all(Result::is_ok));
+    assert_eq!((taken.load(Ordering::Relaxed), settled().await), (340, 340));
+    assert_eq!(config.load.unanswered(), 0);
 }
 
 /// Asks over a connection while it is written into a request on it.

@@ -112,6 +112,8 @@ pub struct Channel {
     pending: Pending,
     /// Requests of the peer that were handed out and not yet answered.
     serving: usize,
+    /// How many there may be: [`Config::serving`], or less for the sake of others.
+    allowed: usize,
     /// Whether the place of an answered request stays taken until it is released.
     holding: bool,
     /// Whether the peer may send long frames.
@@ -126,6 +128,8 @@ pub struct Channel {
     received: Option<Instant>,
     /// When the first byte of the frame that is incomplete arrived.
     frame_since: Option<Instant>,
+    /// Until when the peer must have sent something valid, and the time it then had.
+    first_by: Option<(Instant, Duration)>,
     /// Since when the peer has read nothing though there is something to read.
     unread_since: Option<Instant>,
     strays: Strays,
@@ -142,6 +146,7 @@ impl Channel {
     /// A fresh channel.
     pub fn new(config: Config) -> Self {
         Channel {
+            allowed: config.serving,
             config,
             incoming: FrameBuffer::default(),
             outgoing: Vec::new(),
@@ -156,6 +161,7 @@ impl Channel {
             counters: Counters::default(),
             received: None,
             frame_since: None,
+            first_by: None,
             unread_since: None,
             strays: Strays::default(),
         }
@@ -518,6 +524,15 @@ impl Channel {
         self.closed.as_ref().or(self.ended.as_ref())
     }
 
+    /// Gives the peer so much time for its first frame, unless it is asked something before.
+    pub(super) fn expect_first(&mut self, now: Instant, time: Duration) {
+        self.first_by = Some((now + time, time));
+    }
+
+    fn silent_until(&self) -> Option<(Instant, Duration)> {
+        self.first_by.filter(|_| !self.trusted)
+    }
+
     /// When something must have happened: a frame be complete, the peer have read something.
     pub fn deadline(&self) -> Option<Instant> {
         if self.closed.is_some() {
@@ -527,7 +542,8 @@ impl Channel {
         let frame =
             self.frame_since.filter(|_| !self.saturated()).map(|since| since + self.config.frame_time);
         let unread = self.unread_since.map(|since| since + self.config.unread_time);
-        frame.into_iter().chain(unread).min()
+        let first = self.silent_until().map(|(until, _)| until);
+        frame.into_iter().chain(unread).chain(first).min()
     }
 
     /// Closes the channel if its deadline has passed.
@@ -539,10 +555,10 @@ impl Channel {
             return Ok(());
         }
         let late = self.unread_since.is_some_and(|since| since + self.config.unread_time <= now);
-        let error = if late {
-            ChannelError::Unread { time: self.config.unread_time }
-        } else {
-            ChannelError::SlowFrame { have: self.incoming.len(), time: self.config.frame_time }
+        let error = match self.silent_until().filter(|(until, _)| *until <= now) {
+            Some((_, time)) => ChannelError::Silent { time },
+            None if late => ChannelError::Unread { time: self.config.unread_time },
+            None => ChannelError::SlowFrame { have: self.incoming.len(), time: self.config.frame_time },
         };
         self.close(&error.to_string());
         Err(error)
@@ -587,7 +603,12 @@ impl Channel {
 
     /// Whether so many requests of the peer are unanswered that no further frame is taken.
     pub fn saturated(&self) -> bool {
-        self.end_reason().is_none() && self.serving >= self.config.serving
+        self.end_reason().is_none() && self.serving >= self.allowed
+    }
+
+    /// Changes how many requests of the peer may be unanswered.
+    pub(super) fn allow(&mut self, serving: usize) {
+        self.allowed = serving;
     }
 
     /// What was counted so far.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::Load;
 use crate::codec::{Codec, Limits, Types};
 
 /// Codec and limits of a channel.
@@ -30,6 +31,9 @@ pub struct Config {
     pub limits: Limits,
     /// Requests of the peer that may be unanswered at once (1,024); then no further one is taken.
     pub serving: usize,
+    /// Requests of all peers that may be unanswered at once on connections that share this, as those with clones of one
+    /// configuration do (16,384). Beyond that a connection that has 16 takes no further one.
+    pub load: Load,
     /// Own requests that may be unanswered at once, those included that were given up (65,536); then a further one fails.
     pub pending: usize,
     /// Time for a frame, from its first byte to its last (30 s).
@@ -53,6 +57,7 @@ impl Default for Config {
             max_first_frame: 64 << 10,
             limits: Limits::default(),
             serving: 1024,
+            load: Load::new(16_384),
             pending: 65_536,
             frame_time: Duration::from_secs(30),
             max_unread: 64 << 20,

@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::channel::Take;
 use super::content::{Content, Id, Requests};
 use super::link::{Answer, Core, Link, Order, Slots};
+use super::load::Part;
 use super::pipe::{Alarm, Pipe, now};
 use super::replies::Replies;
 use super::{ChannelError, Config, RequestId, transport};
@@ -72,6 +73,8 @@ pub(crate) struct Driver<S, H> {
     replies: Replies,
     wakers: Vec<Waker>,
     alarm: Alarm,
+    /// Of the requests that are being answered in all.
+    part: Part,
     /// The channel's, as of the last look.
     deadline: Option<Instant>,
     saturated: bool,
@@ -134,7 +137,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         owner: impl Any + Send + Sync,
         serve: impl FnOnce(&Arc<Core>) -> H,
     ) -> (Link, Self) {
+        let first_frame = peer.first_frame;
+        let mut part = Part::new(config.load.clone());
         let core = Core::new(config.clone(), peer, Box::new(owner));
+        {
+            let channel = &mut core.lock().channel;
+            channel.allow(part.update(0, config.serving, None));
+            if let Some(time) = first_frame {
+                channel.expect_first(now(), time);
+            }
+        }
         let driver = Driver {
             serve: serve(&core),
             pipe: Pipe::new(stream),
@@ -142,6 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             replies: Replies::new(config),
             wakers: Vec::new(),
             alarm: Alarm::default(),
+            part,
             deadline: None,
             saturated: false,
             stopped: false,
@@ -175,6 +188,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
         if self.pipe.ended {
             state.channel.end()?;
         }
+        // others may have taken what room there was
+        let serving = state.channel.serving();
+        state.channel.allow(self.part.update(serving, self.core.config().serving, None));
         let (slots, channel) = state.parts();
         let mut sorted = Sorted { slots, requests: &mut self.requests, wakers: &mut self.wakers, reads };
         let result = loop {
@@ -243,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
             let written = self.write(cx);
             sorted.and(served)?;
             let was_saturated = self.saturated || self.stopped;
-            if self.look(written?)? {
+            if self.look(cx, written?)? {
                 return Ok(true);
             }
             // Having answered, a channel that was saturated takes what it already has, and reads on.
@@ -256,9 +272,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
     }
 
     /// Looks at the state of the channel. True if the connection has nothing more to do.
-    fn look(&mut self, written: bool) -> Result<bool, ChannelError> {
+    fn look(&mut self, cx: &mut Context<'_>, written: bool) -> Result<bool, ChannelError> {
         let mut guard = self.core.lock();
         let state = &mut *guard;
+        let serving = state.channel.serving();
+        state.channel.allow(self.part.update(serving, self.core.config().serving, Some(cx.waker())));
         self.saturated = state.channel.saturated();
         self.deadline = state.channel.deadline();
         if self.deadline.is_some() {

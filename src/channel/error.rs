@@ -59,6 +59,12 @@ pub enum ChannelError {
         /// Allowed time.
         time: Duration,
     },
+    /// Whoever came has said nothing.
+    #[error("the peer has sent no frame within {time:?} of coming")]
+    Silent {
+        /// Allowed time.
+        time: Duration,
+    },
     /// A frame was begun and not completed in time.
     #[error("the peer has sent {have} bytes of a frame and not the rest within {time:?}")]
     SlowFrame {

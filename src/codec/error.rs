@@ -79,9 +79,10 @@ impl CodecError {
         &self.0
     }
 
-    /// Whether the bytes are as they should be, as far as they were read, and only too much.
+    /// Whether the bytes are as they should be, as far as they were read, and only too many. What is nested deeper than
+    /// anything that a program of good will writes is not meant.
     pub(crate) fn is_limit(&self) -> bool {
-        matches!(self.kind(), CodecErrorKind::Depth { .. } | CodecErrorKind::Nodes { .. })
+        matches!(self.kind(), CodecErrorKind::Nodes { .. })
     }
 
     #[cold]

@@ -1,6 +1,6 @@
 //! The state machine without any stream.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::channel::{Channel, ChannelError, Config, Event, Failure, Message};
 use crate::codec::Value;
@@ -283,6 +283,37 @@ fn lengths_beyond_the_limit_are_refused_by_their_header_alone() {
     let mut empty = channel();
     empty.receive(Instant::now(), &[0; 4]);
     assert!(matches!(empty.next().unwrap_err(), ChannelError::EmptyFrame));
+}
+
+#[test]
+fn who_says_nothing_is_cut_unless_it_has_been_asked_something() {
+    let time = Duration::from_secs(30);
+    let start = Instant::now();
+    let begun = |before: fn(&mut Channel)| {
+        let mut channel = channel();
+        channel.expect_first(start, time);
+        before(&mut channel);
+        while let Ok(Some(_)) = channel.next() {}
+        channel
+    };
+    let mut silent = begun(|_| ());
+    assert_eq!(silent.deadline(), Some(start + time));
+    assert!(silent.expire(start + time - Duration::from_millis(1)).is_ok());
+    let error = silent.expire(start + time).unwrap_err();
+    assert!(error.is_fatal(), "{error}");
+    assert_eq!(error.to_string(), "the peer has sent no frame within 30s of coming");
+    // half a frame is none, and does not give it more time
+    let mut slow = begun(|channel| channel.receive(Instant::now(), &[0, 0]));
+    assert!(matches!(slow.expire(start + time), Err(ChannelError::Silent { .. })));
+    for before in
+        [(|channel| channel.receive(Instant::now(), &frame("[0, 0, 0]"))) as fn(&mut Channel), |channel| {
+            drop(channel.request(&Value::Null))
+        }]
+    {
+        let mut known = begun(before);
+        assert_eq!(known.deadline(), None);
+        assert!(known.expire(start + time * 10).is_ok());
+    }
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub struct ListenOptions {
     pub max_per_address: usize,
     /// How long a handshake of TLS may take (5 s).
     pub handshake: Duration,
+    /// In which time a peer from another machine must have sent its first frame (30 s): one that says nothing takes the
+    /// place of others.
+    pub first_frame: Duration,
 }
 
 impl Default for ListenOptions {
@@ -45,7 +48,15 @@ impl Default for ListenOptions {
             max_connections: 1024,
             max_per_address: 128,
             handshake: Duration::from_secs(5),
+            first_frame: Duration::from_secs(30),
         }
+    }
+}
+
+impl ListenOptions {
+    /// The time for whoever comes from there; none for this machine, whose programs may sleep in the debugger.
+    fn first_frame(&self, ip: Option<IpAddr>) -> Option<Duration> {
+        ip.filter(|ip| !ip.to_canonical().is_loopback()).map(|_| self.first_frame)
     }
 }
 
@@ -136,6 +147,8 @@ impl Listener {
                 Ok((io, peer)) => {
                     let ListenOptions { max_connections, max_per_address, .. } = self.options;
                     if let Some(permit) = self.gate.enter(peer.ip, max_connections, max_per_address) {
+                        let mut peer = peer;
+                        peer.first_frame = self.options.first_frame(peer.ip);
                         return Incoming { io, peer, permit, options: self.options.clone() };
                     }
                     self.refused += 1;
@@ -181,7 +194,7 @@ impl Socket {
                 let (stream, address) = accepted?;
                 tcp::prepare(&stream)?;
                 let ip: IpAddr = address.ip().to_canonical();
-                let peer = Peer { address: format!("tcp://{address}"), ip: Some(ip), identities: Vec::new() };
+                let peer = Peer { address: format!("tcp://{address}"), ip: Some(ip), ..Peer::default() };
                 Ok((Io::Tcp(stream), peer))
             }),
             #[cfg(unix)]
@@ -190,8 +203,8 @@ impl Socket {
                 let uid = socket.identify(&stream)?;
                 let peer = Peer {
                     address: format!("ipc://(uid {uid})"),
-                    ip: None,
                     identities: vec![format!("uid:{uid}")],
+                    ..Peer::default()
                 };
                 Ok((Io::Unix(stream), peer))
             }),
@@ -236,5 +249,20 @@ impl Incoming {
             return Ok(Stream { io: Io::Tls(Box::new(stream)), peer, _permit: Some(permit) });
         }
         Ok(Stream { io, peer, _permit: Some(permit) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_from_another_machine_must_say_something_soon() {
+        let options = ListenOptions::default();
+        let time = |ip: &str| options.first_frame(Some(ip.parse().unwrap()));
+        assert_eq!(time("192.0.2.7"), Some(Duration::from_secs(30)));
+        assert_eq!(time("2001:db8::7"), Some(Duration::from_secs(30)));
+        assert_eq!((time("127.0.0.1"), time("::1"), time("::ffff:127.0.0.1")), (None, None, None));
+        assert_eq!(options.first_frame(None), None);
     }
 }

@@ -55,6 +55,9 @@ pub struct Peer {
     /// By which names it is known for sure: those of its certificate (`dns:grid.example.org`, `uri:..`, `ip:10.0.0.1`,
     /// `cn:grid`), or `uid:1000` over a Unix socket. Empty over plain TCP, where a peer can claim anything.
     pub identities: Vec<String>,
+    /// In which time it must have sent something valid, unless we have asked it something first: see
+    /// [`ListenOptions::first_frame`].
+    pub first_frame: Option<Duration>,
 }
 
 /// Somebody of whom nothing is known but where it is.
@@ -104,7 +107,7 @@ impl Stream {
     pub fn pair(identity: &str, endpoint: &Endpoint) -> (Stream, Stream) {
         let (near, far) = local::pair();
         let there = Peer { address: endpoint.to_string(), ..Peer::default() };
-        let here = Peer { address: identity.into(), ip: None, identities: vec![identity.into()] };
+        let here = Peer { address: identity.into(), identities: vec![identity.into()], ..Peer::default() };
         let end = |io, peer| Stream { io: Io::Local(io), peer, _permit: None };
         (end(near, there), end(far, here))
     }
