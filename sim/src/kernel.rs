@@ -39,6 +39,7 @@ use crate::fingerprint::Tag;
 use crate::instant::Turning;
 use crate::mailbox::{Actor, Ref};
 use crate::observe::Observer;
+use crate::pending::{INJECTED, ROUND, SETTLED};
 use crate::request::{self, Asked};
 use crate::supervise::{Policy, Report};
 use crate::time::Time;
@@ -169,6 +170,12 @@ impl Kernel {
     /// The time of the earliest event that has not happened yet; `None` when nothing is left to happen by itself.
     pub fn next_event(&self) -> Option<Time> {
         self.core.next_event()
+    }
+
+    /// Whether something has been put in from outside since the last turn, or waits for the present instant. If not, the next
+    /// event is still the one of which that turn told.
+    pub fn is_busy(&self) -> bool {
+        self.core.pending.has(ROUND | INJECTED | SETTLED)
     }
 
     /// Processes every event at or before `limit`, each at its own time, and leaves the clock at `limit`

@@ -83,6 +83,7 @@ impl Wall {
             from,
             start,
             until,
+            next: Cell::new(kernel.next_event()),
             alarm: Cell::new(until),
             midway: Cell::new(None),
             failed: RefCell::new(None),
@@ -130,7 +131,7 @@ impl Wall {
             drive.end_turn(kernel)?;
             return Ok(next);
         }
-        let (wall, due) = (run.wall(read), kernel.next_event());
+        let (wall, due) = (run.wall(read), run.due());
         let jumps = self.catch_up(kernel, wall, due);
         drive.tape().turn(kernel, wall, jumps);
         if jumps {
@@ -204,7 +205,9 @@ pub(super) struct Run {
     from: Time,
     start: Instant,
     until: Time,
-    /// of its next event
+    /// the next event when the last turn had ended
+    next: Cell<Option<Time>>,
+    /// when its task is to be woken for that
     alarm: Cell<Time>,
     /// a turn that others have begun
     midway: Cell<Option<Time>>,
@@ -220,7 +223,13 @@ impl Run {
         self.from.saturating_add(passed).max(last).min(self.until)
     }
 
+    /// The next event.
+    fn due(&self) -> Option<Time> {
+        if self.kernel.is_busy() { self.kernel.next_event() } else { self.next.get() }
+    }
+
     fn sleeps_until(&self, next: Option<Time>) {
+        self.next.set(next);
         self.alarm.set(next.map_or(self.until, |next| next.min(self.until)));
     }
 
@@ -262,7 +271,7 @@ impl Run {
             && !drive.interrupt().is_set()
             && !kernel.has_wakes()
             && kernel.now() < self.until
-            && kernel.next_event().is_none_or(|due| due >= wall);
+            && self.due().is_none_or(|due| due >= wall);
         if !plain {
             return false;
         }
