@@ -21,7 +21,7 @@ fn run(folder: &Path, blocks: &str, program: &str, args: &[&str]) -> (Option<i32
 #[test]
 fn a_journal_that_cannot_be_written_ends_the_run_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let ways = [("first_agent", ["sim", "--until", "30d"]), ("ping_pong", ["live", "--until", "30s"])];
+    let ways = [("first_agent", ["sim", "--until", "90d"]), ("ping_pong", ["live", "--until", "30s"])];
     for (program, way) in ways {
         let journal = format!("{program}.jrn");
         let (code, text) = run(folder.path(), "2", program, &[&way[..], &["--record", &journal]].concat());

@@ -34,9 +34,9 @@ fn write_to(path: &Path) -> f64 {
         let records = [
             Record::Timer { agent: me(), label: plan.clone() },
             Record::Sent { agent: me(), to: you(), sequence, label: label(), hash, values: None },
-            Record::Received { agent: you(), from: me(), sequence, label: label(), hash, call, values: None },
+            Record::Received { agent: you(), from: me(), sequence, label: label(), call },
             Record::Answered { agent: you(), to: me(), sequence: n / AGENTS, hash, call, value: None },
-            Record::Answer { agent: me(), from: you(), sequence: n / AGENTS, hash, value: None },
+            Record::Answer { agent: me(), from: you(), sequence: n / AGENTS },
         ];
         for (round, record) in records.iter().enumerate() {
             journal.write(time, round as u32 / 2, record).expect("room");
@@ -63,8 +63,10 @@ pub(crate) fn read() -> Option<f64> {
     write_to(&path);
     let start = ProcessTime::now();
     let mut count = 0;
-    for entry in Reader::open(&path).expect("a journal") {
-        count += u64::from(entry.expect("it is whole").record.is_output());
+    let mut reader = Reader::open(&path).expect("a journal");
+    // looked at where it is: moving what was just read takes a third as long as reading it
+    while let Some(entry) = &reader.next() {
+        count += u64::from(entry.as_ref().expect("it is whole").record.is_output());
     }
     let each = nanos_each(start, count);
     assert_eq!(count, RECORDS);

@@ -47,9 +47,7 @@ fn record(path: &Path) {
         from: coordinator.clone(),
         sequence,
         label: label.clone(),
-        hash,
         call,
-        values: None,
     };
     let answered = |agent: &Name, sequence, call, kw: f64| Record::Answered {
         agent: agent.clone(),
@@ -59,13 +57,8 @@ fn record(path: &Path) {
         call,
         value: Some(Packed::new(&Value::from(kw))),
     };
-    let answer = |from: &Name, sequence| Record::Answer {
-        agent: coordinator.clone(),
-        from: from.clone(),
-        sequence,
-        hash,
-        value: None,
-    };
+    let answer =
+        |from: &Name, sequence| Record::Answer { agent: coordinator.clone(), from: from.clone(), sequence };
     write(asked, 0, Record::Step { to: asked, limit: None });
     write(asked, 0, Record::Timer { agent: coordinator.clone(), label: plan.clone() });
     write(asked, 0, sent(&coordinator, &quick, 0, &propose, 0.31));

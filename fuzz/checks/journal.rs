@@ -90,12 +90,15 @@ fn framed(mut data: &[u8]) -> Vec<u8> {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
         let (payload, rest) = rest.split_at(len);
         // as the format's page says
-        let word = len as u64 + (u64::from(*kind) << 32) + (u64::from(*flags) << 40) + 1;
-        let check = (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16;
-        bytes.extend((len as u32).to_le_bytes());
+        let checked = |word: u32| {
+            let check = (u64::from(word) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
+            (word | (check as u32) << 24).to_le_bytes()
+        };
+        bytes.extend(checked(u32::from_le_bytes([len.min(255) as u8, *kind, *flags, 0])));
         bytes.extend(crc32c::crc32c(payload).to_le_bytes());
-        bytes.extend([*kind, *flags]);
-        bytes.extend(check.to_le_bytes());
+        if len >= 255 {
+            bytes.extend(checked(len as u32));
+        }
         bytes.extend(payload);
         data = rest;
     }

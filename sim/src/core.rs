@@ -75,6 +75,8 @@ pub(crate) struct Core {
     pub(crate) locks: RefCell<BTreeMap<AgentId, u32>>,
     pub(crate) timers: RefCell<Wheel>,
     pub(crate) deadlines: RefCell<Wheel>,
+    /// no deadline lies before this instant, a key of the wheel; the last one if there is none
+    pub(crate) deadlines_from: Cell<u64>,
     pub(crate) beats: RefCell<Beats>,
     /// the instant of the timer that periodic code may join
     pub(crate) joinable: Cell<u64>,
@@ -221,6 +223,7 @@ impl Core {
             locks: RefCell::default(),
             timers: RefCell::new(wheels.0),
             deadlines: RefCell::new(wheels.1),
+            deadlines_from: Cell::new(u64::MAX),
             beats: RefCell::default(),
             joinable: Cell::new(CLOSED),
             settled: RefCell::default(),

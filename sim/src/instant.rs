@@ -356,24 +356,25 @@ impl Core {
     pub(crate) fn fire_next(&self, horizon: Time) -> bool {
         // what the clock has jumped over is due now, timers before deadlines
         let (horizon, now) = (wheel_key(horizon), wheel_key(self.now.get()));
-        let bound = {
-            let mut deadlines = self.deadlines.borrow_mut();
-            // mostly there are none, and an empty wheel need not keep up
-            if deadlines.is_empty() { None } else { deadlines.advance(now).map(|bound| bound.max(now)) }
-        };
-        if self.fire_timers(bound.map_or(horizon, |bound| bound.min(horizon))) {
+        let from = self.deadlines_from.get().max(now);
+        self.fire_timers(from.min(horizon)) || from <= horizon && self.fire_near_deadline(horizon, now)
+    }
+
+    /// As [`fire_next`](Core::fire_next), when a deadline may be next: its exact time decides, and a timer of the same instant
+    /// goes first.
+    #[inline(never)]
+    fn fire_near_deadline(&self, horizon: u64, now: u64) -> bool {
+        let bound = self.deadlines.borrow_mut().advance(now).map_or(u64::MAX, |bound| bound.max(now));
+        self.deadlines_from.set(bound);
+        if self.fire_timers(bound.min(horizon)) {
             return true;
         }
-        if bound.is_none_or(|bound| bound > horizon) {
-            return false;
-        }
-        // a deadline may be near: its exact time decides, and a timer of the same instant goes first
         let earliest = self.deadlines.borrow_mut().earliest();
-        let Some(deadline) = earliest.map(|at| at.max(now)) else { return false };
+        let deadline = earliest.map_or(u64::MAX, |at| at.max(now));
         if self.fire_timers(deadline.min(horizon)) {
             return true;
         }
-        if deadline > horizon {
+        if earliest.is_none() || deadline > horizon {
             return false;
         }
         if wheel_time(deadline) > self.now.get() {
@@ -381,11 +382,7 @@ impl Core {
             // whoever waits for this instant to settle, and inputs of it, come before the deadline
             return true;
         }
-        if self.resume_settled() {
-            return true;
-        }
-        self.fire_deadlines(deadline);
-        true
+        self.fire_deadlines(deadline)
     }
 
     /// Fires the earliest timers, if they are due by this instant.

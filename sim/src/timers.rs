@@ -92,8 +92,12 @@ impl Sleep {
             self.state = State::Due { round: core.round(), waiter };
         } else {
             self.when = self.when.max(core.now());
-            core.set_apart(wheel_key(self.when));
-            self.state = State::Armed(self.wheel(core).borrow_mut().insert(wheel_key(self.when), waiter));
+            let key = wheel_key(self.when);
+            core.set_apart(key);
+            if self.deadline {
+                core.deadlines_from.set(core.deadlines_from.get().min(key));
+            }
+            self.state = State::Armed(self.wheel(core).borrow_mut().insert(key, waiter));
         }
     }
 

@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Waker;
 
 use common::*;
 use isochrone_sim::{Progress, SimError, This, Time, micros, millis, nanos, secs};
@@ -121,6 +125,31 @@ fn a_sleep_of_zero_ends_in_the_next_round_however_often_it_is_polled() {
     });
     sim.end();
     sim.expect(&[(0, "round 1"), (0, "slept"), (0, "round 2"), (0, "past")]);
+}
+
+/// Broken once: a sleep that is polled asks the clock instead of whether the timers of its instant have fired.
+#[test]
+fn a_task_that_a_message_wakes_at_the_time_of_its_sleep_sleeps_on_until_the_timers() {
+    let sim = sim();
+    let node = sim.node("a");
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let polls: Rc<RefCell<Vec<(Time, bool)>>> = Rc::default();
+    let (kept, seen) = (waker.clone(), polls.clone());
+    sim.go(node, move |this| async move {
+        let mut sleep = pin!(this.sleep(secs(5)));
+        poll_fn(|cx| {
+            *kept.borrow_mut() = Some(cx.waker().clone());
+            let polled = sleep.as_mut().poll(cx);
+            seen.borrow_mut().push((this.now(), polled.is_ready()));
+            polled
+        })
+        .await;
+    });
+    let at = Time::from_nanos(5_000_000_000);
+    let poke = msg("poke", move |_: &This<Node>, _| waker.borrow().iter().for_each(Waker::wake_by_ref));
+    sim.inject(at, node, poke).expect("a time to come");
+    sim.end();
+    assert_eq!(*polls.borrow(), [(Time::ZERO, false), (at, false), (at, true)]);
 }
 
 #[test]

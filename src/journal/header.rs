@@ -8,7 +8,7 @@ use std::fmt;
 
 use isochrone_sim::{Epoch, Time};
 
-use super::pack::{self, Malformed, Unpack};
+use super::pack::{self, In, Malformed, Unpack};
 
 /// How much is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,13 +14,15 @@
 //!
 //! ```text
 //! segment := magic 89 'I' 'J' 'R' 0D 0A 1A 0A | u8 major | u8 minor | u16 0 | u32 len | map [len] | u32 sum | frame*
-//! frame   := u32 len | u32 sum | u8 kind | u8 flags | u16 check | payload [len]
+//! frame   := u8 len | u8 kind | u8 flags | u8 check | u32 sum | payload [len]
+//!          | u8 255 | u8 kind | u8 flags | u8 check | u32 sum | u24 len | u8 check | payload [len]
 //! ```
 //!
-//! * A *sum* is the CRC-32C of the payload, or of everything before it in the segment's head. `len` is at most 16 MiB, in
-//!   a segment's head 1 MiB.
-//! * *check* is the upper 16 of the 64 bits of `(len + 2^32 kind + 2^40 flags + 1) * 0x9E3779B97F4A7C15`. So a length can
-//!   be trusted before the payload is there, and a frame that crosses the end of the file is one that was cut there.
+//! * A *sum* is the CRC-32C of the payload, or of everything before it in the segment's head. `len` is less than 16 MiB,
+//!   in a segment's head at most 1 MiB. The long form of a frame's head is for payloads of 255 bytes and more.
+//! * *check* is the upper 8 of the 64 bits of `(w + 1) * 0x9E3779B97F4A7C15`, where *w* are the three bytes before it. So a
+//!   length can be trusted before the payload is there, and a frame that crosses the end of the file is one that was cut
+//!   there.
 //! * *flags*: 2 volatile, may differ between two recordings of one run; 4 ignorable, a reader that does not know the kind
 //!   passes it over; others are 0.
 //! * A payload is MessagePack, integers in their shortest form but for hashes, which always have nine bytes.
@@ -44,6 +46,7 @@
 //! A reader refuses another major version, and passes over what a later minor version adds. Each version's golden files
 //! stay in `tests/golden/`.
 
+mod buffer;
 mod error;
 pub mod export;
 mod frame;
@@ -55,14 +58,17 @@ mod reader;
 mod record;
 mod segment;
 mod story;
+mod sum;
 mod survey;
 mod writer;
 
 pub use error::JournalError;
 pub use header::{Header, Level};
+pub(crate) use name::Kept;
 pub use name::Name;
 pub use packed::Packed;
 pub use reader::{Reader, Tail};
+pub(crate) use record::Told;
 pub use record::{Entry, Hash, Record};
 pub use story::Story;
 pub use survey::{Repair, Survey, repair};

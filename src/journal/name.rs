@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
 
-use super::pack::{self, Malformed, Unpack};
+use super::pack::{self, In, Malformed, Out, Unpack};
 
 const MOST_NAMES: usize = 131_072;
 const MOST_TEXT: usize = 8 << 20;
@@ -33,9 +33,12 @@ const LONGEST: usize = 4 << 10;
 #[derive(Clone)]
 pub struct Name(Rc<Inner>);
 
+/// A number's bytes, at most five, from the lowest, and in the highest how many they are.
+type Written = u64;
+
 struct Inner {
-    /// the table that numbered it last, and the number there
-    known: Cell<(u64, u32)>,
+    /// the table that numbered it last, and the number there as it is written
+    known: Cell<(u64, Written)>,
     text: Box<str>,
 }
 
@@ -48,6 +51,21 @@ impl Name {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0.text
+    }
+}
+
+/// A name with its number beside it: where many are kept in a row, the processor finds it there, and need not go to the
+/// text's place.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(super) name: Name,
+    /// as [`Inner`] has it
+    known: Cell<(u64, Written)>,
+}
+
+impl From<Name> for Kept {
+    fn from(name: Name) -> Kept {
+        Kept { name, known: Cell::new((0, 0)) }
     }
 }
 
@@ -115,7 +133,7 @@ impl fmt::Debug for Name {
 
 /// The names of the segment that is being written.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     /// unlike that of every other table of this process
     token: u64,
     by_text: BTreeMap<Name, u32>,
@@ -132,14 +150,8 @@ impl Numbers {
     }
 
     /// The number of a name, if it has one or may have one.
-    #[inline]
-    fn number(&mut self, name: &Name) -> Option<u32> {
-        let (token, number) = name.0.known.get();
-        if token == self.token { Some(number) } else { self.find(name) }
-    }
-
     #[cold]
-    fn find(&mut self, name: &Name) -> Option<u32> {
+    fn find(&mut self, name: &Name) -> Option<Written> {
         let number = match self.by_text.get(name.as_str()) {
             Some(number) => *number,
             None => {
@@ -148,8 +160,10 @@ impl Numbers {
                 self.by_text.len() as u32 - 1
             }
         };
-        name.0.known.set((self.token, number));
-        Some(number)
+        let ([a, b, c, d, e, ..], count) = pack::form(number.into());
+        let written = u64::from_le_bytes([a, b, c, d, e, 0, 0, count as u8]);
+        name.0.known.set((self.token, written));
+        Some(written)
     }
 
     /// Numbers a name that is in the file already.
@@ -164,10 +178,32 @@ impl Numbers {
         Some(())
     }
 
-    #[inline]
-    pub(super) fn pack(&mut self, name: &Name, out: &mut Vec<u8>) {
-        match self.number(name) {
-            Some(number) => pack::uint(out, number.into()),
+    #[inline(always)]
+    pub(super) fn pack(&mut self, name: &Name, out: &mut impl Out) {
+        let (token, written) = name.0.known.get();
+        let written = if token == self.token { Some(written) } else { self.find(name) };
+        self.put(written, name, out);
+    }
+
+    /// The same, of one that is kept at hand.
+    #[inline(always)]
+    pub(super) fn pack_kept(&mut self, kept: &Kept, out: &mut impl Out) {
+        let (token, written) = kept.known.get();
+        let written = if token == self.token { Some(written) } else { self.find_kept(kept) };
+        self.put(written, &kept.name, out);
+    }
+
+    #[cold]
+    fn find_kept(&mut self, kept: &Kept) -> Option<Written> {
+        let written = self.find(&kept.name)?;
+        kept.known.set((self.token, written));
+        Some(written)
+    }
+
+    #[inline(always)]
+    fn put(&self, written: Option<Written>, name: &Name, out: &mut impl Out) {
+        match written {
+            Some(written) => out.put(written.to_le_bytes(), (written >> 56) as usize),
             None => pack::str(out, name.as_str()),
         }
     }
@@ -195,12 +231,12 @@ impl Names {
     }
 
     #[inline(always)]
-    pub(super) fn unpack(&self, from: &mut Unpack<'_>) -> Result<Name, Malformed> {
+    pub(super) fn unpack(&self, from: &mut impl In) -> Result<Name, Malformed> {
         if let Some(number) = from.short() {
             let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
             return known.cloned().ok_or("a name has a number that was not given to any");
         }
-        spelt_out(from)
+        from.other(spelt_out)
     }
 }
 

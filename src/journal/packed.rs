@@ -61,6 +61,32 @@ impl Packed {
         Packed(out.into())
     }
 
+    /// Packs a request whose arguments, by position only, are packed already.
+    pub fn request_of(path: &str, arguments: &[Packed]) -> Packed {
+        let mut out =
+            Vec::with_capacity(16 + path.len() + arguments.iter().map(|one| one.0.len()).sum::<usize>());
+        pack::array(&mut out, 3);
+        pack::str(&mut out, path);
+        pack::array(&mut out, arguments.len());
+        arguments.iter().for_each(|one| out.extend_from_slice(&one.0));
+        pack::map(&mut out, 0);
+        Packed(out.into())
+    }
+
+    /// Packs a list of values that need not stand in one.
+    pub fn list<'v>(values: impl Iterator<Item = &'v Value>) -> Packed {
+        // the head, which comes first, needs their number
+        let (mut items, mut count) = (Vec::with_capacity(9 * values.size_hint().0), 0);
+        for value in values {
+            write(&mut items, value);
+            count += 1;
+        }
+        let mut out = Vec::with_capacity(5 + items.len());
+        pack::array(&mut out, count);
+        out.extend_from_slice(&items);
+        Packed(out.into())
+    }
+
     /// The value; `None` if it exceeds the default [`Limits`] or is no value of ours, as only a foreign writer's can.
     pub fn value(&self) -> Option<Value> {
         let mut nodes = 0;

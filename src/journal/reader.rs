@@ -1,6 +1,6 @@
 //! Reads records, one after the other.
 //!
-//! Contract: whatever the bytes, no panic, and never more than 64 MiB: a frame of at most 16 MiB, the record decoded
+//! Contract: whatever the bytes, no panic, and never more than 64 MiB: a frame of less than 16 MiB, the record decoded
 //! from it, and a segment's names. Lengths are believed only as far as bytes arrive. Every frame is checked before it is
 //! decoded, and checkpoints hold that no frame is missing, doubled or moved.
 //!
@@ -19,12 +19,13 @@ use std::path::{Path, PathBuf};
 use isochrone_sim::Time;
 
 use super::error::JournalError;
-use super::frame::{self, HEAD, Head};
+use super::frame::{self, HEAD, Head, LONG_HEAD};
 use super::header::{self, Begin, Header};
 use super::name::Names;
-use super::pack::{Malformed, Unpack};
-use super::record::{Entry, Hash, Record};
+use super::pack::{In, Malformed, SHORT, Unpack, WINDOW, Window};
+use super::record::{Entry, Hash, Record, is_about_the_journal};
 use super::segment;
+use super::sum::crc32c;
 
 /// Read from the file at once.
 const CHUNK: usize = 64 << 10;
@@ -59,9 +60,11 @@ pub struct Reader {
     header: Header,
     segment: u32,
     buffer: Vec<u8>,
-    /// what lies between in the buffer was read from the file and is not passed yet
+    /// what lies between in the buffer was read from the file and is not passed yet; there is a window after it
     at: usize,
     end: usize,
+    /// up to here there are whole frames that are what was written
+    sound: usize,
     state: State,
     tail: Option<Tail>,
     failed: bool,
@@ -121,6 +124,7 @@ impl Reader {
             buffer: Vec::new(),
             at: 0,
             end: 0,
+            sound: 0,
             state: State::default(),
             tail: None,
             failed: false,
@@ -166,15 +170,16 @@ impl Reader {
         while self.end - self.at < need {
             self.buffer.copy_within(self.at..self.end, 0);
             self.end -= self.at;
-            self.at = 0;
-            if self.end == self.buffer.len() {
+            (self.at, self.sound) = (0, 0);
+            if self.end + WINDOW >= self.buffer.len() {
                 // twice as much each time, but never much more than is needed
                 let step = self.end.max(CHUNK).min(need - self.end + CHUNK);
-                self.buffer.reserve_exact(step);
-                self.buffer.resize(self.end + step, 0);
+                self.buffer.reserve_exact(step + WINDOW);
+                self.buffer.resize(self.end + step + WINDOW, 0);
             }
+            let room = self.buffer.len() - WINDOW;
             let read = loop {
-                match self.input.read(&mut self.buffer[self.end..]) {
+                match self.input.read(&mut self.buffer[self.end..room]) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     read => break read.map_err(segment::io_error("read", &self.path))?,
                 }
@@ -231,7 +236,7 @@ impl Reader {
             return Err(JournalError::Empty { path: self.path.clone() });
         }
         let (head, rest) = self.ahead().split_at(whole);
-        if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c::crc32c(head)) {
+        if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c(head)) {
             return Err(self.damaged("its header does not fit its checksum"));
         }
         if major != frame::MAJOR {
@@ -255,8 +260,42 @@ impl Reader {
         }
     }
 
+    /// The next entry, if it is a short one like nearly all: of any other, and of what is not as it should be, nothing is
+    /// taken.
+    #[inline(always)]
+    fn read_short(&mut self) -> Option<Entry> {
+        if self.at >= self.sound {
+            self.look_ahead();
+        }
+        let window = self.buffer.get(self.at..)?.first_chunk::<WINDOW>()?;
+        let &[len, kind, flags, _, s0, s1, s2, s3] = window.first_chunk()?;
+        let end = HEAD + usize::from(len);
+        if self.at + end > self.sound || end > SHORT || flags != 0 || is_about_the_journal(kind) {
+            return None;
+        }
+        let state = &mut self.state;
+        let mut from = Window::new(window, HEAD, end);
+        let fields = from.array().ok()?;
+        let time = Time::from_nanos(state.time.as_nanos().wrapping_add(from.int().ok()?));
+        let round = from.uint().ok()?.try_into().ok()?;
+        let record = Record::unpack(kind, fields, &mut from, &state.names).ok()??;
+        let event = state.event;
+        state.chain = frame::link(state.chain, kind, u32::from_le_bytes([s0, s1, s2, s3]));
+        state.counted += end as u64;
+        (state.event, state.time, state.ended) = (event + 1, time, false);
+        self.pass(end);
+        Some(Entry { event, time, round, record })
+    }
+
+    /// Checks the frames that come next, not so many that the first have left the processor's cache when they are read.
+    #[cold]
+    fn look_ahead(&mut self) {
+        const AHEAD: usize = 8 << 10;
+        let bytes = &self.buffer[self.at..self.end];
+        self.sound = self.at + frame::sound(&bytes[..bytes.len().min(AHEAD)]);
+    }
+
     /// The next entry.
-    #[inline]
     fn read(&mut self) -> Result<Option<Entry>, JournalError> {
         loop {
             let there = self.fill(HEAD)?;
@@ -270,27 +309,39 @@ impl Reader {
                 return Ok(None);
             }
             let head = self.ahead().first_chunk().map(Head::read);
-            let Some(Some(head)) = head else {
-                return self.tear_or_damage(head.is_none(), "the head of a record does not fit its checksum");
+            let Some(Some(mut head)) = head else {
+                return self.tear_or_damage(head.is_none(), BROKEN_HEAD);
             };
-            if self.fill(HEAD + head.len)? < HEAD + head.len {
+            let mut start = HEAD;
+            if head.len == frame::BEYOND {
+                if self.fill(LONG_HEAD)? < LONG_HEAD {
+                    return self.tear_or_damage(true, "");
+                }
+                let Some(len) = self.ahead()[HEAD..].first_chunk().and_then(|len| Head::read_len(*len))
+                else {
+                    return self.tear_or_damage(false, BROKEN_HEAD);
+                };
+                (head.len, start) = (len, LONG_HEAD);
+            }
+            let whole = start + head.len;
+            if self.fill(whole)? < whole {
                 return self.tear_or_damage(true, "");
             }
-            let payload = &self.buffer[self.at + HEAD..self.end][..head.len];
+            let payload = &self.buffer[self.at + start..self.end][..head.len];
             if !head.covers(payload) {
                 return Err(self.damaged("a record does not fit its checksum"));
             }
-            let decoded = decode(&head, payload, &mut self.state);
+            let decoded = decode(&head, payload, whole, &mut self.state);
             match decoded {
                 Ok(Decoded::Entry(entry)) => {
-                    self.pass(HEAD + head.len);
+                    self.pass(whole);
                     return Ok(Some(entry));
                 }
                 Ok(Decoded::Unknown) if head.flags & frame::IGNORABLE == 0 => {
                     let (path, offset) = (self.path.clone(), self.state.offset);
                     return Err(JournalError::UnknownKind { path, offset, kind: head.kind });
                 }
-                Ok(Decoded::Name | Decoded::Unknown) => self.pass(HEAD + head.len),
+                Ok(Decoded::Name | Decoded::Unknown) => self.pass(whole),
                 Err(MOVED) => return Err(self.damaged(MOVED)),
                 Err(problem) => {
                     let kind = head.kind;
@@ -359,6 +410,8 @@ impl Reader {
     }
 }
 
+const BROKEN_HEAD: &str = "the head of a record does not fit its checksum";
+
 const MOVED: Malformed = "the checkpoint here counts other records: some are missing, doubled or moved";
 
 enum Decoded {
@@ -368,19 +421,19 @@ enum Decoded {
     Unknown,
 }
 
-/// Takes a frame into account and decodes it.
+/// Takes a frame of `whole` bytes into account and decodes it.
 #[inline(always)]
-fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Malformed> {
+fn decode(head: &Head, payload: &[u8], whole: usize, state: &mut State) -> Result<Decoded, Malformed> {
     let mut from = Unpack(payload);
     let before = state.chain;
     let volatile = head.flags & frame::VOLATILE != 0;
     if !volatile {
         state.chain = frame::link(state.chain, head.kind, head.sum);
-        state.counted += (HEAD + payload.len()) as u64;
+        state.counted += whole as u64;
     }
     if head.kind == frame::NAME {
         state.names.add(from.str()?)?;
-        return if from.is_empty() { Ok(Decoded::Name) } else { Err(SURPLUS) };
+        return if from.is_empty() { Ok(Decoded::Name) } else { Err("something follows the name") };
     }
     let event = state.event;
     let fields = from.array()?;
@@ -394,9 +447,6 @@ fn decode(head: &Head, payload: &[u8], state: &mut State) -> Result<Decoded, Mal
     let Some(record) = Record::unpack(head.kind, fields, &mut from, &state.names)? else {
         return Ok(Decoded::Unknown);
     };
-    if !from.is_empty() {
-        return Err(SURPLUS);
-    }
     if record.is_about_the_journal() {
         check(&record, volatile, event, before, state)?;
     } else if volatile {
@@ -429,12 +479,13 @@ fn check(
 
 const OTHER_FLAGS: Malformed = "its flags do not fit its kind";
 
-const SURPLUS: Malformed = "something follows its last field";
-
 impl Iterator for Reader {
     type Item = Result<Entry, JournalError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(entry) = self.read_short() {
+            return Some(Ok(entry));
+        }
         if self.failed || self.tail.is_some() {
             return None;
         }

@@ -11,8 +11,8 @@ use std::fmt;
 
 use isochrone_sim::Time;
 
-use super::name::{Name, Names, Numbers};
-use super::pack::{self, Malformed, Unpack};
+use super::name::{Kept, Name, Names, Numbers};
+use super::pack::{self, In, Malformed, Out};
 use super::packed::{Packed, json_text};
 
 /// A record with its place in the run.
@@ -30,13 +30,83 @@ pub struct Entry {
 
 /// What a field of a record can be.
 pub(super) trait Field: Sized {
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers);
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed>;
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers);
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Self, Malformed>;
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result;
 
     fn name(&self) -> Option<&Name> {
         None
     }
+}
+
+/// What can be written down.
+pub(super) trait Tell {
+    /// The kind's number in the file.
+    fn kind(&self) -> u8;
+
+    /// Appends an array of two stamps and the fields.
+    fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers);
+}
+
+/// What a field is in a record that borrows it.
+pub(crate) trait Lend {
+    type Lent;
+
+    fn own(lent: &Self::Lent) -> Self;
+    fn pack_lent(lent: &Self::Lent, out: &mut impl Out, numbers: &mut Numbers);
+}
+
+impl Lend for Name {
+    type Lent = Kept;
+
+    fn own(lent: &Kept) -> Name {
+        lent.name.clone()
+    }
+
+    #[inline(always)]
+    fn pack_lent(lent: &Kept, out: &mut impl Out, numbers: &mut Numbers) {
+        numbers.pack_kept(lent, out);
+    }
+}
+
+macro_rules! lent_as_they_are {
+    ($($type:ty),*) => {$(
+        impl Lend for $type {
+            type Lent = $type;
+
+            fn own(lent: &$type) -> $type {
+                lent.clone()
+            }
+
+            #[inline(always)]
+            fn pack_lent(lent: &$type, out: &mut impl Out, numbers: &mut Numbers) {
+                lent.pack(out, numbers);
+            }
+        }
+    )*};
+}
+
+lent_as_they_are! { u64, u32, bool, Hash, Time, String, Packed, Result<Packed, String> }
+lent_as_they_are! { Option<Name>, Option<Time>, Option<Packed> }
+
+/// The head of an array of so many, and the stamps.
+#[inline(always)]
+fn stamped(len: usize, (delta, round): (i64, u32), out: &mut impl Out) {
+    pack::array(out, len);
+    pack::int(out, delta);
+    pack::uint(out, round.into());
+}
+
+/// Whether records of this kind are neither inputs nor outputs.
+#[inline]
+pub(super) fn is_about_the_journal(kind: u8) -> bool {
+    kind < 16
+}
+
+/// Whether records of this kind may differ between two recordings of one run.
+#[inline]
+pub(super) fn is_volatile(kind: u8) -> bool {
+    kind == 2
 }
 
 macro_rules! records {
@@ -49,6 +119,59 @@ macro_rules! records {
             $($(#[$doc])* $Variant { $($field: $type),* },)*
         }
 
+        /// A record that borrows its fields.
+        ///
+        /// Why: what only passes by on its way into the file needs no names of its own, which are counted, and nothing is
+        /// dropped.
+        pub(crate) enum Told<'a> {
+            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: &'a <$type as Lend>::Lent),* },)*
+        }
+
+        impl Told<'_> {
+            /// A record of its own.
+            pub(crate) fn record(self) -> Record {
+                match self { $(Told::$Variant { $($field),* } => Record::$Variant { $($field: Lend::own($field)),* },)* }
+            }
+        }
+
+        impl Tell for Told<'_> {
+            #[inline(always)]
+            fn kind(&self) -> u8 {
+                match self { $(Told::$Variant { .. } => $kind,)* }
+            }
+
+            #[inline(always)]
+            fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers) {
+                match self {
+                    $(Told::$Variant { $($field),* } => {
+                        stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
+                        $(<$type as Lend>::pack_lent($field, out, numbers);)*
+                    })*
+                }
+            }
+        }
+
+        impl Tell for Record {
+            fn kind(&self) -> u8 {
+                self.kind()
+            }
+
+            #[inline]
+            fn pack(&self, stamp: (i64, u32), out: &mut impl Out, numbers: &mut Numbers) {
+                match self {
+                    $(Record::$Variant { $($field),* } => {
+                        stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
+                        $(Field::pack($field, out, numbers);)*
+                    })*
+                }
+            }
+        }
+
+        /// The name of a kind in exports.
+        pub(super) fn label(kind: u8) -> &'static str {
+            match kind { $($kind => $label,)* _ => "unknown" }
+        }
+
         impl Record {
             /// The kind's number in the file.
             pub fn kind(&self) -> u8 {
@@ -57,31 +180,24 @@ macro_rules! records {
 
             /// The kind's name in exports.
             pub fn label(&self) -> &'static str {
-                match self { $(Record::$Variant { .. } => $label,)* }
+                label(self.kind())
             }
 
-            /// Appends an array of two stamps and the fields.
-            pub(super) fn pack(&self, stamp: (i64, u32), out: &mut Vec<u8>, numbers: &mut Numbers) {
-                match self {
-                    $(Record::$Variant { $($field),* } => {
-                        pack::array(out, 2 $(+ { stringify!($field); 1 })*);
-                        pack::int(out, stamp.0);
-                        pack::uint(out, stamp.1.into());
-                        $(Field::pack($field, out, numbers);)*
-                    })*
-                }
-            }
-
-            #[inline(always)]
             /// Reads the fields; `None` for a kind that this version does not know.
-            pub(super) fn unpack(kind: u8, len: usize, from: &mut Unpack<'_>, names: &Names)
+            #[inline(always)]
+            pub(super) fn unpack(kind: u8, len: usize, from: &mut impl In, names: &Names)
             -> Result<Option<Record>, Malformed> {
                 match kind {
                     $($kind => {
                         if len != 2 $(+ { stringify!($field); 1 })* {
                             return Err("it has another number of fields than records of its kind");
                         }
-                        Ok(Some(Record::$Variant { $($field: Field::unpack(from, names)?),* }))
+                        $(let $field = Field::unpack(from, names)?;)*
+                        // asked before the record is made, so that it is made where it is to be
+                        if !from.is_done() {
+                            return Err("something follows its last field");
+                        }
+                        Ok(Some(Record::$Variant { $($field),* }))
                     })*
                     _ => Ok(None),
                 }
@@ -156,9 +272,7 @@ records! {
     /// It sent message `sequence` of its own, called `label`; `values` at level full.
     68 "sent" Sent { agent: Name, to: Name, sequence: u64, label: Name, hash: Hash, values: Option<Packed> }
     /// It was handed message `sequence` of `from`, as call number `call` of those that are open (0: it wants no answer).
-    69 "received" Received {
-        agent: Name, from: Name, sequence: u64, label: Name, hash: Hash, call: u64, values: Option<Packed>
-    }
+    69 "received" Received { agent: Name, from: Name, sequence: u64, label: Name, call: u64 }
     /// Message `sequence` of `from` waits until it is free again.
     70 "held" Held { agent: Name, from: Name, sequence: u64 }
     /// Message `sequence` of `from` was refused.
@@ -166,7 +280,7 @@ records! {
     /// It sent `to` the answer to open call `call`, which is message `sequence` of its own; `value` at level full.
     72 "answered" Answered { agent: Name, to: Name, sequence: u64, hash: Hash, call: u64, value: Option<Packed> }
     /// It got an answer, which is message `sequence` of `from`.
-    73 "answer" Answer { agent: Name, from: Name, sequence: u64, hash: Hash, value: Option<Packed> }
+    73 "answer" Answer { agent: Name, from: Name, sequence: u64 }
     /// An answer, message `sequence` of `from`, came, and it had lost interest.
     74 "late" Late { agent: Name, from: Name, sequence: u64 }
     /// One of its timers fired, in the task `label`.
@@ -194,12 +308,12 @@ impl Record {
 
     /// Whether it is neither an input nor an output.
     pub(super) fn is_about_the_journal(&self) -> bool {
-        self.kind() < 16
+        is_about_the_journal(self.kind())
     }
 
     /// Whether it may differ between two recordings of one run.
     pub fn is_volatile(&self) -> bool {
-        matches!(self, Record::Origin { .. })
+        is_volatile(self.kind())
     }
 }
 
@@ -228,13 +342,13 @@ impl<T: Field> fmt::Display for Json<'_, T> {
 }
 
 impl Field for Name {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         numbers.pack(self, out);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Name, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Name, Malformed> {
         names.unpack(from)
     }
 
@@ -248,13 +362,13 @@ impl Field for Name {
 }
 
 impl Field for u64 {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::uint(out, *self);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<u64, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, _: &Names) -> Result<u64, Malformed> {
         from.uint()
     }
 
@@ -264,11 +378,12 @@ impl Field for u64 {
 }
 
 impl Field for u32 {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::uint(out, (*self).into());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<u32, Malformed> {
+    fn unpack(from: &mut impl In, _: &Names) -> Result<u32, Malformed> {
         from.uint()?.try_into().map_err(|_| "a number is too large")
     }
 
@@ -278,13 +393,13 @@ impl Field for u32 {
 }
 
 impl Field for Hash {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::hash(out, self.0);
     }
 
-    #[inline]
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Hash, Malformed> {
+    #[inline(always)]
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Hash, Malformed> {
         from.hash().map(Hash)
     }
 
@@ -294,12 +409,12 @@ impl Field for Hash {
 }
 
 impl Field for bool {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::bool(out, *self);
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<bool, Malformed> {
-        from.bool()
+    fn unpack(from: &mut impl In, _: &Names) -> Result<bool, Malformed> {
+        from.other(|from| from.bool())
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -308,11 +423,11 @@ impl Field for bool {
 }
 
 impl Field for Time {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::int(out, self.as_nanos());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Time, Malformed> {
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Time, Malformed> {
         from.int().map(Time::from_nanos)
     }
 
@@ -322,12 +437,12 @@ impl Field for Time {
 }
 
 impl Field for String {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
         pack::str(out, self);
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<String, Malformed> {
-        from.str().map(str::to_owned)
+    fn unpack(from: &mut impl In, _: &Names) -> Result<String, Malformed> {
+        from.other(|from| from.str().map(str::to_owned))
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -336,12 +451,12 @@ impl Field for String {
 }
 
 impl Field for Packed {
-    fn pack(&self, out: &mut Vec<u8>, _: &mut Numbers) {
-        out.extend_from_slice(self.as_bytes());
+    fn pack(&self, out: &mut impl Out, _: &mut Numbers) {
+        out.extend(self.as_bytes());
     }
 
-    fn unpack(from: &mut Unpack<'_>, _: &Names) -> Result<Packed, Malformed> {
-        Packed::unpack(from)
+    fn unpack(from: &mut impl In, _: &Names) -> Result<Packed, Malformed> {
+        from.other(Packed::unpack)
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -351,8 +466,8 @@ impl Field for Packed {
 
 /// Nil, or an array of the one.
 impl<T: Field> Field for Option<T> {
-    #[inline]
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    #[inline(always)]
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         match self {
             None => pack::nil(out),
             Some(value) => {
@@ -363,7 +478,7 @@ impl<T: Field> Field for Option<T> {
     }
 
     #[inline(always)]
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Option<T>, Malformed> {
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Option<T>, Malformed> {
         if from.nil() {
             return Ok(None);
         }
@@ -387,7 +502,7 @@ impl<T: Field> Field for Option<T> {
 
 /// A value, or an error's text in an array after nil.
 impl Field for Result<Packed, String> {
-    fn pack(&self, out: &mut Vec<u8>, numbers: &mut Numbers) {
+    fn pack(&self, out: &mut impl Out, numbers: &mut Numbers) {
         match self {
             Ok(value) => {
                 pack::array(out, 1);
@@ -401,12 +516,12 @@ impl Field for Result<Packed, String> {
         }
     }
 
-    fn unpack(from: &mut Unpack<'_>, names: &Names) -> Result<Self, Malformed> {
-        match from.array()? {
+    fn unpack(from: &mut impl In, names: &Names) -> Result<Self, Malformed> {
+        from.other(|from| match from.array()? {
             1 => Packed::unpack(from).map(Ok),
             2 if from.nil() => String::unpack(from, names).map(Err),
             _ => Err("a value or an error is expected"),
-        }
+        })
     }
 
     fn json(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -148,8 +148,8 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Sent { agent, to, sequence, label, values, .. } => {
             (agent.as_str(), format!("sends {label} #{sequence} to {to}{}", with(values)))
         }
-        Record::Received { agent, from, sequence, label, values, .. } => {
-            (agent.as_str(), format!("gets {label} #{sequence} from {from}{}", with(values)))
+        Record::Received { agent, from, sequence, label, .. } => {
+            (agent.as_str(), format!("gets {label} #{sequence} from {from}"))
         }
         Record::Held { agent, from, sequence } => {
             (agent.as_str(), format!("is busy; #{sequence} of {from} waits"))
@@ -160,8 +160,8 @@ fn tell(record: &Record) -> (&str, String) {
         Record::Answered { agent, to, sequence, value, .. } => {
             (agent.as_str(), format!("answers #{sequence} to {to}{}", with(value)))
         }
-        Record::Answer { agent, from, sequence, value, .. } => {
-            (agent.as_str(), format!("gets the answer #{sequence} of {from}{}", with(value)))
+        Record::Answer { agent, from, sequence } => {
+            (agent.as_str(), format!("gets the answer #{sequence} of {from}"))
         }
         Record::Late { agent, from, sequence } => {
             (agent.as_str(), format!("gets the answer #{sequence} of {from} too late"))

@@ -13,13 +13,14 @@ use std::path::Path;
 
 use isochrone_sim::Time;
 
+use super::buffer::Buffer;
 use super::error::JournalError;
 use super::frame;
 use super::header::{self, Begin, Header};
 use super::name::Numbers;
 use super::pack;
 use super::reader::{Reader, Tail};
-use super::record::{Hash, Record};
+use super::record::{self, Hash, Record, Tell, Told, is_volatile};
 use super::segment::{self, Files, Sink, Stream};
 
 /// Written to the file when so much has come together.
@@ -94,17 +95,22 @@ pub struct Writer {
     options: Options,
     header: Header,
     /// whole frames that are not in the file yet
-    buffer: Vec<u8>,
+    buffer: Buffer,
     numbers: Numbers,
     segment: u32,
     /// bytes of this segment in the file
     written: u64,
     /// bytes of this segment's frames, but for volatile ones: those must not decide where the next segment begins
     counted: u64,
+    /// so many, and the next record is not simply appended; 0 when the recording has ended
+    limit: u64,
+    /// bytes of the buffer that are handed over; 0 if every record is
+    most: usize,
     /// to be synced
     dirty: bool,
     event: u64,
     time: Time,
+    /// of all sealed frames
     chain: u64,
     /// the event after the last checkpoint
     checkpoint: u64,
@@ -171,11 +177,13 @@ impl Writer {
             sink: Box::new(files),
             options,
             header: reader.header().clone(),
-            buffer: Vec::with_capacity(2 * CHUNK),
+            buffer: Buffer::new(2 * CHUNK),
             numbers,
             segment,
             written: state.offset,
             counted: state.counted,
+            limit: options.segment,
+            most: most(options),
             dirty: true,
             event: state.event,
             time: state.time,
@@ -191,11 +199,13 @@ impl Writer {
             sink,
             options,
             header,
-            buffer: Vec::with_capacity(2 * CHUNK),
+            buffer: Buffer::new(2 * CHUNK),
             numbers: Numbers::new(),
             segment: 0,
             written: 0,
             counted: 0,
+            limit: options.segment,
+            most: most(options),
             dirty: false,
             event: 0,
             time: Time::ZERO,
@@ -211,23 +221,83 @@ impl Writer {
     ///
     /// # Errors
     /// It does not fit a frame, the buffer was full and could not be written, or the recording has ended.
-    #[inline]
     pub fn write(&mut self, time: Time, round: u32, record: &Record) -> Result<u64, JournalError> {
+        self.put(time, round, record)
+    }
+
+    /// The same, of a record that borrows what it tells. Where its kind is known, little more than its stores is left.
+    #[inline(always)]
+    pub(crate) fn tell(&mut self, time: Time, round: u32, told: Told<'_>) -> Result<u64, JournalError> {
+        self.put(time, round, &told)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, time: Time, round: u32, record: &impl Tell) -> Result<u64, JournalError> {
         let event = self.event;
-        if self.ended.is_some() {
-            return self.unrecorded().map(|()| event);
+        if self.counted >= self.limit && !self.turn_over()? {
+            return Ok(event);
         }
-        if self.counted >= self.options.segment {
-            self.next_segment()?;
+        let (kind, numbers) = (record.kind(), &mut self.numbers);
+        let stamp = (time.as_nanos().wrapping_sub(self.time.as_nanos()), round);
+        let short = self.buffer.short(
+            kind,
+            #[inline(always)]
+            |window| {
+                record.pack(stamp, window, numbers);
+                // new names come first
+                numbers.fresh.is_empty() && !is_volatile(kind)
+            },
+        );
+        match short {
+            Some(len) => self.counted += len as u64,
+            None => self.put_long(stamp, record)?,
         }
-        self.encode(time, round, record)?;
-        if self.buffer.len() >= CHUNK {
-            self.flush()?;
+        if !is_volatile(kind) {
+            self.event += 1;
+            self.time = time;
         }
-        if self.options.fsync == Fsync::Always {
-            self.commit()?;
+        if self.buffer.len() >= self.most {
+            self.hand_over()?;
         }
         Ok(event)
+    }
+
+    /// Appends the new names, and a record that brings some, is long or volatile.
+    #[cold]
+    fn put_long(&mut self, stamp: (i64, u32), record: &impl Tell) -> Result<(), JournalError> {
+        for name in std::mem::take(&mut self.numbers.fresh) {
+            // it is never too long
+            let len = self.buffer.long(frame::NAME, 0, |out| pack::str(out, name.as_str()));
+            self.counted += len.unwrap_or(0) as u64;
+        }
+        let (kind, numbers) = (record.kind(), &mut self.numbers);
+        // volatile records have no place in time
+        let volatile = is_volatile(kind);
+        let (stamp, flags) = if volatile { ((0, 0), frame::VOLATILE | frame::IGNORABLE) } else { (stamp, 0) };
+        match self.buffer.long(kind, flags, |out| record.pack(stamp, out, numbers)) {
+            Ok(len) => {
+                self.counted += if volatile { 0 } else { len as u64 };
+                Ok(())
+            }
+            Err(len) => Err(JournalError::TooLarge { kind: record::label(kind), len }),
+        }
+    }
+
+    /// The segment is full, or the recording has ended; whether it goes on.
+    #[cold]
+    fn turn_over(&mut self) -> Result<bool, JournalError> {
+        if self.ended.is_none() {
+            self.next_segment()?;
+        } else {
+            self.unrecorded()?;
+        }
+        Ok(self.ended.is_none())
+    }
+
+    /// Enough has come together, or every record is to be synced.
+    #[cold]
+    fn hand_over(&mut self) -> Result<(), JournalError> {
+        if self.options.fsync == Fsync::Always { self.commit() } else { self.flush() }
     }
 
     /// Appends a checkpoint. The journal wants one at every step and when [`checkpoint_due`](Writer::checkpoint_due).
@@ -235,7 +305,7 @@ impl Writer {
     /// # Errors
     /// As [`write`](Writer::write).
     pub fn checkpoint(&mut self, time: Time, round: u32, fingerprint: u64) -> Result<u64, JournalError> {
-        let (events, chain) = (self.event, Hash(self.chain));
+        let (events, chain) = (self.event, Hash(self.chain()));
         let event =
             self.write(time, round, &Record::Checkpoint { events, fingerprint: Hash(fingerprint), chain })?;
         self.checkpoint = self.event;
@@ -276,7 +346,7 @@ impl Writer {
         fingerprint: u64,
         because: &str,
     ) -> Result<(), JournalError> {
-        let (events, chain) = (self.event, Hash(self.chain));
+        let (events, chain) = (self.event, Hash(self.chain()));
         let end = Record::End { events, fingerprint: Hash(fingerprint), chain, because: because.into() };
         self.write(time, round, &end)?;
         self.commit()
@@ -297,45 +367,10 @@ impl Writer {
         self.ended.as_deref()
     }
 
-    #[inline]
-    fn encode(&mut self, time: Time, round: u32, record: &Record) -> Result<(), JournalError> {
-        let volatile = record.is_volatile();
-        // volatile records have no place in time
-        let delta = if volatile { 0 } else { time.as_nanos().wrapping_sub(self.time.as_nanos()) };
-        let stamp = (delta, if volatile { 0 } else { round });
-        let mut at = frame::open(&mut self.buffer);
-        record.pack(stamp, &mut self.buffer, &mut self.numbers);
-        if !self.numbers.fresh.is_empty() {
-            // names come before the record that brings them
-            self.buffer.truncate(at);
-            for name in std::mem::take(&mut self.numbers.fresh) {
-                let at = frame::open(&mut self.buffer);
-                pack::str(&mut self.buffer, name.as_str());
-                self.close(at, frame::NAME, 0);
-            }
-            at = frame::open(&mut self.buffer);
-            record.pack(stamp, &mut self.buffer, &mut self.numbers);
-        }
-        let len = self.buffer.len() - at - frame::HEAD;
-        if len > frame::LONGEST {
-            self.buffer.truncate(at);
-            return Err(JournalError::TooLarge { kind: record.label(), len });
-        }
-        if volatile {
-            frame::close(&mut self.buffer, at, record.kind(), frame::VOLATILE | frame::IGNORABLE);
-        } else {
-            self.close(at, record.kind(), 0);
-            self.event += 1;
-            self.time = time;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn close(&mut self, at: usize, kind: u8, flags: u8) {
-        let sum = frame::close(&mut self.buffer, at, kind, flags);
-        self.chain = frame::link(self.chain, kind, sum);
-        self.counted += (self.buffer.len() - at) as u64;
+    /// The chain up to here.
+    fn chain(&mut self) -> u64 {
+        self.chain = self.buffer.seal(self.chain);
+        self.chain
     }
 
     #[cold]
@@ -350,7 +385,7 @@ impl Writer {
             }
         }
         let segment = self.segment + 1;
-        let begin = Begin { segment, event: self.event, time: self.time, chain: self.chain };
+        let begin = Begin { segment, event: self.event, time: self.time, chain: self.chain() };
         let head = frame::segment(&header::pack(&self.header, &begin));
         if head.len() > frame::LONGEST_HEADER {
             return Err(JournalError::TooLarge { kind: "header", len: head.len() });
@@ -361,28 +396,24 @@ impl Writer {
         self.segment = segment;
         self.numbers = Numbers::new();
         (self.written, self.counted, self.dirty) = (0, 0, true);
-        self.buffer.extend_from_slice(&head);
+        self.buffer.raw(&head);
         self.flush()
     }
 
     fn flush(&mut self) -> Result<(), JournalError> {
-        if self.buffer.is_empty() {
+        if self.buffer.len() == 0 {
             return Ok(());
         }
-        let result = self.sink.write(&self.buffer);
+        self.chain();
+        let (result, len) = (self.sink.write(self.buffer.sealed()), self.buffer.len());
+        self.buffer.clear(2 * CHUNK);
         match result {
             Ok(()) => {
-                self.written += self.buffer.len() as u64;
+                self.written += len as u64;
                 self.dirty = true;
-                self.buffer.clear();
-                // one large record is no reason to keep its room
-                self.buffer.shrink_to(2 * CHUNK);
                 Ok(())
             }
-            Err(source) => {
-                self.buffer.clear();
-                self.fail("write", source)
-            }
+            Err(source) => self.fail("write", source),
         }
     }
 
@@ -394,7 +425,7 @@ impl Writer {
         // a torn frame would be cut at the next opening anyway; if this fails, it is
         let cut = self.sink.cut(self.written);
         tracing::warn!(events = self.event, whole = cut.is_ok(), "the recording ends: {because}");
-        self.ended = Some(because);
+        (self.ended, self.limit) = (Some(because), 0);
         match self.options.on_failure {
             OnFailure::Stop => Err(JournalError::Io { what, path, source }),
             OnFailure::GoOn => Ok(()),
@@ -407,6 +438,10 @@ impl Writer {
             _ => Ok(()),
         }
     }
+}
+
+fn most(options: Options) -> usize {
+    if options.fsync == Fsync::Always { 0 } else { CHUNK }
 }
 
 /// A writer that is dropped by a panic still hands over what it has.

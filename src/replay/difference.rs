@@ -318,16 +318,14 @@ pub(crate) fn describe(record: &Record) -> String {
                 values.as_ref().map_or_else(|| format!(" (hash {hash})"), |values| format!(" {values}"));
             format!("{agent} sends `{label}` to {to}{values}")
         }
-        Record::Received { agent, from, label, hash, .. } => {
-            format!("{agent} receives `{label}` of {from} (hash {hash})")
-        }
+        Record::Received { agent, from, label, .. } => format!("{agent} receives `{label}` of {from}"),
         Record::Held { agent, from, .. } => format!("a message of {from} waits for {agent}"),
         Record::Refused { agent, from, .. } => format!("a message of {from} to {agent} is refused"),
         Record::Answered { agent, to, hash, value, .. } => match value {
             Some(_) => format!("{agent} answers {to}:{}", shown(value)),
             None => format!("{agent} answers {to} (hash {hash})"),
         },
-        Record::Answer { agent, from, hash, .. } => format!("{agent} gets an answer of {from} (hash {hash})"),
+        Record::Answer { agent, from, .. } => format!("{agent} gets an answer of {from}"),
         Record::Late { agent, from, .. } => format!("an answer of {from} to {agent} is late"),
         Record::Timer { agent, label } => format!("a timer of {agent} in `{label}`"),
         Record::Deadline { agent, label } => format!("a deadline of {agent} in `{label}`"),

@@ -25,7 +25,7 @@ impl Recorder {
         Recorder { writer: Some(writer), names: Names::default(), level, failed: None }
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn write(&mut self, (time, round): (Time, u32), record: &Record) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.write(time, round, record)
@@ -37,11 +37,21 @@ impl Recorder {
     /// Writes down what the kernel tells, inside the kernel.
     #[inline]
     pub(crate) fn event(&mut self, event: &Event) {
-        if let Some(record) = events::record(&mut self.names, event) {
-            self.write((event.time, event.round), &record);
-            if self.writer.as_ref().is_some_and(Writer::checkpoint_due) {
-                self.checkpoint((event.time, event.round), local::fingerprint());
+        let Some(writer) = &mut self.writer else { return };
+        let written = events::tell(
+            &mut self.names,
+            event,
+            #[inline(always)]
+            |told| writer.tell(event.time, event.round, told),
+        );
+        let due = writer.checkpoint_due();
+        match written {
+            None => {}
+            Some(Err(error)) => {
+                self.failed.get_or_insert(error);
             }
+            Some(Ok(_)) if due => self.checkpoint((event.time, event.round), local::fingerprint()),
+            Some(Ok(_)) => {}
         }
     }
 

@@ -98,6 +98,7 @@ impl Inner {
         true
     }
 
+    #[inline]
     fn event(&mut self, event: &Event) {
         if let State::Playing(_, Some(_)) = &self.state {
             // a recording may have no events at all

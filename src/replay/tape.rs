@@ -20,7 +20,7 @@ use super::source::Source;
 use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
 use crate::codec::Value;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
-use crate::rpc::{self, CallError};
+use crate::rpc::CallError;
 
 /// What a run is recorded with, or replayed from. Clones are the same one.
 #[derive(Clone, Debug, Default)]
@@ -341,14 +341,13 @@ impl Tape {
     }
 
     /// A request of a simulator begins; its number, for its reply.
-    pub fn request(&self, kernel: Option<&Kernel>, from: &str, request: &rpc::Request) -> u64 {
+    pub fn request(&self, kernel: Option<&Kernel>, from: &str, content: impl FnOnce() -> Packed) -> u64 {
         let Some(mut inner) = self.inner_mut() else { return 0 };
         let number = inner.inputs;
         inner.inputs += 1;
         if let Some(recorder) = inner.state.recorder() {
             let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
-            let content = Packed::from_request(request);
-            recorder.write(at, &Record::Request { number, from: from.into(), content });
+            recorder.write(at, &Record::Request { number, from: from.into(), content: content() });
         }
         number
     }
@@ -364,9 +363,20 @@ impl Tape {
         to: &str,
         outcome: Result<&Value, String>,
     ) -> Result<(), RunError> {
-        let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
-        self.bring_forth(at, || Record::Replied { number, to: to.into(), outcome: outcome.map(Packed::new) });
+        self.noted(kernel, number, to, || outcome.map(Packed::new));
         self.commit()
+    }
+
+    /// Its reply is for someone in this process, who dies with the kernel: what is recorded may be written later.
+    pub fn noted(
+        &self,
+        kernel: Option<&Kernel>,
+        number: u64,
+        to: &str,
+        outcome: impl FnOnce() -> Result<Packed, String>,
+    ) {
+        let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
+        self.bring_forth(at, || Record::Replied { number, to: to.into(), outcome: outcome() });
     }
 
     /// Something has come out: it is recorded, or must be what was.

@@ -3,9 +3,10 @@
 use std::io;
 
 use isochrone::codec::Value;
-use isochrone::journal::{JournalError, Packed, Reader, Record, Tail};
+use isochrone::journal::{Entry, Hash, JournalError, Name, Options, Packed, Reader, Record, Tail, Writer};
+use isochrone::sim::{Time, secs};
 
-use crate::sample::{header, read, records, small, time};
+use crate::sample::{Shared, header, read, records, small, time};
 
 #[test]
 fn a_value_loses_nothing() {
@@ -79,4 +80,35 @@ fn every_flipped_bit_is_damage() {
         assert!(tail.is_err(), "bit {} of byte {}: {tail:?}", bit % 8, bit / 8);
         assert_eq!(entries, all[..entries.len()], "bit {} of byte {}", bit % 8, bit / 8);
     }
+}
+
+#[test]
+fn records_of_every_length_and_number_are_read_as_they_were_written() {
+    let out = Shared::default();
+    let mut journal = Writer::to_stream(out.clone(), header(), Options::default()).unwrap();
+    let (agent, to, label) = (Name::new("grid/house_7"), Name::new("grid"), Name::new("plan"));
+    let mut written = Vec::new();
+    for n in 0..700 {
+        let time = Time::ZERO + secs(n);
+        let text = "x".repeat(n as usize);
+        let sequence = 1_u64.rotate_left(n as u32).wrapping_sub(n % 3);
+        let values = (n % 2 == 0).then(|| Packed::new(&Value::Str(text.clone())));
+        let (agent, to, label) = (agent.clone(), to.clone(), label.clone());
+        let hash = Hash(sequence.reverse_bits());
+        let (task, message, outcome) = (label.clone(), text.clone(), String::new());
+        let failed = Record::Failed { agent: agent.clone(), task, message, outcome };
+        let note = Record::Note { agent: Some(to.clone()), breaks_replay: false, text: text.clone() };
+        // too long to be numbered in a window
+        let spelt = Record::Stopped { agent: Name::new(text + &n.to_string()) };
+        let round = sequence as u32;
+        for record in [Record::Sent { agent, to, sequence, label, hash, values }, failed, note, spelt] {
+            let event = journal.write(time, round, &record).unwrap();
+            written.push(Entry { event, time, round, record });
+        }
+    }
+    journal.commit().unwrap();
+    let bytes = out.0.take();
+    let (entries, tail) = read(&bytes);
+    assert_eq!(tail.unwrap(), Tail::Open);
+    assert!(entries == written, "{} of {}", entries.len(), written.len());
 }

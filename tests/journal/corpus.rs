@@ -26,10 +26,13 @@ fn unframed(journal: &[u8]) -> Vec<u8> {
     let map = u32::from_le_bytes(journal[12..16].try_into().unwrap()) as usize;
     let (mut rest, mut out) = (&journal[16 + map + 4..], vec![1]);
     while !rest.is_empty() {
-        let len = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
-        out.extend([rest[8], rest[9], len as u8, (len >> 8) as u8]);
-        out.extend(&rest[12..12 + len]);
-        rest = &rest[12 + len..];
+        let (len, head) = match rest[0] {
+            255 => (usize::from(u16::from_le_bytes([rest[8], rest[9]])), 12),
+            len => (usize::from(len), 8),
+        };
+        out.extend([rest[1], rest[2], len as u8, (len >> 8) as u8]);
+        out.extend(&rest[head..head + len]);
+        rest = &rest[head + len..];
     }
     out
 }

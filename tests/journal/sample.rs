@@ -62,11 +62,11 @@ pub(crate) fn records() -> Vec<Record> {
         Stopped { agent }
         Failed { agent, task: Name::new("plan"), message: "too \"hot\"\n".into(), outcome: "stopped".into() }
         Sent { agent, to, sequence: 1_000, label, hash, values: Some(args.clone()) }
-        Received { agent: grid.clone(), from: house.clone(), sequence: 1_000, label, hash, call: 1, values: None }
+        Received { agent: grid.clone(), from: house.clone(), sequence: 1_000, label, call: 1 }
         Held { agent, from, sequence: 1 }
         Refused { agent, from, sequence: 2 }
         Answered { agent, to, sequence: 3, hash, call: 1, value: Some(value.clone()) }
-        Answer { agent, from, sequence: 4, hash, value: None }
+        Answer { agent, from, sequence: 4 }
         Late { agent, from, sequence: 5 }
         Timer { agent, label }
         Deadline { agent, label }

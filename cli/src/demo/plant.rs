@@ -14,9 +14,9 @@ use isochrone::app::Summary;
 use isochrone::clock::{Interrupt, RunError};
 use isochrone::codec::{Value, from_value};
 use isochrone::coupling::{CoupleError, Coupling, Mode, PortInput};
-use isochrone::journal::JournalError;
+use isochrone::journal::{JournalError, Packed};
 use isochrone::replay::Tape;
-use isochrone::rpc::{Args, Request};
+use isochrone::rpc::Args;
 use isochrone::sim::{Config, CreateError, Epoch, Event, Observer, SimError, Time};
 
 use super::agents::{Account, INTERVAL, PROGRAM, models};
@@ -171,15 +171,12 @@ pub async fn run(
     for step in 0..scenario.steps {
         let time = begin.saturating_add(INTERVAL * step as u32);
         let inputs: Vec<_> = copies.iter().flat_map(|copy| copy.inputs(case, step)).collect();
-        let request = tape.is_on().then(|| request(time, &inputs));
         let kernel = coupling.container().kernel();
-        let asked = request.map(|request| tape.request(Some(kernel), PLANT, &request));
+        let asked = tape.request(Some(kernel), PLANT, || request(time, &inputs));
         coupling.step(time, inputs, Some(time.saturating_add(INTERVAL))).await?;
         let readings = coupling.read(&ports)?;
-        if let Some(asked) = asked {
-            let read = Value::List(readings.values.iter().map(|(_, _, value)| value.clone()).collect());
-            tape.replied(Some(coupling.container().kernel()), asked, PLANT, Ok(&read))?;
-        }
+        let read = || Ok(Packed::list(readings.values.iter().map(|(_, _, value)| value)));
+        tape.noted(Some(coupling.container().kernel()), asked, PLANT, read);
         let mut values = readings.values.iter().map(|(eid, _, value)| number(eid, value));
         for (copy, column) in copies.iter_mut().zip(&mut columns) {
             let mut injections = vec![Power::default(); case.buses.len()];
@@ -328,9 +325,9 @@ fn create(coupling: &mut Coupling, model: &str, params: Args) -> Result<String, 
 }
 
 /// A step as it is recorded: its time, and the numbers of its inputs in the order of devices and ports, which never changes.
-fn request(time: Time, inputs: &[PortInput]) -> Request {
-    let values = inputs.iter().flat_map(|input| &input.values).map(|(_, value)| value.clone());
-    Request::new("step", Args::new(vec![Value::Int(time.as_nanos()), Value::List(values.collect())], vec![]))
+fn request(time: Time, inputs: &[PortInput]) -> Packed {
+    let values = inputs.iter().flat_map(|input| &input.values).map(|(_, value)| value);
+    Packed::request_of("step", &[Packed::new(&Value::Int(time.as_nanos())), Packed::list(values)])
 }
 
 fn one(eid: &str, port: &str, source: &str, value: f64) -> PortInput {

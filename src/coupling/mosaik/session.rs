@@ -11,6 +11,7 @@ use crate::agent::Container;
 use crate::clock::{Input, Interrupt, RunError};
 use crate::codec::Value;
 use crate::coupling::{CoupleError, Coupling, ports};
+use crate::journal::Packed;
 use crate::rpc::{Args, CallError, Request};
 
 /// What mosaik is told when a request fails: the kind of the error, and its message.
@@ -90,7 +91,7 @@ impl<'s> Session<'s> {
         if !tape.is_on() {
             return self.do_answer(request, link).await;
         }
-        let number = tape.request(self.kernel(), MOSAIK, &request);
+        let number = tape.request(self.kernel(), MOSAIK, || Packed::from_request(&request));
         let result = self.do_answer(request, link).await;
         let outcome = result.as_ref().map_err(|(kind, message)| format!("{kind}: {message}"));
         let written = tape.replied(self.kernel(), number, MOSAIK, outcome);

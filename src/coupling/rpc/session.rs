@@ -19,6 +19,7 @@ use crate::agent::{Container, OutputKind, Vtable};
 use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
 use crate::coupling::{CoupleError, Coupling, Emitted, Join, Mode, PortInput, ports};
+use crate::journal::Packed;
 use crate::replay::Tape;
 use crate::rpc::{Args, Bound, CallError, Param, Request, Signature};
 
@@ -199,7 +200,7 @@ impl Session {
         if !tape.is_on() {
             return self.do_answer(request).await;
         }
-        let number = tape.request(Some(self.kernel()), SIMULATOR, &request);
+        let number = tape.request(Some(self.kernel()), SIMULATOR, || Packed::from_request(&request));
         let result = self.do_answer(request).await;
         let outcome = result.as_ref().map_err(ToString::to_string);
         let written = tape.replied(Some(self.kernel()), number, SIMULATOR, outcome);
