@@ -5,8 +5,9 @@
 //! `yield_now`, which lets sockets be polled too (waking itself would not).
 //!
 //! Contract: [`Drive::advance`] returns when every event up to the limit has happened and no external operation that
-//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start. While one is awaited
-//! time stands, and whoever asks meanwhile is answered.
+//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start; a call to a container
+//! of this process is handed over to its driver instead. While one is awaited time stands, and whoever asks meanwhile is
+//! answered.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -1,7 +1,8 @@
 //! Containers of the same process, without a socket and without encoding.
 //!
-//! Why: a call within a process costs microseconds where one over a socket costs tens, and several containers in one process
-//! are how a program uses its cores. What is passed are the same values that would be encoded, so nothing else differs.
+//! Why: a call within a process costs a twentieth of one over a socket, and several containers in one process are how a program
+//! uses its cores. What is passed are the same values that would be encoded, so nothing else differs. No future runs for such
+//! a call: it goes straight into the queue of the other's driver, and the answer into that of the caller's.
 //!
 //! Contract: a container finds another one by the address it announces, if both allow it ([`SameProcess`]). Calls enter by
 //! the other's door, as all others. Its allow-list knows us as `process:` and our name.
