@@ -86,6 +86,35 @@ fn a_fork_has_the_past_of_its_run_and_another_future_and_replays() {
     assert_eq!(fingerprint(&text), forked);
     let (code, text) = run(folder, "race", &["diff", "whole.jrn", "fork.jrn"]);
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains("after 16 records that are the same"), "{text}");
-    assert!(text.contains("first difference at event 16"), "{text}");
+    assert!(text.contains("after 26 records that are the same"), "all start alike: {text}");
+    // what the fork has led to, not that it is one
+    assert!(text.contains("fork.jrn is a fork of whole.jrn at event 16, with seed 9\n"), "{text}");
+    assert!(!text.contains("reseed") && !text.contains("Packed"), "{text}");
+    let block = text.split("first difference at event ").nth(1).expect(&text);
+    let sentence = |head: &str| block.lines().find_map(|line| line.trim().strip_prefix(head)).expect(&text);
+    assert!(sentence("expected ").trim().starts_with("teller_"), "{text}");
+    assert_ne!(sentence("expected ").trim(), sentence("actual ").trim(), "{text}");
+    let (_, text) = run(folder, "race", &["diff", "fork.jrn", "whole.jrn"]);
+    assert!(text.contains("fork.jrn is a fork of whole.jrn at event 16, with seed 9\n"), "{text}");
+}
+
+/// A run that draws nothing more and has no order to shuffle goes on as before under any seed.
+#[test]
+fn a_fork_that_changed_nothing_is_told_to_be_a_fork_and_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    good(folder, "race", &SIM);
+    good(folder, "race", &["fork", "whole.jrn", "--at", "60", "--seed", "9", "--record", "fork.jrn"]);
+    let text = good(folder, "race", &["diff", "whole.jrn", "fork.jrn"]);
+    assert!(text.contains("fork.jrn is a fork of whole.jrn at event 60, with seed 9\nthe same, "), "{text}");
+}
+
+#[test]
+fn what_a_run_that_goes_on_needs_and_does_not_have_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sim = ["sim", "--until", "5s", "--record", "few.jrn", "--record-level", "inputs"];
+    good(folder, "ping_pong", &sim);
+    let (code, text) = run(folder, "ping_pong", &["resume", "few.jrn"]);
+    assert!(code == 2 && text.contains("record it with --record-level events"), "{text}");
 }

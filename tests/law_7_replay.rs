@@ -171,7 +171,10 @@ fn the_first_difference_names_agent_time_event_and_values() {
     let (before, now): (f64, f64) = (before.parse().unwrap(), now.parse().unwrap());
     assert_eq!((path.as_str(), now), ("args[0].price", before + 0.5));
     let text = found.to_string();
-    assert!(text.contains("because") && text.contains("`price` of house_1 gives"), "{text}");
+    assert!(
+        text.contains("because") && text.contains("house_1 gets the result of its operation price #"),
+        "{text}"
+    );
 }
 
 #[test]

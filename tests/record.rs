@@ -42,6 +42,7 @@ fn a_journal_that_is_there_is_not_overwritten() {
     assert_eq!(run(folder.path(), "unlimited", "ping_pong", &record).0, Some(0));
     let before = std::fs::read(folder.path().join("run.jrn")).unwrap();
     let (code, text) = run(folder.path(), "unlimited", "ping_pong", &record);
-    assert!(code == Some(1) && text.contains("run.jrn exists: choose another name"), "{text}");
+    assert!(code == Some(1) && text.contains("run.jrn exists: choose another name or remove it; "), "{text}");
+    assert!(text.contains("`resume run.jrn` goes on with that run"), "{text}");
     assert_eq!(std::fs::read(folder.path().join("run.jrn")).unwrap(), before);
 }

@@ -40,6 +40,25 @@ fn every_level_of_every_way_to_run_replays_with_exit_code_0() {
 }
 
 #[test]
+fn a_stop_that_lies_beyond_the_end_is_said_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    run(folder, "ping_pong", &["sim", "--until", "2s", "--seed", "5", "--record", "run.jrn"]);
+    let (code, text) = run(folder, "ping_pong", &["replay", "run.jrn", "--break-at", "4"]);
+    assert!(code == 0 && text.contains("the same up to event 4 at "), "{text}");
+    assert!(!text.contains("to stop at"), "{text}");
+    let reader = isochrone::journal::Reader::open(folder.join("run.jrn")).unwrap();
+    let last = reader.last().unwrap().unwrap().event;
+    let there = format!("to stop at: the last event that was recorded is {last}, at 2s");
+    for (flag, beyond) in [("--break-at", "no event 4000"), ("--until", "nothing after 1h")] {
+        let value = beyond.rsplit(' ').next().unwrap();
+        let (code, text) = run(folder, "ping_pong", &["replay", "run.jrn", flag, value]);
+        assert_eq!(code, 0, "as without it: {text}");
+        assert!(text.contains(&format!("run.jrn: there is {beyond} {there}")), "{text}");
+    }
+}
+
+#[test]
 fn a_run_that_fails_replays_as_the_run_that_fails() {
     let folder = tempfile::tempdir().unwrap();
     let sim = ["sim", "--until", "12s", "--seed", "95", "--shuffle", "95", "--record", "fails.jrn"];

@@ -11,7 +11,7 @@ use super::replay::{DIFFERS, check_build, damaged};
 use super::run::{Ended, Taping, start};
 use crate::clock::Interrupt;
 use crate::journal::{Header, Level, Options, Reader, Record, Tail, Writer};
-use crate::replay::{self, Source, Tape, Verdict};
+use crate::replay::{self, Compared, Forked, Source, Tape, Verdict};
 
 pub(super) async fn fork(app: &Rc<App>, args: &Fork, interrupt: Interrupt) -> Result<(), Ended> {
     let header = readable(app, &args.path, args.force)?;
@@ -51,25 +51,37 @@ pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -
 fn readable(app: &App, path: &Path, force: bool) -> Result<Header, Ended> {
     let header = Reader::open(path).map_err(damaged)?.header().clone();
     check_build(app, &header, path, force)?;
-    if header.clock == "coupled" {
-        return Err(Ended::Usage("a coupled run goes on only with its simulator, which is not here".into()));
+    let master = match command(app, &header)? {
+        Command::Sim(_) | Command::Live(_) => None,
+        #[cfg(feature = "manager")]
+        Command::Worker(_) => Some("master"),
+        _ => Some("simulator"),
+    };
+    if let Some(master) = master {
+        return Err(Ended::Usage(format!(
+            "only its {master} can let this run go on, which moves its time and is not in the recording: record it again \
+             under the {master}, with another --seed if it is to go otherwise; `replay {}` repeats what was recorded",
+            path.display()
+        )));
     }
     if header.level < Level::Events && header.clock != "wall" {
         return Err(Ended::Usage(
-            "at level inputs a recording does not tell how far the run had come".into(),
+            "at level inputs a recording does not tell how far the run had come: record it with --record-level events"
+                .into(),
         ));
     }
     Ok(header)
 }
 
+/// The command that was recorded.
+fn command(app: &App, header: &Header) -> Result<Command, Ended> {
+    cli::parse(app, recorded_arguments(header))
+        .map(|cli| cli.command)
+        .map_err(|error| Ended::Usage(format!("the recorded command line is no longer understood: {error}")))
+}
+
 async fn go_on(app: &Rc<App>, header: &Header, tape: Tape, interrupt: Interrupt) -> Result<(), Ended> {
-    let cli = cli::parse(app, recorded_arguments(header)).map_err(|error| {
-        Ended::Usage(format!("the recorded command line is no longer understood: {error}"))
-    })?;
-    if !matches!(cli.command, Command::Sim(_) | Command::Live(_)) {
-        return Err(Ended::Usage("only simulated and live runs go on".into()));
-    }
-    match start(app, cli.command, &Taping::Replay(tape.clone(), header.epoch), interrupt).await {
+    match start(app, command(app, header)?, &Taping::Replay(tape.clone(), header.epoch), interrupt).await {
         Err(Ended::Replayed) => match tape.verdict() {
             Some(Verdict::Differs(difference)) => {
                 eprintln!("the run does not come to where it is to go on: {difference}");
@@ -89,7 +101,14 @@ pub(super) fn diff(args: &Diff) -> Result<(), Ended> {
     for difference in super::record::differences(a.header(), b.header()) {
         println!("{difference}");
     }
-    let (same, parted) = replay::diff(&first, &second).map_err(damaged)?;
+    let Compared { same, forks, parted, .. } = replay::diff(&first, &second).map_err(damaged)?;
+    let is_one = forks.len() == 1;
+    for Forked { is_second, event, seed, .. } in forks {
+        let (fork, other) = if is_second { (&args.second, &args.first) } else { (&args.first, &args.second) };
+        let (fork, other) = (fork.display(), other.display());
+        let of = if is_one { format!(" of {other}") } else { String::new() };
+        println!("{fork} is a fork{of} at event {event}, with seed {seed}");
+    }
     let Some(parted) = parted else {
         println!("the same, {same} records of {same}");
         return Ok(());

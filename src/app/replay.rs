@@ -35,7 +35,12 @@ pub(super) async fn run(app: &Rc<App>, args: &Replay, interrupt: Interrupt) -> R
         }
         verdict => verdict,
     };
-    tell(&args.path, &tape, failed, verdict, is_other)
+    let stopped = matches!(verdict, Some(Verdict::Stopped { .. }));
+    tell(&args.path, &tape, failed, verdict, is_other)?;
+    if !stopped {
+        tell_missed(&args.path, stops).map_err(damaged)?;
+    }
+    Ok(())
 }
 
 /// Runs the recorded command; what it failed with, and the tape's verdict.
@@ -99,6 +104,29 @@ fn differences(app: &App, header: &Header, arguments: &[String]) -> Result<Vec<S
     // a live run begins when it begins
     now.epoch = header.epoch;
     Ok(record::differences(header, &now))
+}
+
+/// Says that a run has ended before it was to stop.
+fn tell_missed(path: &Path, stops: Stops) -> Result<(), JournalError> {
+    if stops == Stops::default() {
+        return Ok(());
+    }
+    let mut last = None;
+    for entry in Reader::open(path)? {
+        let entry = entry?;
+        last = Some((entry.event, entry.time));
+    }
+    let end = last.map_or("nothing was recorded".into(), |(event, time)| {
+        format!("the last event that was recorded is {event}, at {time}")
+    });
+    let path = path.display();
+    if let Some(event) = stops.event {
+        eprintln!("{path}: there is no event {event} to stop at: {end}");
+    }
+    if let Some(until) = stops.until {
+        eprintln!("{path}: there is nothing after {until} to stop at: {end}");
+    }
+    Ok(())
 }
 
 fn tell(

@@ -78,7 +78,8 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// It would be overwritten.
-    #[error("{} exists: choose another name, remove it, or continue it", path.display())]
+    #[error("{} exists: choose another name or remove it; if it is of a run that was killed, `resume {}` goes on with that run",
+        path.display(), path.display())]
     Exists {
         /// The file.
         path: PathBuf,

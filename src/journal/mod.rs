@@ -71,5 +71,6 @@ pub use reader::{Reader, Tail};
 pub(crate) use record::Told;
 pub use record::{Entry, Hash, Record};
 pub use story::Story;
+pub(crate) use story::sentence;
 pub use survey::{Repair, Survey, repair};
 pub use writer::{Fsync, OnFailure, Options, Writer};

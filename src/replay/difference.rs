@@ -19,7 +19,7 @@ use isochrone_sim::Time;
 use super::names::OUTSIDE;
 use super::source::Source;
 use crate::codec::Value;
-use crate::journal::{Entry, Name, Packed, Record};
+use crate::journal::{Entry, Name, Packed, Record, sentence};
 
 /// Events that are kept to follow causes back.
 const WINDOW: usize = 500_000;
@@ -279,7 +279,7 @@ fn causes(history: &VecDeque<Entry>, from: &Entry) -> Vec<String> {
             }),
         };
         let Some((place, entry)) = cause else { break };
-        chain.push(format!("{} (event {}): {}", entry.time, entry.event, describe(&entry.record)));
+        chain.push(format!("{} (event {}): {}", entry.time, entry.event, sentence(&entry.record)));
         (at, present) = (place, entry.clone());
     }
     chain
@@ -305,59 +305,6 @@ fn find_last<'e>(
     before.find(|(_, entry)| wanted(&entry.record))
 }
 
-/// A record as a sentence.
-pub(crate) fn describe(record: &Record) -> String {
-    let shown = |value: &Option<Packed>| value.as_ref().map_or(String::new(), |value| format!(" {value}"));
-    match record {
-        Record::Created { agent, by } => format!("{by} creates {agent}"),
-        Record::Started { agent } => format!("{agent} starts"),
-        Record::Stopped { agent } => format!("{agent} is stopped"),
-        Record::Failed { agent, task, message, .. } => format!("{agent} fails in `{task}`: {message}"),
-        Record::Sent { agent, to, label, values, hash, .. } => {
-            let values =
-                values.as_ref().map_or_else(|| format!(" (hash {hash})"), |values| format!(" {values}"));
-            format!("{agent} sends `{label}` to {to}{values}")
-        }
-        Record::Received { agent, from, label, .. } => format!("{agent} receives `{label}` of {from}"),
-        Record::Held { agent, from, .. } => format!("a message of {from} waits for {agent}"),
-        Record::Refused { agent, from, .. } => format!("a message of {from} to {agent} is refused"),
-        Record::Answered { agent, to, hash, value, .. } => match value {
-            Some(_) => format!("{agent} answers {to}:{}", shown(value)),
-            None => format!("{agent} answers {to} (hash {hash})"),
-        },
-        Record::Answer { agent, from, .. } => format!("{agent} gets an answer of {from}"),
-        Record::Late { agent, from, .. } => format!("an answer of {from} to {agent} is late"),
-        Record::Timer { agent, label } => format!("a timer of {agent} in `{label}`"),
-        Record::Deadline { agent, label } => format!("a deadline of {agent} in `{label}`"),
-        Record::Resumed { agent, name, hash } => format!("{agent} resumes after `{name}` (hash {hash})"),
-        Record::Drew { agent, purpose, number } => {
-            format!("{agent} draws number {number} of stream {purpose}")
-        }
-        Record::Property { agent, name, holds, .. } => {
-            format!("property {name:?} {} at {agent}", if *holds { "holds" } else { "does not hold" })
-        }
-        Record::Call { from, agent, method, args, .. } => {
-            format!("{from} calls `{method}` of {agent}: {args}")
-        }
-        Record::Request { from, content, .. } => format!("{from} asks {content}"),
-        Record::Replied { to, outcome, .. } => match outcome {
-            Ok(value) => format!("{to} is answered {value}"),
-            Err(error) => format!("{to} is answered with an error: {error}"),
-        },
-        Record::Result { agent, name, outcome, .. } => match outcome {
-            Ok(value) => format!("`{name}` of {agent} gives {value}"),
-            Err(error) => format!("`{name}` of {agent} fails: {error}"),
-        },
-        Record::Turn { until } => format!("a turn to {until}"),
-        Record::Fault { agent, name, .. } => format!("the fault {name} is injected into {agent}"),
-        Record::End { fingerprint, because, .. } => {
-            format!("the run ends ({because}) with fingerprint {fingerprint}")
-        }
-        Record::Checkpoint { fingerprint, .. } => format!("the fingerprint is {fingerprint}"),
-        other => format!("{other:?}"),
-    }
-}
-
 /// A line that can be read: the values of a hundred agents are cut off.
 fn short(text: &str) -> String {
     const MOST: usize = 240;
@@ -376,7 +323,7 @@ impl fmt::Display for Difference {
         }
         match expected {
             Some(expected) => {
-                write!(f, "\n  expected  {}", short(&describe(&expected.record)))?;
+                write!(f, "\n  expected  {}", short(&sentence(&expected.record)))?;
                 if (expected.time, expected.round) != (*time, *round) {
                     write!(f, " at {} (round {})", expected.time, expected.round)?;
                 }
@@ -384,7 +331,7 @@ impl fmt::Display for Difference {
             None => f.write_str("\n  expected  nothing more")?,
         }
         match (actual, expected.as_ref().map(|entry| &entry.record)) {
-            (Some(actual), _) => write!(f, "\n  actual    {}", short(&describe(actual)))?,
+            (Some(actual), _) => write!(f, "\n  actual    {}", short(&sentence(actual)))?,
             (None, Some(Record::Checkpoint { .. })) => f.write_str("\n  actual    another fingerprint")?,
             (None, _) => f.write_str("\n  actual    nothing of the kind")?,
         }

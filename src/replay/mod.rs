@@ -25,13 +25,15 @@ mod source;
 #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod tape;
 
-pub use diff::{Parted, diff};
+pub use diff::{Compared, Forked, Parted, diff};
 pub use difference::Difference;
+pub(crate) use names::OUTSIDE;
 pub use plan::Fault;
 #[cfg(feature = "app")]
 pub(crate) use plan::{arrange, draw};
 #[cfg(feature = "app")]
-pub(crate) use player::{INTERRUPT, RESEED};
+pub(crate) use player::INTERRUPT;
+pub(crate) use player::RESEED;
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
 pub(crate) use reel::Left;

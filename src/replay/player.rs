@@ -24,7 +24,7 @@ use super::events;
 use super::names::Names;
 use super::recorder::Recorder;
 use super::source::Source;
-use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, Tail};
+use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, Tail, sentence};
 
 /// Why a recording ended that `Ctrl-C` has cut off at an arbitrary point.
 pub(crate) const INTERRUPT: &str = "it was interrupted";
@@ -235,7 +235,7 @@ impl Player {
 
     fn stop(&mut self) {
         if let Some(head) = &self.head {
-            let text = difference::describe(&head.record);
+            let text = sentence(&head.record);
             self.verdict = Some(Verdict::Stopped { time: head.time, event: head.event, text });
         }
     }
