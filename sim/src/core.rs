@@ -5,7 +5,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent::{AgentId, Agents, NameError, Status};
 use crate::beat::{Beats, CLOSED};
-use crate::call::Calls;
+use crate::call::{CallRef, Calls};
 use crate::collected::Collected;
 use crate::config::Config;
 use crate::context::This;
@@ -96,6 +96,8 @@ pub(crate) struct Core {
     pub(crate) active: Cell<u64>,
     pub(crate) calls: RefCell<Calls>,
     pub(crate) replies: Collected<ReplyNote>,
+    /// calls of a driver that have their answer, with the places it gave them
+    pub(crate) answered: RefCell<VecDeque<(u32, CallRef)>>,
     pub(crate) injections: RefCell<BTreeMap<(Time, u64), Injection>>,
     pub(crate) injected: Cell<u64>,
     pub(crate) externals: RefCell<Externals>,
@@ -238,6 +240,7 @@ impl Core {
             active: Cell::new(0),
             calls: RefCell::default(),
             replies: Collected::default(),
+            answered: RefCell::default(),
             injections: RefCell::default(),
             injected: Cell::new(0),
             externals: RefCell::default(),
