@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::thread;
 
-use isochrone::clock::{Coupled, Input, Interrupt, Live, Notice, Notices, Reply, Request, Wall};
+use isochrone::clock::{Coupled, Input, Interrupt, Live, Notice, Notices, Reply, Request, Route, Wall};
 use isochrone::codec::Value;
 use isochrone::prelude::*;
 use isochrone::rpc::CallError;
@@ -73,7 +73,7 @@ fn ask(live: &Live, agent: &str, method: &str, args: Args) -> mpsc::Receiver<Ans
 }
 
 fn request(agent: &str, method: &str, args: Args, reply: Reply) -> Input {
-    Input::Call(Request { from: "peer".into(), agent: agent.into(), method: method.into(), args, reply })
+    Input::Call(Request { route: Route::new("peer", agent), method: method.to_string().into(), args, reply })
 }
 
 fn kw(kw: f64) -> Args {

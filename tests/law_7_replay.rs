@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::thread;
 
-use isochrone::clock::{Coupled, FreeRun, Input, Interrupt, Notice, Reply, Request, RunError, Wall};
+use isochrone::clock::{Coupled, FreeRun, Input, Interrupt, Notice, Reply, Request, Route, RunError, Wall};
 use isochrone::codec::Value;
 use isochrone::journal::{Header, Level, Options, Record, Writer};
 use isochrone::prelude::*;
@@ -250,8 +250,8 @@ fn call(live: &isochrone::clock::Live, agent: &str, kw: f64) -> std::sync::mpsc:
         let _ = sender.send(answer.is_ok());
     });
     let args = Args::default().arg(kw);
-    let (agent, method) = (agent.into(), "set".into());
-    live.send(Input::Call(Request { from: "peer".into(), agent, method, args, reply }));
+    let (route, method) = (Route::new("peer", agent), "set".into());
+    live.send(Input::Call(Request { route, method, args, reply }));
     answered
 }
 

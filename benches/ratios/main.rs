@@ -16,8 +16,7 @@
 //! | `wake_*_tokio`, `timeout_*` | tokio, current-thread, paused clock | the same; `sleep` inside a cancelled timeout |
 //! | `ring_*` | a ring of tokio's `mpsc(16)` | ns a hop of a one-way message through `#[agent]` |
 //! | `ask` | tokio's `mpsc` and `oneshot` | ns a request and its reply, one caller |
-//! | `near_1` | the same over TCP, MsgPack | ns of CPU a call between two containers of one process and thread, one after the other: what the short-cut saves |
-//! | `near_256` | the same over TCP, MsgPack | the same with 256 in flight, which share the socket's reads and writes: mostly what both ways have in common |
+//! | `near` | the same over TCP, MsgPack | ns of CPU a call between two live containers of one process and thread, one after the other |
 //! | `rss_1m` | 256 bytes | growth of the resident set per agent that sleeps between runs of an `#[every]` |
 //! | `journal_read` | writing them | ns a record of a million, level events |
 //! | `mosaik_step` | serde_json alone, the same frames | us a `step` and `get_data` with 100 entities |
@@ -117,13 +116,7 @@ const ROWS: &[Row] = &[
         target: 0.25,
     },
     Row { name: "ask", ours: || local::ask(500_000), base: || local::tokio_ask(500_000), target: 0.45 },
-    Row { name: "near_1", ours: || near::direct(100_000, 1), base: || near::tcp(20_000, 1), target: 0.05 },
-    Row {
-        name: "near_256",
-        ours: || near::direct(256_000, 256),
-        base: || near::tcp(128_000, 256),
-        target: 0.05,
-    },
+    Row { name: "near", ours: || near::direct(100_000), base: || near::tcp(20_000), target: 0.05 },
     Row { name: "rss_1m", ours: || memory::growth(1_000_000), base: || 256.0, target: 1.0 },
     Row { name: "mosaik_step", ours: || mosaik::step(200), base: || mosaik::step_json(200), target: 3.0 },
     Row { name: "mosaik_ahead", ours: || Some(day::run(1)), base: || day::run(900), target: 1.5 },

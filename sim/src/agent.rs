@@ -94,7 +94,7 @@ pub(crate) struct Agents {
     pub(crate) meta: Vec<Meta>,
     pub(crate) origins: Vec<Origin>,
     names: BTreeMap<AgentId, Box<str>>,
-    by_name: BTreeMap<(AgentId, Box<str>), AgentId>,
+    by_name: BTreeMap<AgentId, BTreeMap<Box<str>, AgentId>>,
     unnamed: BTreeMap<(AgentId, u16), Vec<AgentId>>,
 }
 
@@ -117,11 +117,11 @@ impl Agents {
                 if name.is_empty() || name.contains(['/', '#']) || name.chars().any(char::is_control) {
                     return Err(NameError::Unusable(name.into()));
                 }
-                let key = (creator, Box::from(name));
-                if self.by_name.contains_key(&key) {
+                let siblings = self.by_name.entry(creator).or_default();
+                if siblings.contains_key(name) {
                     return Err(NameError::Taken(name.into()));
                 }
-                self.by_name.insert(key, id);
+                siblings.insert(name.into(), id);
                 self.names.insert(id, name.into());
                 NAMED
             }
@@ -172,13 +172,18 @@ impl Agents {
 
     /// The agent at a path below the container.
     pub(crate) fn find(&self, path: &str, types: &[&'static str]) -> Option<AgentId> {
+        let named = |creator, name| self.by_name.get(&creator)?.get(name).copied();
+        // most are what the set-up has named, and no name holds what parts a path
+        if let Some(found) = named(AgentId::OUTSIDE, path) {
+            return Some(found);
+        }
         path.split('/').try_fold(AgentId::OUTSIDE, |creator, name| {
             if let Some((kind, number)) = name.split_once('#') {
                 let number: usize = number.parse().ok()?;
                 let class = types.iter().position(|t| *t == kind)?;
                 return self.unnamed.get(&(creator, class as u16))?.get(number).copied();
             }
-            self.by_name.get(&(creator, Box::from(name))).copied()
+            named(creator, name)
         })
     }
 }

@@ -24,7 +24,7 @@ use pin_project::pin_project;
 use crate::agent::{AgentId, NameError, Status};
 use crate::core::Core;
 use crate::current;
-use crate::external::Form;
+use crate::external::{External, Form, Order};
 use crate::kernel::CreateError;
 use crate::mailbox::{self, Actor, Factory, Ref, ReplyTo};
 use crate::observe::What;
@@ -196,19 +196,18 @@ impl Ctx {
     /// Results due at one instant resume in the order (task, call number), never in order of arrival.
     ///
     /// The output is recorded in its `form` and compared by its hash. A panic of the future is a panic here.
-    pub fn external_as<T, M, F>(
-        &self,
-        name: &str,
-        latency: Duration,
-        form: Form<T>,
-        make: M,
-    ) -> crate::external::External<T>
+    pub fn external_as<T, M, F>(&self, name: &str, latency: Duration, form: Form<T>, make: M) -> External<T>
     where
         T: serde::Serialize + 'static,
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        crate::external::External::new(name, self.agent, latency, form, make)
+        External::new(name, self.agent, latency, form, make)
+    }
+
+    /// As [`external_as`](Ctx::external_as), for an operation that the driver may recognise.
+    pub fn external_of<O: Order>(&self, order: Rc<O>, latency: Duration) -> External<O::Output> {
+        External::of(order, self.agent, latency)
     }
 }
 

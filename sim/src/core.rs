@@ -5,7 +5,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent::{AgentId, Agents, NameError, Status};
 use crate::beat::{Beats, CLOSED};
-use crate::call::Calls;
+use crate::call::{CallRef, Calls};
 use crate::collected::Collected;
 use crate::config::Config;
 use crate::context::This;
@@ -31,7 +31,7 @@ use crate::supervise::{Policy, Report};
 use crate::task::{Label, Tasks};
 use crate::time::Time;
 use crate::waiter::{NO_TASK, Sides};
-use crate::wheel::Wheel;
+use crate::wheel::{RadixWheel, Wheel};
 
 /// Messages sent where no kernel runs.
 static HOMELESS: AtomicU64 = AtomicU64::new(0);
@@ -44,6 +44,9 @@ pub(crate) fn count_homeless() {
 pub fn homeless_messages() -> u64 {
     HOMELESS.load(Ordering::Relaxed)
 }
+
+/// Coarse, since a deadline is hardly ever reached.
+pub(crate) type Deadlines = RadixWheel<8>;
 
 pub(crate) type Injection = Box<dyn FnOnce(&Core)>;
 
@@ -74,7 +77,7 @@ pub(crate) struct Core {
     /// the exclusive task of each locked agent
     pub(crate) locks: RefCell<BTreeMap<AgentId, u32>>,
     pub(crate) timers: RefCell<Wheel>,
-    pub(crate) deadlines: RefCell<Wheel>,
+    pub(crate) deadlines: RefCell<Deadlines>,
     /// no deadline lies before this instant, a key of the wheel; the last one if there is none
     pub(crate) deadlines_from: Cell<u64>,
     pub(crate) beats: RefCell<Beats>,
@@ -93,6 +96,8 @@ pub(crate) struct Core {
     pub(crate) active: Cell<u64>,
     pub(crate) calls: RefCell<Calls>,
     pub(crate) replies: Collected<ReplyNote>,
+    /// calls of a driver that have their answer, with the places it gave them
+    pub(crate) answered: RefCell<VecDeque<(u32, CallRef)>>,
     pub(crate) injections: RefCell<BTreeMap<(Time, u64), Injection>>,
     pub(crate) injected: Cell<u64>,
     pub(crate) externals: RefCell<Externals>,
@@ -198,7 +203,7 @@ impl Core {
     pub(crate) fn new(id: u16, injector: Arc<Injector>, config: Config) -> Self {
         let start = config.start;
         // time zero lies half-way through the keys, and a cursor never goes back
-        let wheels = (Wheel::starting_at(wheel_key(start)), Wheel::starting_at(wheel_key(start)));
+        let wheels = (Wheel::starting_at(wheel_key(start)), Deadlines::starting_at(wheel_key(start)));
         Core {
             id,
             injector,
@@ -235,6 +240,7 @@ impl Core {
             active: Cell::new(0),
             calls: RefCell::default(),
             replies: Collected::default(),
+            answered: RefCell::default(),
             injections: RefCell::default(),
             injected: Cell::new(0),
             externals: RefCell::default(),

@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -21,30 +22,49 @@ use crate::waker::TaskKey;
 #[derive(Debug, Default)]
 pub(crate) struct Injector {
     woken: Mutex<Vec<TaskKey>>,
+    /// whether there are some: a kernel that nobody wakes from outside takes no lock
+    some: AtomicBool,
     driver: Mutex<Option<Waker>>,
+    /// whether a driver is to be woken
+    watched: AtomicBool,
 }
 
 impl Injector {
     fn push(&self, key: TaskKey) {
         lock(&self.woken).push(key);
+        self.some.store(true, Ordering::SeqCst);
         // not under the lock: the driver may ask to be woken again
-        let driver = lock(&self.driver).take();
+        let driver = {
+            let mut driver = lock(&self.driver);
+            self.watched.store(false, Ordering::SeqCst);
+            driver.take()
+        };
         if let Some(driver) = driver {
             driver.wake();
         }
     }
 
     pub(crate) fn take(&self) -> Vec<TaskKey> {
+        if !self.has_some() {
+            return Vec::new();
+        }
+        self.some.store(false, Ordering::SeqCst);
         std::mem::take(&mut *lock(&self.woken))
     }
 
     pub(crate) fn has_some(&self) -> bool {
-        !lock(&self.woken).is_empty()
+        self.some.load(Ordering::SeqCst)
     }
 
     /// Asks for `driver` to be woken at the next wake from outside.
     pub(crate) fn watch(&self, driver: &Waker) {
-        *lock(&self.driver) = Some(driver.clone());
+        let mut known = lock(&self.driver);
+        *known = Some(driver.clone());
+        self.watched.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::SeqCst)
     }
 }
 

@@ -16,9 +16,12 @@
 //! runtime and hands in the outcome with `finish_external`; a replay hands in recorded outcomes and never calls `make`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -31,6 +34,7 @@ use crate::current;
 use crate::fingerprint::{Tag, payload_hash};
 use crate::observe::What;
 use crate::pending::EXTERNAL;
+use crate::random::purpose_of;
 use crate::supervise::panic_text;
 use crate::time::Time;
 
@@ -40,6 +44,8 @@ pub struct ExternalId {
     due: Time,
     task: u32,
     number: u64,
+    /// where it lies; the numbers before tell it from all others
+    slot: u32,
 }
 
 /// How the output of an operation is written down and read again; layers above know the type of what is written.
@@ -82,9 +88,8 @@ pub struct Outcome {
 }
 
 /// A value that can be written down.
-trait Held: fmt::Debug {
+trait Held: Any + fmt::Debug {
     fn encode(&self) -> Result<Rc<dyn Any>, String>;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 struct Output<T>(T, Form<T>);
@@ -99,10 +104,6 @@ impl<T: 'static> Held for Output<T> {
     fn encode(&self) -> Result<Rc<dyn Any>, String> {
         (self.1.encode)(&self.0)
     }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        Box::new(self.0)
-    }
 }
 
 impl Outcome {
@@ -111,7 +112,8 @@ impl Outcome {
         Outcome { value: Err(message), hash: 0 }
     }
 
-    fn of<T: serde::Serialize + 'static>(value: T, form: Form<T>) -> Self {
+    /// The operation has ended with this.
+    pub fn new<T: serde::Serialize + 'static>(value: T, form: Form<T>) -> Self {
         let hash = payload_hash(&value);
         Outcome { value: Ok(Box::new(Output(value, form))), hash }
     }
@@ -133,28 +135,83 @@ impl Outcome {
 /// What the driver runs: the operation's number, and its outcome.
 pub type Running = Pin<Box<dyn Future<Output = (ExternalId, Outcome)>>>;
 
-/// What an operation is made of: the agent's closure, and the form of its output.
-struct Ask<T, M> {
-    make: M,
+/// An operation, for layers above that have more to say of one than a closure: a driver can [recognise](Started::order) it
+/// and carry it out without a future.
+pub trait Order: 'static {
+    /// What comes out.
+    type Output: serde::Serialize + 'static;
+
+    /// What it is called, in journals and errors.
+    fn name(&self) -> String;
+
+    /// Its name in fingerprints.
+    fn purpose(&self) -> u64 {
+        purpose_of(&self.name())
+    }
+
+    /// How its output is written down.
+    fn form(&self) -> Form<Self::Output>;
+
+    /// Begins it. Called once, by the driver, on its runtime.
+    fn run(&self) -> impl Future<Output = Self::Output>;
+}
+
+/// An [`Order`] that calls an agent's closure.
+struct Closure<T, M> {
+    name: Box<str>,
     form: Form<T>,
+    make: Cell<Option<M>>,
 }
 
-/// An [`Ask`] of any type.
-trait Asks {
-    fn run(self: Box<Self>, id: ExternalId) -> Running;
-    fn recall(self: Box<Self>, written: &dyn Any) -> Outcome;
-}
-
-impl<T, M, F> Asks for Ask<T, M>
+impl<T, M, F> Order for Closure<T, M>
 where
     T: serde::Serialize + 'static,
     M: FnOnce() -> F + 'static,
     F: Future<Output = T> + 'static,
 {
-    fn run(self: Box<Self>, id: ExternalId) -> Running {
-        let Ask { make, form } = *self;
+    type Output = T;
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    fn purpose(&self) -> u64 {
+        purpose_of(&self.name)
+    }
+
+    fn form(&self) -> Form<T> {
+        self.form
+    }
+
+    async fn run(&self) -> T {
+        match self.make.take() {
+            Some(make) => make().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// An [`Order`] of any type.
+trait Asks: Any {
+    fn name(&self) -> String;
+    fn purpose(&self) -> u64;
+    fn run(self: Rc<Self>, id: ExternalId) -> Running;
+    fn recall(&self, written: &dyn Any) -> Outcome;
+}
+
+impl<O: Order> Asks for O {
+    fn name(&self) -> String {
+        Order::name(self)
+    }
+
+    fn purpose(&self) -> u64 {
+        Order::purpose(self)
+    }
+
+    fn run(self: Rc<Self>, id: ExternalId) -> Running {
         Box::pin(async move {
-            let mut future = pin!(async move { Outcome::of(make().await, form) });
+            let form = self.form();
+            let mut future = pin!(async move { Outcome::new(Order::run(&*self).await, form) });
             let outcome = std::future::poll_fn(|cx| {
                 catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
                     .unwrap_or_else(|panic| Poll::Ready(Outcome::failed(panic_text(&*panic))))
@@ -163,9 +220,10 @@ where
         })
     }
 
-    fn recall(self: Box<Self>, written: &dyn Any) -> Outcome {
-        match (self.form.decode)(written) {
-            Ok(value) => Outcome::of(value, self.form),
+    fn recall(&self, written: &dyn Any) -> Outcome {
+        let form = self.form();
+        match (form.decode)(written) {
+            Ok(value) => Outcome::new(value, form),
             Err(error) => Outcome::failed(format!("what was recorded is something else: {error}")),
         }
     }
@@ -175,20 +233,29 @@ where
 pub struct Started {
     /// To be handed in with the outcome.
     pub id: ExternalId,
-    /// What the agent called it.
-    pub name: Rc<str>,
     /// Path of the agent.
     pub agent: AgentId,
-    ask: Box<dyn Asks>,
+    ask: Rc<dyn Asks>,
 }
 
 impl fmt::Debug for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Started({:?} of {:?})", self.name, self.agent)
+        write!(f, "Started({:?} of {:?})", self.name(), self.agent)
     }
 }
 
 impl Started {
+    /// What the agent called it.
+    pub fn name(&self) -> String {
+        self.ask.name()
+    }
+
+    /// The operation, if it is of this type.
+    pub fn order<O: Order>(&self) -> Option<&O> {
+        let ask: &dyn Any = &*self.ask;
+        ask.downcast_ref()
+    }
+
     /// The outcome of an earlier run; the agent's closure is not called.
     pub fn recall(self, recorded: Result<&dyn Any, String>) -> (ExternalId, Outcome) {
         let outcome = match recorded {
@@ -205,8 +272,9 @@ impl Started {
 }
 
 struct Operation {
+    id: ExternalId,
     agent: AgentId,
-    name: Rc<str>,
+    ask: Rc<dyn Asks>,
     waiter: u32,
     outcome: Option<Outcome>,
     delivered: bool,
@@ -215,22 +283,48 @@ struct Operation {
 /// All operations in flight.
 #[derive(Default)]
 pub(crate) struct Externals {
-    open: BTreeMap<ExternalId, Operation>,
+    slots: Vec<Option<Operation>>,
+    free: Vec<u32>,
+    /// those of simulated time, which has to know what the present instant waits for
+    order: BTreeSet<ExternalId>,
     /// those whose outcome is there and not delivered: nobody looks through the others for them
-    ready: BTreeSet<ExternalId>,
-    started: Vec<Started>,
+    ready: BinaryHeap<Reverse<ExternalId>>,
+    started: VecDeque<Started>,
     count: u64,
 }
 
 impl Externals {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.slots.len() == self.free.len()
     }
 
-    /// When the earliest undelivered one resumes.
+    #[inline]
+    fn get(&mut self, id: ExternalId) -> Option<&mut Operation> {
+        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|operation| operation.id.number == id.number)
+    }
+
+    /// The operation is over.
+    fn remove(&mut self, id: ExternalId) -> Option<Operation> {
+        let place = self.slots.get_mut(id.slot as usize)?;
+        let operation = place.take_if(|operation| operation.id.number == id.number)?;
+        self.free.push(id.slot);
+        self.order.remove(&id);
+        if operation.outcome.is_some() && !operation.delivered {
+            self.ready.retain(|Reverse(ready)| *ready != id);
+        }
+        Some(operation)
+    }
+
+    /// Those that are not delivered, in order.
+    fn awaited(&self) -> impl Iterator<Item = &Operation> {
+        let operation = |id: &ExternalId| self.slots.get(id.slot as usize)?.as_ref();
+        self.order.iter().filter_map(operation).filter(|operation| !operation.delivered)
+    }
+
+    /// When the earliest undelivered one of simulated time resumes.
     pub(crate) fn earliest(&self) -> Option<Time> {
-        self.open.iter().find(|(_, operation)| !operation.delivered).map(|(id, _)| id.due)
+        self.awaited().next().map(|operation| operation.id.due)
     }
 
     /// Whether an outcome waits to be delivered.
@@ -239,46 +333,55 @@ impl Externals {
     }
 
     pub(crate) fn waiters(&self) -> Vec<u32> {
-        self.open.values().map(|operation| operation.waiter).collect()
+        self.slots.iter().flatten().map(|operation| operation.waiter).collect()
+    }
+
+    #[inline]
+    pub(crate) fn append_started(&mut self, started: &mut VecDeque<Started>) {
+        if started.is_empty() {
+            std::mem::swap(started, &mut self.started);
+        } else {
+            started.append(&mut self.started);
+        }
     }
 
     pub(crate) fn take_started(&mut self) -> Vec<Started> {
-        std::mem::take(&mut self.started)
+        std::mem::take(&mut self.started).into()
     }
 }
 
 impl Core {
-    fn begin_external(
-        &self,
-        (name, agent): (Rc<str>, AgentId),
-        due: Time,
-        waiter: u32,
-        ask: Box<dyn Asks>,
-    ) -> ExternalId {
-        let mut externals = self.externals.borrow_mut();
-        let id = ExternalId { due, task: self.running_task(), number: externals.count };
+    fn begin_external(&self, agent: AgentId, due: Time, waiter: u32, ask: Rc<dyn Asks>) -> ExternalId {
+        let externals = &mut *self.externals.borrow_mut();
+        let slot = externals.free.pop().unwrap_or_else(|| {
+            externals.slots.push(None);
+            externals.slots.len() as u32 - 1
+        });
+        let id = ExternalId { due, task: self.running_task(), number: externals.count, slot };
         externals.count += 1;
-        let operation = Operation { agent, name: name.clone(), waiter, outcome: None, delivered: false };
-        externals.open.insert(id, operation);
-        externals.started.push(Started { id, name, agent, ask });
+        let operation = Operation { id, agent, ask: ask.clone(), waiter, outcome: None, delivered: false };
+        externals.slots[slot as usize] = Some(operation);
+        if !self.config.realtime {
+            externals.order.insert(id);
+        }
+        externals.started.push_back(Started { id, agent, ask });
         self.pending.raise(EXTERNAL);
         id
     }
 
-    pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) {
+    /// Hands in an outcome; what nobody waits for comes back.
+    pub(crate) fn finish_external(&self, id: ExternalId, outcome: Outcome) -> Option<Outcome> {
         let mut externals = self.externals.borrow_mut();
-        let Externals { open, ready, .. } = &mut *externals;
-        let gone = match open.get_mut(&id) {
+        match externals.get(id) {
             Some(operation) => {
-                if !operation.delivered {
-                    ready.insert(id);
+                let (known, before) = (operation.delivered, operation.outcome.replace(outcome));
+                if !known && before.is_none() {
+                    externals.ready.push(Reverse(id));
                 }
-                operation.outcome.replace(outcome)
+                before
             }
             None => Some(outcome),
-        };
-        drop(externals);
-        drop(gone);
+        }
     }
 
     /// Whether the present instant needs a result that is not there yet.
@@ -288,64 +391,67 @@ impl Core {
             && self
                 .externals
                 .borrow()
-                .open
-                .iter()
-                .take_while(|(id, _)| id.due <= now)
-                .any(|(_, operation)| !operation.delivered && operation.outcome.is_none())
+                .awaited()
+                .take_while(|operation| operation.id.due <= now)
+                .any(|operation| operation.outcome.is_none())
+    }
+
+    /// The next operation whose result is there and due.
+    fn next_due(&self, now: Time) -> Option<(AgentId, Rc<dyn Asks>, u32, u64)> {
+        let mut externals = self.externals.borrow_mut();
+        let Reverse(id) = *externals.ready.peek()?;
+        if id.due > now && !self.config.realtime {
+            return None;
+        }
+        externals.ready.pop();
+        let operation = externals.get(id)?;
+        operation.delivered = true;
+        let hash = operation.outcome.as_ref().map_or(0, |outcome| outcome.hash);
+        Some((operation.agent, operation.ask.clone(), operation.waiter, hash))
     }
 
     /// Resumes the agents whose results are due; all of them are there.
     pub(crate) fn deliver_externals(&self) -> bool {
         let now = self.now();
-        let due: Vec<_> = {
-            let mut externals = self.externals.borrow_mut();
-            let Externals { open, ready, .. } = &mut *externals;
-            let mut due = Vec::new();
-            while let Some(id) = ready.first().copied().filter(|id| self.config.realtime || id.due <= now) {
-                ready.remove(&id);
-                let Some(operation) = open.get_mut(&id) else { continue };
-                operation.delivered = true;
-                let hash = operation.outcome.as_ref().map_or(0, |outcome| outcome.hash);
-                due.push((operation.agent, operation.name.clone(), operation.waiter, hash));
-            }
-            due
-        };
-        let some = !due.is_empty();
-        for (agent, name, waiter, hash) in due {
-            let purpose = crate::random::purpose_of(&name);
+        let mut some = false;
+        while let Some((agent, ask, waiter, hash)) = self.next_due(now) {
+            some = true;
             self.agents.borrow_mut().meta[agent.index()].fingerprint.mix(
                 Tag::External,
                 now,
                 self.round(),
-                purpose,
+                ask.purpose(),
                 0,
                 hash,
             );
-            self.observe(agent, || What::External { name: name.to_string(), hash });
+            self.observe(agent, || What::External { name: ask.name(), hash });
             self.wake_waiter(waiter);
         }
         some
     }
 }
 
-enum Asking<T> {
-    New(Option<Box<dyn Asks>>),
+enum Asking {
+    New(Option<Rc<dyn Asks>>),
     Asked(ExternalId),
-    Done(std::marker::PhantomData<fn() -> T>),
+    Done,
 }
 
 /// The agent's side of an operation; see [`Ctx::external_as`](crate::Ctx::external_as).
 #[must_use = "it does nothing until it is awaited"]
 pub struct External<T> {
-    name: Rc<str>,
     agent: AgentId,
     latency: Duration,
-    state: Asking<T>,
+    state: Asking,
+    output: PhantomData<fn() -> T>,
 }
 
 impl<T> fmt::Debug for External<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "External({:?} of {:?})", self.name, self.agent)
+        match &self.state {
+            Asking::New(Some(ask)) => write!(f, "External({:?} of {:?})", ask.name(), self.agent),
+            _ => write!(f, "External(of {:?})", self.agent),
+        }
     }
 }
 
@@ -357,8 +463,15 @@ impl<T: serde::Serialize + 'static> External<T> {
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        let ask = Box::new(Ask { make, form });
-        External { name: name.into(), agent, latency, state: Asking::New(Some(ask)) }
+        External::of(
+            Rc::new(Closure { name: name.into(), form, make: Cell::new(Some(make)) }),
+            agent,
+            latency,
+        )
+    }
+
+    pub(crate) fn of(order: Rc<impl Order<Output = T>>, agent: AgentId, latency: Duration) -> Self {
+        External { agent, latency, state: Asking::New(Some(order)), output: PhantomData }
     }
 }
 
@@ -373,50 +486,51 @@ impl<T: 'static> Future for External<T> {
                     let id = current::with(|core| {
                         let due = core.now().saturating_add(me.latency);
                         let waiter = core.waiter(cx.waker());
-                        core.begin_external((me.name.clone(), me.agent), due, waiter, ask)
+                        core.begin_external(me.agent, due, waiter, ask)
                     });
                     me.state = Asking::Asked(id);
                 }
                 Poll::Pending
             }
             Asking::Asked(id) => {
-                let id = *id;
-                let outcome = current::with(|core| {
-                    let mut externals = core.externals.borrow_mut();
-                    if externals.open.get(&id).is_some_and(|operation| operation.delivered) {
-                        return externals.open.remove(&id).and_then(|operation| operation.outcome);
+                let Some(ended) = current::with(|core| take(core, *id, cx)) else { return Poll::Pending };
+                me.state = Asking::Done;
+                let Some(outcome) = ended.outcome else { return Poll::Pending };
+                let output = outcome.value.map(|value| (value as Box<dyn Any>).downcast::<Output<T>>());
+                match output {
+                    Ok(Ok(output)) => Poll::Ready(output.0),
+                    Ok(Err(_)) => {
+                        panic!("external operation {:?}: the outcome is of another type", ended.ask.name())
                     }
-                    let old = externals.open.get(&id).map(|operation| operation.waiter);
-                    drop(externals);
-                    if let Some(old) = old {
-                        let new = core.renew_waiter(old, cx.waker());
-                        if let Some(operation) = core.externals.borrow_mut().open.get_mut(&id) {
-                            operation.waiter = new;
-                        }
-                    }
-                    None
-                });
-                let Some(outcome) = outcome else { return Poll::Pending };
-                me.state = Asking::Done(std::marker::PhantomData);
-                match outcome.value.map(|value| value.into_any().downcast::<T>()) {
-                    Ok(Ok(value)) => Poll::Ready(*value),
-                    Ok(Err(_)) => panic!("external operation {:?}: the outcome is of another type", me.name),
-                    Err(message) => panic!("external operation {:?}: {message}", me.name),
+                    Err(message) => panic!("external operation {:?}: {message}", ended.ask.name()),
                 }
             }
-            Asking::Done(_) => Poll::Pending,
+            Asking::Done => Poll::Pending,
         }
     }
+}
+
+/// Takes an operation whose outcome has been delivered, or notes who waits for it now.
+fn take(core: &Core, id: ExternalId, cx: &mut Context<'_>) -> Option<Operation> {
+    let mut externals = core.externals.borrow_mut();
+    let operation = externals.get(id)?;
+    if operation.delivered {
+        return externals.remove(id);
+    }
+    let old = operation.waiter;
+    drop(externals);
+    let new = core.renew_waiter(old, cx.waker());
+    if let Some(operation) = core.externals.borrow_mut().get(id) {
+        operation.waiter = new;
+    }
+    None
 }
 
 impl<T> Drop for External<T> {
     fn drop(&mut self) {
         if let Asking::Asked(id) = self.state {
             let gone = current::try_with(|core| {
-                let mut externals = core.externals.borrow_mut();
-                externals.ready.remove(&id);
-                let gone = externals.open.remove(&id);
-                drop(externals);
+                let gone = core.externals.borrow_mut().remove(id);
                 if let Some(operation) = gone.as_ref().filter(|operation| !operation.delivered) {
                     core.release_waiter(operation.waiter);
                 }

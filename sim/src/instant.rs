@@ -20,7 +20,7 @@ use crate::reply::ReplyNote;
 use crate::task::Tasks;
 use crate::time::Time;
 use crate::waiter::{RESTART, SIDE};
-use crate::wheel::Wheel;
+use crate::wheel::RadixWheel;
 
 /// A turn is on until this is dropped.
 pub(crate) struct Turning<'c>(&'c Cell<bool>);
@@ -191,7 +191,7 @@ impl Core {
 
     /// Wakes whoever waits for the timers that are ready.
     #[inline(always)]
-    fn fire(&self, mut wheel: RefMut<'_, Wheel>, tag: Tag) {
+    fn fire<const BITS: usize>(&self, mut wheel: RefMut<'_, RadixWheel<BITS>>, tag: Tag) {
         // which agent of which container, when, and in which round: no order among them is left to remember, so they are
         // summed at once
         let at = fold(
@@ -343,12 +343,12 @@ impl Core {
 
     /// The time of the earliest event that has not happened yet.
     pub(crate) fn next_event(&self) -> Option<Time> {
-        if self.is_busy() || !self.settled.borrow().is_empty() {
+        if self.pending.has(ROUND | SETTLED) && (self.is_busy() || !self.settled.borrow().is_empty()) {
             return Some(self.now.get());
         }
         let timer = self.timers.borrow().next().map(wheel_time);
         let deadline = self.deadlines.borrow().next().map(wheel_time);
-        [timer, deadline, self.next_input()].into_iter().flatten().min()
+        earlier(earlier(timer, deadline), self.next_input())
     }
 
     /// Lets the earliest timer or deadline at or before the horizon happen.
@@ -576,6 +576,9 @@ impl Core {
     /// The earliest input or external result that lies ahead.
     #[inline]
     pub(crate) fn next_input(&self) -> Option<Time> {
+        if !self.pending.has(INJECTED | EXTERNAL) {
+            return None;
+        }
         let injections = self.injections.borrow();
         let externals = self.externals.borrow();
         if injections.is_empty() && externals.is_empty() {
@@ -587,6 +590,14 @@ impl Core {
         } else {
             externals.earliest()
         };
-        [injection, external].into_iter().flatten().min()
+        earlier(injection, external)
+    }
+}
+
+#[inline]
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -24,6 +24,7 @@
 //! A failing agent never stops the kernel unless its policy says so; see [`SimError`] for what does.
 
 use std::any::{Any, TypeId};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -38,6 +39,7 @@ use crate::fingerprint::Tag;
 use crate::instant::Turning;
 use crate::mailbox::{Actor, Ref};
 use crate::observe::Observer;
+use crate::pending::{INJECTED, ROUND, SETTLED};
 use crate::request::{self, Asked};
 use crate::supervise::{Policy, Report};
 use crate::time::Time;
@@ -50,10 +52,15 @@ use crate::waiter::NO_TASK;
 #[derive(Debug)]
 pub struct Kernel {
     core: Rc<Core>,
+    /// whether this is the one that was made, with which the kernel ends
+    owner: bool,
 }
 
 impl Drop for Kernel {
     fn drop(&mut self) {
+        if !self.owner {
+            return;
+        }
         let _entered = Entered::new(&self.core);
         self.core.teardown();
         current::unregister(self.core.id);
@@ -68,7 +75,13 @@ impl Kernel {
     pub fn new(config: Config) -> Result<Self, SimError> {
         let (id, injector) = current::register()
             .ok_or_else(|| SimError::Limit("a process holds at most 65,535 kernels".into()))?;
-        Ok(Kernel { core: Rc::new(Core::new(id, injector, config)) })
+        Ok(Kernel { core: Rc::new(Core::new(id, injector, config)), owner: true })
+    }
+
+    /// The same kernel once more, for a driver that keeps it. The kernel ends with the one that was made, whoever has this:
+    /// then nothing is left in it.
+    pub fn again(&self) -> Kernel {
+        Kernel { core: self.core.clone(), owner: false }
     }
 
     /// Runs code inside the kernel, as the set-up or the driver does: proxies, names and the clock work in there, and
@@ -159,6 +172,12 @@ impl Kernel {
         self.core.next_event()
     }
 
+    /// Whether something has been put in from outside since the last turn, or waits for the present instant. If not, the next
+    /// event is still the one of which that turn told.
+    pub fn is_busy(&self) -> bool {
+        self.core.pending.has(ROUND | INJECTED | SETTLED)
+    }
+
     /// Processes every event at or before `limit`, each at its own time, and leaves the clock at `limit`
     /// (at the last event, if `limit` is [`Time::MAX`]).
     ///
@@ -183,11 +202,7 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn turn(&self, limit: Time, inclusive: bool, budget: u32) -> Result<Progress, SimError> {
-        if self.core.turning.get() {
-            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
-        }
-        let _entered = Entered::new(&self.core);
-        let _turning = Turning::new(&self.core.turning);
+        let _turn = self.begin_turn()?;
         loop {
             match self.core.turn(limit, inclusive, budget)? {
                 Progress::More if budget == u32::MAX => {}
@@ -203,11 +218,7 @@ impl Kernel {
     /// # Errors
     /// As [`run_until`](Kernel::run_until).
     pub fn attend(&self) -> Result<(), SimError> {
-        if self.core.turning.get() {
-            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
-        }
-        let _entered = Entered::new(&self.core);
-        let _turning = Turning::new(&self.core.turning);
+        let _turn = self.begin_turn()?;
         self.core.attend()
     }
 
@@ -258,6 +269,25 @@ impl Kernel {
         let number = self.core.next_injection();
         self.core.enter_at(at, number, Box::new(move |_| enter()));
         Ok(())
+    }
+
+    /// As [`inject_with`](Kernel::inject_with) for the present instant, at once: what was injected for it before comes first.
+    ///
+    /// # Errors
+    /// [`SimError::Limit`] for code that the kernel runs itself.
+    pub fn admit(&self, enter: impl FnOnce()) -> Result<(), SimError> {
+        let (_entered, _turning) = self.begin_turn()?;
+        self.core.admit_injections();
+        self.core.next_injection();
+        enter();
+        Ok(())
+    }
+
+    fn begin_turn(&self) -> Result<(Entered, Turning<'_>), SimError> {
+        if self.core.turning.get() {
+            return Err(SimError::Limit("a kernel cannot be run by code that it runs itself".into()));
+        }
+        Ok((Entered::new(&self.core), Turning::new(&self.core.turning)))
     }
 
     /// Asks an agent, from outside, now. The answer comes by [`Kernel::answer`] after the kernel has run.
@@ -416,6 +446,11 @@ impl Kernel {
         self.core.injector.watch(driver);
     }
 
+    /// Whether whoever asked last by [`watch`](Kernel::watch) is still to be woken.
+    pub fn is_watched(&self) -> bool {
+        self.core.injector.is_watched()
+    }
+
     /// Whether tasks have been woken from outside since the last turn.
     pub fn has_wakes(&self) -> bool {
         self.core.injector.has_some()
@@ -426,9 +461,16 @@ impl Kernel {
         self.core.externals.borrow_mut().take_started()
     }
 
+    /// As [`take_external`](Kernel::take_external), behind what `started` holds.
+    pub fn append_external(&self, started: &mut VecDeque<crate::external::Started>) {
+        self.core.externals.borrow_mut().append_started(started);
+    }
+
     /// Hands in the outcome of an external operation.
     pub fn finish_external(&self, id: crate::external::ExternalId, outcome: crate::external::Outcome) {
-        self.enter(|| self.core.finish_external(id, outcome));
+        if let Some(gone) = self.core.finish_external(id, outcome) {
+            self.enter(|| drop(gone));
+        }
     }
 }
 

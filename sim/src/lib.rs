@@ -98,7 +98,7 @@ pub use context::{Ctx, Random, Task, TaskResult, This};
 pub use core::homeless_messages;
 pub use error::{Involved, SimError};
 pub use external::{
-    External, ExternalId, Form, Outcome as ExternalOutcome, Running as ExternalRunning, Started,
+    External, ExternalId, Form, Order, Outcome as ExternalOutcome, Running as ExternalRunning, Started,
 };
 pub use faults::Injected;
 pub use kernel::{CreateError, Kernel};
@@ -106,7 +106,7 @@ pub use mailbox::{Actor, Ref, ReplyTo};
 pub use observe::{Event, Observer, What};
 pub use order::OrderKey;
 pub use random::Draw;
-pub use request::{Asked, Call};
+pub use request::{Asked, Call, Ticket};
 pub use supervise::{Outcome, Policy, Report};
 pub use task::Label;
 pub use time::{

@@ -6,12 +6,15 @@ use std::any::{Any, TypeId};
 use std::rc::Rc;
 
 use crate::agent::AgentId;
+use crate::call::Fault;
 use crate::context::Ctx;
 use crate::core::Core;
 use crate::current;
 use crate::faults::Injected;
 use crate::mailbox::{Actor, Ref};
+use crate::request::{self, Ticket};
 use crate::time::Time;
+use crate::waiter::DOOR;
 
 /// The number of the kernel.
 #[inline]
@@ -37,6 +40,31 @@ pub fn find(path: &str) -> Option<AgentId> {
 /// The address of an agent by its number, if it is of that type.
 pub fn reference<A: Actor>(agent: AgentId) -> Option<Ref<A>> {
     current::try_with(|core| core.reference(agent)).flatten()
+}
+
+/// Asks an agent as the outside does, for a driver, which [is told](answered) when there is an answer. It keeps the call at a
+/// place of its own, below 2^30 - 1.
+///
+/// # Errors
+/// The call cannot be made.
+pub fn ask<A: Actor>(to: Ref<A>, message: A::Msg, place: u32) -> Result<(), Box<Fault>> {
+    let asked = current::try_with(|core| request::post(core, to, message, Some(DOOR | place)));
+    asked.unwrap_or_else(|| Err(Box::new(Fault::NoKernel))).map(drop)
+}
+
+/// The place of the next call of a driver that has been answered; each is told of once, in the order of the replies.
+pub fn answered() -> Option<(u32, Ticket)> {
+    let (place, call) = current::try_with(|core| core.answered.borrow_mut().pop_front()).flatten()?;
+    Some((place, Ticket(call)))
+}
+
+/// Takes the answer to a call of a driver that has been answered.
+///
+/// # Errors
+/// What the call ended with, if not with a reply.
+pub fn answer<A: Actor>(to: Ref<A>, ticket: Ticket) -> Result<A::Reply, Box<Fault>> {
+    let answer = current::try_with(|core| request::collect(core, to, ticket)).flatten();
+    answer.unwrap_or_else(|| Err(Box::new(Fault::NoKernel)))
 }
 
 /// What the agent's type tells the layers above, see [`Actor::facet`].

@@ -13,6 +13,7 @@ use crate::observe::What;
 use crate::order::Ordered;
 use crate::pending::REPLIES;
 use crate::supervise::panic_text;
+use crate::waiter::{DOOR, NO_TASK};
 
 /// A reply on its way to its caller.
 pub(crate) struct ReplyNote {
@@ -109,6 +110,10 @@ impl Core {
             sequence: note.sequence,
             hash: note.hash,
         });
-        self.wake_waiter(waiter);
+        if waiter >= DOOR && waiter != NO_TASK {
+            self.answered.borrow_mut().push_back((waiter & !DOOR, note.call));
+        } else {
+            self.wake_waiter(waiter);
+        }
     }
 }

@@ -253,6 +253,20 @@ impl<A: Actor> fmt::Debug for Asked<A> {
     }
 }
 
+/// An answer to a call of a driver, which may take it: see [`local::ask`](crate::local::ask).
+#[derive(Debug)]
+pub struct Ticket(pub(crate) CallRef);
+
+/// Takes the answer of a call that has one.
+pub(crate) fn collect<A: Actor>(
+    core: &Core,
+    to: Ref<A>,
+    Ticket(call): Ticket,
+) -> Option<Result<A::Reply, Box<Fault>>> {
+    let value = core.calls.borrow_mut().take_answer(call)?.ok()?;
+    core.inbox::<A>(to.class)?.take_value(value)
+}
+
 /// The answer of a call from outside, once it is there.
 pub(crate) fn answer<A: Actor>(core: &Core, asked: &mut Asked<A>) -> Option<Result<A::Reply, Box<Fault>>> {
     let call = match &asked.call {

@@ -13,6 +13,7 @@
 //! Contract: a sleep until [`Time::MAX`], the end of time, never resumes. Any other resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
 //! reason; a deadline in the phase of deadlines.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +25,7 @@ use pin_project::pin_project;
 use crate::core::{Core, wheel_key};
 use crate::current;
 use crate::time::Time;
-use crate::wheel::TimerId;
+use crate::wheel::{RadixWheel, TimerId};
 
 #[derive(Clone, Copy)]
 enum State {
@@ -64,10 +65,6 @@ impl Sleep {
     pub fn when(&self) -> Time {
         self.when
     }
-
-    fn wheel<'c>(&self, core: &'c Core) -> &'c std::cell::RefCell<crate::wheel::Wheel> {
-        if self.deadline { &core.deadlines } else { &core.timers }
-    }
 }
 
 impl Sleep {
@@ -79,6 +76,14 @@ impl Sleep {
         }
         // what was armed lay in the future then: it fires with all that is due at its instant
         core.timers.borrow().cursor() >= wheel_key(self.when)
+    }
+
+    /// Polled for the first time.
+    #[inline(always)]
+    fn begin(&mut self, cx: &Context<'_>) {
+        if self.when < Time::MAX {
+            current::with(|core| self.arm(core, cx));
+        }
     }
 
     #[inline(never)]
@@ -94,10 +99,13 @@ impl Sleep {
             self.when = self.when.max(core.now());
             let key = wheel_key(self.when);
             core.set_apart(key);
-            if self.deadline {
+            let timer = if self.deadline {
                 core.deadlines_from.set(core.deadlines_from.get().min(key));
-            }
-            self.state = State::Armed(self.wheel(core).borrow_mut().insert(key, waiter));
+                core.deadlines.borrow_mut().insert(key, waiter)
+            } else {
+                core.timers.borrow_mut().insert(key, waiter)
+            };
+            self.state = State::Armed(timer);
         }
     }
 
@@ -105,13 +113,8 @@ impl Sleep {
     #[cold]
     fn stay(&mut self, core: &Core, cx: &Context<'_>) {
         match self.state {
-            State::Armed(timer) => {
-                let old = self.wheel(core).borrow().payload(timer);
-                let new = core.renew_waiter(old, cx.waker());
-                if new != old {
-                    self.wheel(core).borrow_mut().set_payload(timer, new);
-                }
-            }
+            State::Armed(timer) if self.deadline => renew(core, &core.deadlines, timer, cx),
+            State::Armed(timer) => renew(core, &core.timers, timer, cx),
             State::Due { round, waiter } => {
                 let new = core.renew_waiter(waiter, cx.waker());
                 core.wake_soon_as(waiter, new);
@@ -130,9 +133,7 @@ impl Future for Sleep {
         let me = &mut *self;
         let waits = match me.state {
             State::New => {
-                if me.when < Time::MAX {
-                    current::with(|core| me.arm(core, cx));
-                }
+                me.begin(cx);
                 return Poll::Pending;
             }
             State::Armed(timer) => current::with(|core| !me.has_fired(core, timer)),
@@ -167,18 +168,36 @@ impl Sleep {
             }
             match self.state {
                 State::Due { waiter, .. } => core.forget_soon(waiter),
-                State::Armed(timer) => {
-                    let mut wheel = self.wheel(core).borrow_mut();
-                    if wheel.is_live(timer) {
-                        let waiter = wheel.payload(timer);
-                        wheel.cancel(wheel_key(self.when), timer);
-                        drop(wheel);
-                        core.release_waiter(waiter);
-                    }
-                }
+                State::Armed(timer) if self.deadline => cancel(core, &core.deadlines, timer, self.when),
+                State::Armed(timer) => cancel(core, &core.timers, timer, self.when),
                 State::New | State::Done => {}
             }
         });
+    }
+}
+
+/// The present waker of a task stands in for that of an earlier poll.
+fn renew<const BITS: usize>(
+    core: &Core,
+    wheel: &RefCell<RadixWheel<BITS>>,
+    timer: TimerId,
+    cx: &Context<'_>,
+) {
+    let old = wheel.borrow().payload(timer);
+    let new = core.renew_waiter(old, cx.waker());
+    if new != old {
+        wheel.borrow_mut().set_payload(timer, new);
+    }
+}
+
+#[inline]
+fn cancel<const BITS: usize>(core: &Core, wheel: &RefCell<RadixWheel<BITS>>, timer: TimerId, when: Time) {
+    let mut wheel = wheel.borrow_mut();
+    if wheel.is_live(timer) {
+        let waiter = wheel.payload(timer);
+        wheel.cancel(wheel_key(when), timer);
+        drop(wheel);
+        core.release_waiter(waiter);
     }
 }
 
@@ -220,6 +239,11 @@ impl<F: Future> Future for Timeout<F> {
         // the future first: a reply that arrives in the round of the deadline still counts
         if let Poll::Ready(value) = me.future.poll(cx) {
             return Poll::Ready(Ok(value));
+        }
+        if matches!(me.sleep.state, State::New) {
+            // mostly it is never polled again
+            me.sleep.begin(cx);
+            return Poll::Pending;
         }
         ready!(Pin::new(&mut *me.sleep).poll(cx));
         Poll::Ready(Err(Elapsed(me.sleep.when)))

@@ -7,6 +7,7 @@
 //! | task number | that task; our own wakers are told by their vtable |
 //! | `SIDE` + slot | a foreign waker (`FuturesUnordered` and its like), kept on the side |
 //! | `RESTART` + agent | the agent's constructor |
+//! | `DOOR` + place | nobody: the call is put down as answered, for the driver |
 //! | `BEAT` + number | the periodic code of a [beat](crate::beat); only in the wheel |
 //!
 //! Contract: a wake by code of the task's own agent puts it into the next round. One by another agent's code without a
@@ -29,6 +30,8 @@ pub(crate) const NO_TASK: u32 = u32::MAX;
 pub(crate) const SIDE: u32 = 1 << 31;
 /// Waiters with this bit are agents that restart.
 pub(crate) const RESTART: u32 = 1 << 30;
+/// Waiters with these bits are places of a driver, which is told of answers: see [`Core::answered`].
+pub(crate) const DOOR: u32 = SIDE | RESTART;
 
 /// A waker that is not ours, and the task that waits through it.
 pub(crate) struct Side {

@@ -95,10 +95,11 @@ impl Core {
         let waiters = |waiters: &[u32], awaited: &mut BTreeSet<u32>| {
             awaited.extend(waiters.iter().filter_map(|waiter| self.task_behind(*waiter)));
         };
-        for wheel in [&self.timers, &self.deadlines] {
-            let payloads: Vec<u32> = wheel.borrow().live_payloads().map(|(_, payload)| payload).collect();
-            waiters(&payloads, &mut awaited);
-        }
+        let timers: Vec<u32> = self.timers.borrow().live_payloads().map(|(_, payload)| payload).collect();
+        waiters(&timers, &mut awaited);
+        let deadlines: Vec<u32> =
+            self.deadlines.borrow().live_payloads().map(|(_, payload)| payload).collect();
+        waiters(&deadlines, &mut awaited);
         awaited.extend(self.beats.borrow().waiting());
         let calls: Vec<u32> = self.calls.borrow().unanswered().iter().map(|head| head.waiter).collect();
         waiters(&calls, &mut awaited);

@@ -5,7 +5,7 @@
 //! or twice in its life, always at the end of a plain vector, so equal instants stay first in, first out
 //! without a sequence number.
 //!
-//! **How.** Instants are `u64` and are read in base 1024. The earliest timers lie in the *run*, sorted; all others are later
+//! **How.** Instants are `u64` and are read in base 1024, in [`Wheel`]; the table is for that. The earliest timers lie in the *run*, sorted; all others are later
 //! than its *end*, and a timer lies on the level of the highest digit in which its instant differs from that end, in the
 //! slot of that digit:
 //!
@@ -26,15 +26,15 @@
 //! instant the new end. If it holds too many to be sorted quickly, of several instants, only those of the first instant do,
 //! that is the new end, and the others are filed again relative to it. Neither changes any other timer's slot: they differ
 //! from old and new end in the same digit. Hence the slot of any timer can be *computed* from its instant, which makes
-//! [`Wheel::cancel`] cheap; and timers of one instant are always together, in the order of insertion, and sorting is stable,
+//! [`RadixWheel::cancel`] cheap; and timers of one instant are always together, in the order of insertion, and sorting is stable,
 //! which makes them first in, first out.
 //!
-//! **Contract.** The end moves only in [`Wheel::ready`], to the slot of what is ready, and in [`Wheel::advance`]. Nothing may be
+//! **Contract.** The end moves only in [`RadixWheel::ready`], to the slot of what is ready, and in [`RadixWheel::advance`]. Nothing may be
 //! inserted before the *cursor*, which is what was ready last; the kernel's `now` never is.
 //!
 //! **Cancelling** bumps the timer's generation and is counted in its slot's grave; the dead entry stays
 //! until the slot is emptied or more than half dead. A slot without live timers is emptied at once, and the run starts with
-//! a live timer or is empty, so a cancelled timer never shows in [`Wheel::next`] and never causes a stop.
+//! a live timer or is empty, so a cancelled timer never shows in [`RadixWheel::next`] and never causes a stop.
 //!
 //! **Memory.** 40 KiB for every level up to the highest that was needed. 16 bytes a filed timer and 8 for its place in the table (which keeps its high-water
 //! mark). An emptied slot keeps a small vector; larger ones are pooled, because one slot fills
@@ -44,15 +44,12 @@
 //! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
 //! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
 
-const DIGIT_BITS: usize = 10;
-const SLOTS_PER_LEVEL: usize = 1 << DIGIT_BITS;
-const LEVELS: usize = 7; // 64 bits in digits of 10
-const DIGIT_MASK: u64 = SLOTS_PER_LEVEL as u64 - 1;
-const WORDS: usize = (LEVELS * SLOTS_PER_LEVEL / 64).next_power_of_two();
+/// Words of 64 slots, enough for 7 levels of 1024.
+const WORDS: usize = 128;
 
 /// Entries of several instants that are sorted rather than filed again.
 const SORTED: usize = 256;
-/// The same in a wheel whose table is out of the cache, where a long run pays: it is fetched together, see [`Wheel::near`].
+/// The same in a wheel whose table is out of the cache, where a long run pays: it is fetched together, see [`RadixWheel::near`].
 const SORTED_LARGE: usize = 4096;
 /// Entries that may lie behind the place where one more is put into the run.
 const MOVED: usize = 64;
@@ -62,12 +59,12 @@ const DEAD_ALLOWED: usize = 32;
 const KEPT_IN_PLACE: usize = 63;
 /// Places of the table (8 bytes each) that the processor's cache is trusted to hold.
 const CACHED: usize = 1 << 14;
-/// Entries of a run that are worth being told about, see [`Wheel::near`].
+/// Entries of a run that are worth being told about, see [`RadixWheel::near`].
 const WORTH_TELLING: usize = 8;
 /// Entries for which the pool may keep room beside as many as are live.
 const SPARE_ALLOWED: usize = 4096;
 
-/// Names one timer, from [`Wheel::insert`] until it fires or is cancelled. Never reused.
+/// Names one timer, from [`RadixWheel::insert`] until it fires or is cancelled. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     id: u32,
@@ -230,19 +227,6 @@ impl Occupied {
     }
 }
 
-/// Of the highest bit in which an instant differs from the end: where the digit begins that it is in, and the first slot
-/// of that level.
-const DIGITS: [(u32, u32); 64] = {
-    let mut digits = [(0, 0); 64];
-    let mut bit = 0;
-    while bit < 64 {
-        let level = bit / DIGIT_BITS;
-        digits[bit] = ((level * DIGIT_BITS) as u32, (level * SLOTS_PER_LEVEL) as u32);
-        bit += 1;
-    }
-    digits
-};
-
 /// The timers of one kernel. See the [module](self) for how it works.
 ///
 /// ```
@@ -257,7 +241,11 @@ const DIGITS: [(u32, u32); 64] = {
 /// assert_eq!([wheel.pop(), wheel.pop(), wheel.pop()], [Some(1), Some(3), None]);
 /// assert_eq!(wheel.next(), None);
 /// ```
-pub struct Wheel {
+pub type Wheel = RadixWheel<10>;
+
+/// A wheel that reads instants in digits of so many bits, 6 to 10. Fewer bits are fewer slots, which stay in the processor's
+/// cache, and more moves of a timer before it fires: good for deadlines, most of which are cancelled long before.
+pub struct RadixWheel<const BITS: usize> {
     /// The earliest timers, in order, from `head` on; the entry there is live.
     run: Vec<Entry>,
     head: usize,
@@ -265,7 +253,7 @@ pub struct Wheel {
     dead: usize,
     /// All timers up to this instant are in the run, all later ones in the slots.
     end: u64,
-    /// `SLOTS_PER_LEVEL` for every level up to the highest that was needed.
+    /// 2^`BITS` for every level up to the highest that was needed.
     slots: Vec<Slot>,
     /// Of each slot.
     graves: Vec<Grave>,
@@ -282,15 +270,31 @@ pub struct Wheel {
     spare: usize,
 }
 
-impl Wheel {
+impl<const BITS: usize> RadixWheel<BITS> {
+    const SLOTS_PER_LEVEL: usize = 1 << BITS;
+
+    /// Of the highest bit in which an instant differs from the end: where the digit begins that it is in, and the first slot
+    /// of that level.
+    const DIGITS: [(u32, u32); 64] = {
+        let mut digits = [(0, 0); 64];
+        let mut bit = 0;
+        while bit < 64 {
+            let level = bit / BITS;
+            digits[bit] = ((level * BITS) as u32, (level * Self::SLOTS_PER_LEVEL) as u32);
+            bit += 1;
+        }
+        assert!(digits[63].1 as usize + Self::SLOTS_PER_LEVEL <= 64 * WORDS);
+        digits
+    };
+
     /// An empty wheel with its cursor at 0.
-    pub fn new() -> Wheel {
-        Wheel::starting_at(0)
+    pub fn new() -> Self {
+        Self::starting_at(0)
     }
 
     /// An empty wheel with its cursor at the given instant.
-    pub fn starting_at(cursor: u64) -> Wheel {
-        Wheel {
+    pub fn starting_at(cursor: u64) -> Self {
+        RadixWheel {
             run: Vec::new(),
             head: 0,
             dead: 0,
@@ -324,7 +328,7 @@ impl Wheel {
 
     /// Files a timer for `when`, behind those already filed for the same instant.
     ///
-    /// `when` must not lie before [`Wheel::cursor`], or timers fire in the wrong order; debug builds assert it.
+    /// `when` must not lie before [`RadixWheel::cursor`], or timers fire in the wrong order; debug builds assert it.
     ///
     /// # Panics
     ///
@@ -399,7 +403,7 @@ impl Wheel {
         self.table.is_live(timer.id, timer.generation)
     }
 
-    /// Gets the earliest timers ready to [`pop`](Wheel::pop) if they are due at or before `horizon`.
+    /// Gets the earliest timers ready to [`pop`](RadixWheel::pop) if they are due at or before `horizon`.
     ///
     /// `Ok` is their instant, and nothing earlier may be inserted any more. `Err` is the earliest instant beyond the horizon,
     /// or `None` without timers.
@@ -425,7 +429,7 @@ impl Wheel {
             .then(|| run.iter().map(|entry| table.places[entry.id() as usize].payload))
     }
 
-    /// As [`next`](Wheel::next); a search is remembered.
+    /// As [`next`](RadixWheel::next); a search is remembered.
     #[inline]
     pub fn earliest(&mut self) -> Option<u64> {
         if self.head == self.run.len()
@@ -459,7 +463,7 @@ impl Wheel {
     }
 
     /// Fires the next timer, in the order of insertion, of those that are due at the instant which
-    /// [`ready`](Wheel::ready) last answered with `Ok`, including those inserted since: its payload, and `None` when all have
+    /// [`ready`](RadixWheel::ready) last answered with `Ok`, including those inserted since: its payload, and `None` when all have
     /// fired.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<u32> {
@@ -513,8 +517,8 @@ impl Wheel {
     #[inline]
     fn slot_of(&self, when: u64) -> usize {
         let highest_bit = 63 - ((when ^ self.end) | 1).leading_zeros();
-        let (begin, first) = DIGITS[highest_bit as usize % 64];
-        first as usize + ((when >> begin) & DIGIT_MASK) as usize
+        let (begin, first) = Self::DIGITS[highest_bit as usize % 64];
+        first as usize + (when >> begin) as usize % Self::SLOTS_PER_LEVEL
     }
 
     #[inline(always)]
@@ -522,7 +526,7 @@ impl Wheel {
         let index = self.slot_of(entry.when);
         self.occupied.set(index);
         if index >= self.slots.len() {
-            self.add_levels(index / SLOTS_PER_LEVEL);
+            self.add_levels(index / Self::SLOTS_PER_LEVEL);
         }
         let slot = &mut self.slots[index];
         slot.earliest = slot.earliest.min(entry.when);
@@ -535,7 +539,7 @@ impl Wheel {
     /// A level is needed for the first time.
     #[cold]
     fn add_levels(&mut self, level: usize) {
-        let slots = (level + 1) * SLOTS_PER_LEVEL;
+        let slots = (level + 1) * Self::SLOTS_PER_LEVEL;
         self.slots.reserve_exact(slots - self.slots.len());
         self.slots.resize_with(slots, || Slot::EMPTY);
         self.graves.reserve_exact(slots - self.graves.len());
@@ -620,7 +624,7 @@ impl Wheel {
                 // stable: first in, first out
                 self.run.sort_by_key(|entry| entry.when);
             }
-            let shift = index / SLOTS_PER_LEVEL * DIGIT_BITS;
+            let shift = index / Self::SLOTS_PER_LEVEL * BITS;
             self.end = earliest | ((1 << shift) - 1);
         } else {
             self.refile(index, earliest);
@@ -750,13 +754,13 @@ fn grow(entries: &mut Vec<Entry>, pool: &mut Vec<Vec<Entry>>, spare: &mut usize)
     entries.reserve(1); // doubles
 }
 
-impl Default for Wheel {
-    fn default() -> Wheel {
-        Wheel::new()
+impl<const BITS: usize> Default for RadixWheel<BITS> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
-impl std::fmt::Debug for Wheel {
+impl<const BITS: usize> std::fmt::Debug for RadixWheel<BITS> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("Wheel");
         out.field("len", &self.len()).field("cursor", &self.cursor).field("next", &self.next());

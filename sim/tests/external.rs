@@ -41,7 +41,7 @@ fn time_waits_for_a_result_that_is_late() {
         assert_eq!((sim.now(), sim.next_event()), (at(due), Some(at(due))));
         assert_eq!(sim.run_until(at(100)), Ok(Progress::Blocked), "and waits for ever");
         let started = sim.take_external();
-        assert_eq!((started.len(), &*started[0].name, started[0].agent), (1, "db", a.id()));
+        assert_eq!((started.len(), &*started[0].name(), started[0].agent), (1, "db", a.id()));
         assert!(sim.take_external().is_empty());
         for started in started {
             finish(&sim, started);
@@ -176,7 +176,7 @@ fn a_closure_or_future_that_panics_is_the_agents_failure() {
     sim.go(c, |this| async move { this.external("lost", nanos(0), || async {}).await });
     assert_eq!(sim.run_until(at(0)), Ok(Progress::Blocked));
     for started in sim.take_external() {
-        if &*started.name == "lost" {
+        if started.name() == "lost" {
             sim.finish_external(started.id, ExternalOutcome::failed("the line is dead".into()));
         } else {
             finish(&sim, started);

@@ -33,8 +33,7 @@ pub struct Call<R, A: Agent> {
 
 enum Way<A: Agent> {
     Near(isochrone_sim::Call<A>),
-    /// boxed, so that calls to neighbours stay small
-    Far(Box<FarCall>),
+    Far(FarCall),
 }
 
 impl<R, A: Agent> fmt::Debug for Call<R, A> {
@@ -55,7 +54,7 @@ impl<R, A: Agent> Call<R, A> {
     #[cold]
     pub(crate) fn far(far: &Far, message: A::Msg, take: Take<R, A>) -> Self {
         let (method, args) = A::request(message);
-        Call { way: Way::Far(Box::new(FarCall::new(far, method, args))), take }
+        Call { way: Way::Far(FarCall::new(far, method, args)), take }
     }
 
     /// Sends it one-way: nobody waits, and whatever the handler returns is dropped.
@@ -63,7 +62,7 @@ impl<R, A: Agent> Call<R, A> {
     pub fn send(self) {
         match self.way {
             Way::Near(call) => call.send(),
-            Way::Far(call) => send_far(*call),
+            Way::Far(call) => send_far(call),
         }
     }
 
@@ -74,8 +73,8 @@ impl<R, A: Agent> Call<R, A> {
 
     /// Resumes `latency` later than now if the callee is outside of the simulated world, and lets time go on meanwhile; else
     /// the clock stands until the answer is there. It changes nothing about calls within the world.
-    pub fn detached(mut self, latency: Duration) -> Self {
-        if let Way::Far(call) = &mut self.way {
+    pub fn detached(self, latency: Duration) -> Self {
+        if let Way::Far(call) = &self.way {
             call.detach(latency);
         }
         self

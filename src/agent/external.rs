@@ -37,8 +37,13 @@ impl Externals for Ctx {
         M: FnOnce() -> F + 'static,
         F: Future<Output = T> + 'static,
     {
-        self.external_as(name, latency, Form { encode: encode::<T>, decode: decode::<T> }, make)
+        self.external_as(name, latency, form(), make)
     }
+}
+
+/// As a [`Value`].
+pub(super) fn form<T: Serialize + DeserializeOwned>() -> Form<T> {
+    Form { encode: encode::<T>, decode: decode::<T> }
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Rc<dyn Any>, String> {

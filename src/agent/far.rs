@@ -10,6 +10,8 @@
 //!
 //! Failure modes: a [`CallError`] that names peer, agent and method.
 
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,10 +20,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use isochrone_sim::External;
+use isochrone_sim::fingerprint::fold;
+use isochrone_sim::random::purpose_of;
+use isochrone_sim::{External, ExternalOutcome, Form, Order};
 
+use super::external::form;
 use super::{Externals as _, local};
 use crate::channel::{Address, Endpoint};
+use crate::clock::Ends;
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -34,16 +40,29 @@ pub(crate) type Answer = Result<Value, CallError>;
 /// Something that takes wall time, on the driver's runtime.
 pub(crate) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// The name of a method.
+pub(crate) type Method = Cow<'static, str>;
+
 /// The way to one agent elsewhere.
 pub(crate) trait Reach: Send + Sync {
     /// The agent's address, or what stands for it within this program if it has none.
     fn text(&self) -> &str;
 
+    /// What the text adds to fingerprints.
+    fn hash(&self) -> u64;
+
     /// Calls a method.
-    fn ask(&self, method: String, args: Args) -> Work<Answer>;
+    fn ask(&self, method: Method, args: Args) -> Work<Answer>;
+
+    /// Calls it without a future, if the agent is in this process; else false, and nothing has been done. What `ends` makes
+    /// is told the answer.
+    fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
+        let _ = (call, ends);
+        false
+    }
 
     /// Sends a one-way message; done when the connection has taken it.
-    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>>;
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>>;
 }
 
 /// What connects a kernel to the rest of the world; to be [provided](isochrone_sim::Kernel::provide).
@@ -105,7 +124,7 @@ impl Far {
 
     /// Sends a one-way message.
     pub(crate) fn post(&self, method: &str, args: Args) {
-        let (far, method) = (self.clone(), method.to_string());
+        let (far, method) = (self.clone(), Method::from(method.to_string()));
         let what = format!("`{method}` to {}", self.text());
         let start = move || far.0.post(method, args);
         if local::kernel().is_none() {
@@ -141,22 +160,86 @@ impl Reach for Unreachable {
         &self.0
     }
 
-    fn ask(&self, _: String, _: Args) -> Work<Answer> {
+    fn hash(&self) -> u64 {
+        purpose_of(&self.0)
+    }
+
+    fn ask(&self, _: Method, _: Args) -> Work<Answer> {
         Box::pin(std::future::ready(Err(self.error())))
     }
 
-    fn post(&self, _: String, _: Args) -> Work<Result<(), CallError>> {
+    fn post(&self, _: Method, _: Args) -> Work<Result<(), CallError>> {
         Box::pin(std::future::ready(Err(self.error())))
     }
 }
 
-/// A call of an agent elsewhere.
-pub(crate) struct FarCall {
+/// What is asked of an agent elsewhere: an operation that drivers know.
+pub(crate) struct Asked {
     far: Far,
-    method: String,
-    args: Args,
-    latency: Duration,
-    state: State,
+    method: Method,
+    args: Cell<Option<Args>>,
+    /// how long the answer may take, in wall time, and in simulated time only
+    patience: Cell<Option<Duration>>,
+    latency: Cell<Duration>,
+    /// of the call, which ends with it
+    state: RefCell<State>,
+}
+
+impl Asked {
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn take_args(&self) -> Args {
+        self.args.take().unwrap_or_default()
+    }
+
+    /// Calls the agent without a future, if it is in this process; else false.
+    pub(crate) fn hand_over(&self, ends: impl Fn() -> Ends) -> bool {
+        // only a future can run out of patience
+        self.patience.get().is_none() && self.far.0.hand_over(self, &ends)
+    }
+}
+
+/// The outcome of a call.
+pub(crate) fn outcome(answer: Answer) -> ExternalOutcome {
+    ExternalOutcome::new(answer, form())
+}
+
+impl Order for Asked {
+    type Output = Answer;
+
+    fn name(&self) -> String {
+        ["call `", &self.method, "` of ", self.far.text()].concat()
+    }
+
+    fn purpose(&self) -> u64 {
+        fold(self.far.0.hash(), purpose_of(&self.method))
+    }
+
+    fn form(&self) -> Form<Answer> {
+        form()
+    }
+
+    async fn run(&self) -> Answer {
+        let work = self.far.0.ask(self.method.clone(), self.take_args());
+        let Some(patience) = self.patience.get() else { return work.await };
+        tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
+            let (name, waited) = (self.name(), isochrone_sim::display_span(patience));
+            Err(CallError::timeout(format!("{name}: no answer within {waited} of wall time")))
+        })
+    }
+}
+
+/// A call of an agent elsewhere: one allocation with what is asked.
+pub(crate) struct FarCall(Rc<Asked>);
+
+impl Drop for FarCall {
+    fn drop(&mut self) {
+        // which dropping it ends; what is asked may live on with a driver
+        let state = self.0.state.replace(State::Done);
+        drop(state);
+    }
 }
 
 enum State {
@@ -170,50 +253,45 @@ enum State {
 
 impl fmt::Debug for FarCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FarCall({:?} of {})", self.method, self.far.text())
+        write!(f, "FarCall({:?} of {})", self.0.method, self.0.far.text())
     }
 }
 
 impl FarCall {
-    pub(crate) fn new(far: &Far, method: &str, args: Args) -> Self {
-        FarCall { far: far.clone(), method: method.into(), args, latency: Duration::ZERO, state: State::New }
+    pub(crate) fn new(far: &Far, method: impl Into<Method>, args: Args) -> Self {
+        let (far, method, args) = (far.clone(), method.into(), Cell::new(Some(args)));
+        let (patience, latency) = (Cell::new(None), Cell::new(Duration::ZERO));
+        FarCall(Rc::new(Asked { far, method, args, patience, latency, state: RefCell::new(State::New) }))
     }
 
     pub(crate) fn method(&self) -> &str {
-        &self.method
+        &self.0.method
     }
 
-    pub(crate) fn detach(&mut self, latency: Duration) {
-        self.latency = latency;
+    pub(crate) fn detach(&self, latency: Duration) {
+        self.0.latency.set(latency);
     }
 
     pub(crate) fn send(self) {
-        self.far.post(&self.method, self.args);
+        self.0.far.post(&self.0.method, self.0.take_args());
     }
 
-    fn start(&mut self) -> State {
-        let (far, method, args) = (self.far.clone(), self.method.clone(), std::mem::take(&mut self.args));
-        let name = ["call `", &method, "` of ", far.text()].concat();
+    fn start(&self) -> State {
+        let asked = &self.0;
         if local::kernel().is_none() {
-            return State::Direct(far.0.ask(method, args));
+            return State::Direct(asked.far.0.ask(asked.method.clone(), asked.take_args()));
         }
-        let patience = match local::realtime() {
-            true => None,
-            false => Some((Outside::here().map_or(PATIENCE, |outside| outside.patience()), name.clone())),
-        };
-        let patient = move || async move {
-            let work = far.0.ask(method, args);
-            let Some((patience, told)) = patience else { return work.await };
-            tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
-                let waited = isochrone_sim::display_span(patience);
-                Err(CallError::timeout(format!("{told}: no answer within {waited} of wall time")))
-            })
-        };
+        if !local::realtime() {
+            asked.patience.set(Some(Outside::here().map_or(PATIENCE, |outside| outside.patience())));
+        }
         match local::ctx() {
-            Some(cx) => State::External(cx.external(&name, self.latency, patient)),
+            Some(cx) => State::External(cx.external_of(asked.clone(), asked.latency.get())),
             None => State::Direct(Box::pin(std::future::ready(Err(CallError::new(
                 "RuntimeError",
-                format!("{name}: only agents call others elsewhere; wait for it outside of the kernel"),
+                format!(
+                    "{}: only agents call others elsewhere; wait for it outside of the kernel",
+                    asked.name()
+                ),
             ))))),
         }
     }
@@ -222,12 +300,12 @@ impl FarCall {
 impl Future for FarCall {
     type Output = Answer;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let me = &mut *self;
-        if let State::New = me.state {
-            me.state = me.start();
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let state = &mut *self.0.state.borrow_mut();
+        if let State::New = state {
+            *state = self.start();
         }
-        let answer = match &mut me.state {
+        let answer = match state {
             State::External(operation) => Pin::new(operation).poll(cx),
             State::Direct(work) => work.as_mut().poll(cx),
             State::New | State::Done => {
@@ -235,7 +313,7 @@ impl Future for FarCall {
             }
         };
         if answer.is_ready() {
-            me.state = State::Done;
+            *state = State::Done;
         }
         answer
     }

@@ -17,7 +17,6 @@ mod vtable;
 use isochrone_sim::{Actor, Ctx, Ref};
 use serde::de::DeserializeOwned;
 
-pub(crate) use call::Running;
 pub use call::{Call, Deadline, Invocation, Take};
 pub use container::Container;
 

@@ -86,7 +86,7 @@ impl Proxy {
         let (kernel, agent) = match &self.0 {
             Place::Near { kernel, agent } => (*kernel, *agent),
             Place::Far(far) => {
-                let mut call = FarCall::new(far, method, args);
+                let call = FarCall::new(far, method.to_string(), args);
                 call.detach(latency);
                 return Box::pin(call);
             }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel, This};
+use isochrone_sim::{AgentId, Asked, CreateError, Ctx, Kernel, This, Ticket};
 
 use super::call::{Running, from_fault};
 use super::inputs::{BadInput, Written};
@@ -24,6 +24,10 @@ pub struct Vtable {
     pub model: &'static Model,
     /// Calls a method, from inside the kernel.
     pub(crate) ask: fn(AgentId, &str, Args) -> Running,
+    /// Calls a method as the outside does, from inside the kernel; the driver has a place for the answer.
+    pub(crate) enter: fn(AgentId, &str, Args, u32) -> Result<(), CallError>,
+    /// Takes that answer, inside the kernel.
+    pub(crate) answer: fn(AgentId, Ticket) -> Result<Value, CallError>,
     /// Sends a one-way message, from inside the kernel.
     pub(crate) post: fn(AgentId, &str, Args) -> Result<(), CallError>,
     /// Calls a method, from outside the kernel.
@@ -150,6 +154,8 @@ impl<A: Agent> Table<A> {
     const VTABLE: Vtable = Vtable {
         model: A::MODEL,
         ask: Self::ask,
+        enter: Self::enter,
+        answer: Self::answer,
         post: Self::post,
         ask_outside: Self::ask_outside,
         create: Self::create,
@@ -169,6 +175,20 @@ impl<A: Agent> Table<A> {
                 Err(fault) => Err(from_fault(&fault)),
             }
         })
+    }
+
+    fn enter(agent: AgentId, method: &str, args: Args, place: u32) -> Result<(), CallError> {
+        let message = A::decode(method, args)?;
+        let agent = local::reference::<A>(agent).ok_or_else(gone)?;
+        local::ask(agent, message, place).map_err(|fault| from_fault(&fault))
+    }
+
+    fn answer(agent: AgentId, ticket: Ticket) -> Result<Value, CallError> {
+        let agent = local::reference::<A>(agent).ok_or_else(gone)?;
+        match local::answer(agent, ticket) {
+            Ok(reply) => A::encode(reply),
+            Err(fault) => Err(from_fault(&fault)),
+        }
     }
 
     fn post(agent: AgentId, method: &str, args: Args) -> Result<(), CallError> {

@@ -56,7 +56,7 @@ impl Coupled {
     /// # Errors
     /// See [`RunError`].
     pub async fn handle(&mut self, kernel: &Kernel, input: Input) -> Result<Option<Time>, RunError> {
-        self.drive.admit(kernel, kernel.now(), input)?;
+        self.drive.admit(kernel, input)?;
         self.advance(kernel, kernel.now()).await
     }
 
@@ -69,7 +69,7 @@ impl Coupled {
             let next = self.drive.advance(kernel, time, true).await?;
             self.drive.answer(kernel)?;
             let Some(input) = self.drive.try_recv(kernel) else { return Ok(next) };
-            self.drive.admit(kernel, kernel.now(), input)?;
+            self.drive.admit(kernel, input)?;
         }
     }
 

@@ -12,29 +12,22 @@
 //!
 //! Contract: a [`Live`] is used from any thread, inside the kernel too; nothing it is given runs before the driver's turn.
 //! Every [`Reply`] is used exactly once: with the callee's answer after the turn in which it came, or with an error when
-//! the call cannot be made or the run is over: which agent has ended it, if one has. A turn costs nothing for calls that are still open.
+//! the call cannot be made or the run is over: which agent has ended it, if one has. A turn costs nothing for calls that are
+//! still open.
 //!
 //! Failure modes: with 65,536 inputs waiting the next one is refused (`Busy`).
 
-use std::cell::RefCell;
+use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll};
 
-use futures::Stream;
-use futures::stream::FuturesUnordered;
-use isochrone_sim::{Kernel, SimError, Time, local};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use isochrone_sim::{AgentId, ExternalId, Kernel, SimError, local};
 
-use crate::agent::{Running, Vtable, find};
+use super::queue::{CAPACITY, Queue, Sender, Sent, Waiting};
+use crate::agent::{Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
-
-/// Inputs that wait for the next turn.
-const CAPACITY: usize = 65_536;
 
 /// Something from outside.
 #[derive(Debug)]
@@ -78,16 +71,30 @@ impl fmt::Debug for Enter {
 /// A peer's call of an agent's method.
 #[derive(Debug)]
 pub struct Request {
-    /// The peer, as journals and reports name it.
-    pub from: Arc<str>,
-    /// Path of the agent below its container, or its number, as aiomas counts.
-    pub agent: String,
+    /// Who calls whom.
+    pub route: Arc<Route>,
     /// The method.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Its arguments.
     pub args: Args,
     /// Where the answer goes.
     pub reply: Reply,
+}
+
+/// Who calls whom: the same for all calls from one place to one agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The peer, as journals and reports name it.
+    pub from: Arc<str>,
+    /// Path of the agent below its container, or its number, as aiomas counts.
+    pub agent: Box<str>,
+}
+
+impl Route {
+    /// A route from a peer to an agent.
+    pub fn new(from: impl Into<Arc<str>>, agent: impl Into<Box<str>>) -> Arc<Self> {
+        Arc::new(Route { from: from.into(), agent: agent.into() })
+    }
 }
 
 /// What became of a connection.
@@ -158,7 +165,7 @@ impl Drop for Reply {
 /// The way into a run from connections, other threads, and agents' code: it may be cloned and sent.
 #[derive(Clone, Debug)]
 pub struct Live {
-    inputs: mpsc::Sender<Input>,
+    queue: Sender,
 }
 
 impl Live {
@@ -172,9 +179,9 @@ impl Live {
 
     /// Lets `input` happen at the next turn. False when it will not: then a call has had its error.
     pub fn send(&self, input: Input) -> bool {
-        match self.inputs.try_send(input) {
-            Ok(()) => true,
-            Err(TrySendError::Full(input)) => {
+        match self.queue.send(input) {
+            Sent::Waits => true,
+            Sent::Refused(input) => {
                 if let Input::Call(request) = input {
                     let text = format!("{CAPACITY} inputs wait for the next turn already");
                     request.reply.send(Err(CallError::new("Busy", text)));
@@ -182,54 +189,30 @@ impl Live {
                 false
             }
             // whose reply says so, being dropped
-            Err(TrySendError::Closed(_)) => false,
+            Sent::Dropped => false,
         }
     }
 }
 
 /// A call that waits for its agent.
+#[derive(Debug)]
 struct Open {
     number: u64,
-    running: Running,
-    /// what it ended with already, when it was made
-    first: Option<Answer>,
-    /// taken when it ends
+    agent: AgentId,
+    vtable: &'static Vtable,
     reply: Reply,
 }
 
-impl Open {
-    fn answered(&mut self, answer: Answer) -> Answered {
-        let reply = std::mem::replace(&mut self.reply, Reply::nobody());
-        Answered { number: self.number, reply, answer }
-    }
-}
-
-impl Future for Open {
-    type Output = Answered;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
-        let me = &mut *self;
-        let answer = match me.first.take() {
-            Some(answer) => answer,
-            None => ready!(me.running.as_mut().poll(cx)),
-        };
-        Poll::Ready(me.answered(answer))
-    }
-}
-
 /// The calls without an answer.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Calls {
-    /// those of this turn, most of which end with it
-    fresh: Vec<Open>,
-    /// those that the kernel wakes later
-    open: FuturesUnordered<Open>,
-}
-
-impl fmt::Debug for Calls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Calls({} and {})", self.fresh.len(), self.open.len())
-    }
+    /// by their places
+    open: Vec<Option<Open>>,
+    free: Vec<u32>,
+    /// those that could not be made
+    failed: Vec<Answered>,
+    /// of the first call since answers were looked for
+    fresh: Option<u64>,
 }
 
 /// An answer on its way out.
@@ -242,143 +225,163 @@ pub(crate) struct Answered {
 }
 
 /// The driver's side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Door {
-    live: Live,
-    inputs: mpsc::Receiver<Input>,
-    /// one that has woken the driver, and happens at its next turn
-    kept: Option<Input>,
-    calls: Rc<RefCell<Calls>>,
-}
-
-impl Default for Door {
-    fn default() -> Self {
-        let (sender, inputs) = mpsc::channel(CAPACITY);
-        Door { live: Live { inputs: sender }, inputs, kept: None, calls: Rc::default() }
-    }
+    queue: Queue,
+    /// what has woken the driver, and happens at its next turn
+    came: Waiting,
+    calls: Calls,
 }
 
 impl Door {
-    pub(crate) fn live(&self) -> &Live {
-        &self.live
+    pub(crate) fn live(&self) -> Live {
+        Live { queue: self.queue.sender().clone() }
     }
 
-    /// The next input; waits for one.
-    pub(crate) async fn recv(&mut self) -> Input {
-        if let Some(kept) = self.kept.take() {
-            return kept;
-        }
-        match self.inputs.recv().await {
-            Some(input) => input,
-            None => std::future::pending().await,
+    /// Where results go.
+    pub(crate) fn results(&self) -> &Sender {
+        self.queue.sender()
+    }
+
+    /// The next input.
+    pub(crate) fn poll_input(&mut self, cx: &Context<'_>) -> Poll<Input> {
+        match self.came.inputs.pop_front() {
+            Some(input) => Poll::Ready(input),
+            None => self.queue.poll_input(cx),
         }
     }
 
     /// An input that has come already.
-    pub(crate) fn try_recv(&mut self) -> Option<Input> {
-        self.kept.take().or_else(|| self.inputs.try_recv().ok())
+    pub(crate) fn try_input(&mut self) -> Option<Input> {
+        self.came.inputs.pop_front().or_else(|| self.queue.try_input())
     }
 
-    /// Puts back the input that was received last.
-    pub(crate) fn keep(&mut self, input: Input) {
-        self.kept = Some(input);
+    /// Something has come: it is kept.
+    pub(crate) fn poll_came(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.came.is_empty() { self.queue.poll_all(cx, &mut self.came) } else { Poll::Ready(()) }
     }
 
-    /// Lets input `number` happen at `at`, behind those that were admitted for this time before.
-    pub(crate) fn admit(
-        &mut self,
-        kernel: &Kernel,
-        at: Time,
-        number: u64,
-        input: Input,
-    ) -> Result<(), SimError> {
+    /// Keeps what has come already; whether there is something.
+    pub(crate) fn keep(&mut self) -> bool {
+        if self.came.is_empty() {
+            self.queue.take(&mut self.came);
+        }
+        !self.came.is_empty()
+    }
+
+    /// The next input that is kept.
+    pub(crate) fn kept_input(&mut self) -> Option<Input> {
+        self.came.inputs.pop_front()
+    }
+
+    /// The next result that is kept.
+    pub(crate) fn kept_result(&mut self) -> Option<(ExternalId, Answer)> {
+        self.came.results.pop_front()
+    }
+
+    /// The next result, or one that is kept.
+    pub(crate) fn poll_result(&mut self, cx: &Context<'_>) -> Poll<(ExternalId, Answer)> {
+        match self.came.results.pop_front() {
+            Some(result) => Poll::Ready(result),
+            None => self.queue.poll_result(cx),
+        }
+    }
+
+    /// Lets input `number` happen now, behind those that were admitted before.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, number: u64, input: Input) -> Result<(), SimError> {
         match input {
-            Input::Enter(Enter(enter)) => kernel.inject_with(at, enter),
+            Input::Enter(Enter(enter)) => kernel.admit(enter),
             Input::Look(Look(look)) => {
                 look(kernel);
                 Ok(())
             }
-            Input::Notice(notice) => kernel.inject_with(at, move || {
+            Input::Notice(notice) => kernel.admit(|| {
                 if let Some(notices) = local::shared::<Notices>() {
                     (notices.0)(&notice);
                 }
             }),
-            Input::Call(request) => {
-                let calls = self.calls.clone();
-                kernel.inject_with(at, move || call(request, number, &calls))
-            }
+            Input::Call(request) => kernel.admit(|| self.calls.make(request, number)),
         }
     }
 
-    /// The answers that have come since the last call: of this turn's calls as these came, then those of earlier ones as
-    /// they came themselves.
-    pub(crate) fn answers(&mut self, kernel: &Kernel) -> Vec<Answered> {
-        let mut answers = Vec::new();
-        let Calls { fresh, open } = &mut *self.calls.borrow_mut();
-        if fresh.is_empty() && open.is_empty() {
-            return answers;
+    /// The answers that have come since the last call, behind those that `answers` holds: of this turn's calls as these came,
+    /// then those of earlier ones as they came themselves.
+    pub(crate) fn answers(&mut self, kernel: &Kernel, answers: &mut Vec<Answered>) {
+        let Calls { open, free, failed, fresh } = &mut self.calls;
+        if failed.is_empty() && open.len() == free.len() {
+            return;
         }
-        // nobody is to be woken: the driver looks here after each turn
-        let cx = &mut Context::from_waker(Waker::noop());
+        answers.append(failed);
         kernel.enter(|| {
-            for mut call in fresh.drain(..) {
-                match Pin::new(&mut call).poll(cx) {
-                    Poll::Ready(answered) => answers.push(answered),
-                    Poll::Pending => open.push(call),
-                }
-            }
-            // only those are polled that are new here, or that the kernel has woken
-            while let Poll::Ready(Some(answered)) = Pin::new(&mut *open).poll_next(cx) {
-                answers.push(answered);
+            while let Some((place, ticket)) = local::answered() {
+                free.push(place);
+                // it may have heard that the run had failed
+                let call = open.get_mut(place as usize).and_then(Option::take);
+                let Some(Open { number, agent, vtable, reply }) = call else { continue };
+                answers.push(Answered { number, reply, answer: (vtable.answer)(agent, ticket) });
             }
         });
-        answers
+        if let Some(fresh) = fresh.take()
+            && answers.len() > 1
+        {
+            answers.sort_by_key(|answered| match answered.number {
+                number if number >= fresh => number,
+                _ => u64::MAX,
+            });
+        }
     }
 
     /// Ends all calls of a run that has failed, in the order in which they came: with their answers, if there are any, or
     /// with `error`. Those that wait for their turn hear it at once.
     #[cold]
-    pub(crate) fn fail(&mut self, kernel: &Kernel, error: &CallError) -> Vec<Answered> {
-        let mut ended = self.answers(kernel);
-        for answered in &mut ended {
+    pub(crate) fn fail(&mut self, kernel: &Kernel, error: &CallError, ended: &mut Vec<Answered>) {
+        self.answers(kernel, ended);
+        for answered in &mut *ended {
             // that its agent gave it up says less than why
             if answered.answer.as_ref().is_err_and(|error| error.kind() == "Abandoned") {
                 answered.answer = Err(error.clone());
             }
         }
-        let open = std::mem::take(&mut self.calls.borrow_mut().open);
-        kernel.enter(|| ended.extend(open.into_iter().map(|mut call| call.answered(Err(error.clone())))));
+        let open = self.calls.open.iter_mut().filter_map(Option::take);
+        ended.extend(open.map(|Open { number, reply, .. }| Answered {
+            number,
+            reply,
+            answer: Err(error.clone()),
+        }));
         ended.sort_by_key(|answered| answered.number);
-        while let Some(input) = self.try_recv() {
+        while let Some(input) = self.try_input() {
             if let Input::Call(request) = input {
                 request.reply.send(Err(error.clone()));
             }
         }
-        ended
     }
 }
 
-/// Makes a call, inside the kernel.
-fn call(request: Request, number: u64, calls: &RefCell<Calls>) {
-    let Request { agent, method, args, reply, .. } = request;
-    let found =
-        find(&agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
-            || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
-        );
-    let running = found.map(|(id, vtable)| (vtable.ask)(id, &method, args));
-    // sent at its first poll, which must be now: whatever else is ready is found after the turn
-    let mut running = match running {
-        Ok(running) => running,
-        Err(error) => {
-            if reply.0.is_none() {
-                local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+impl Calls {
+    /// Makes a call, inside the kernel.
+    fn make(&mut self, request: Request, number: u64) {
+        let Request { route, method, args, reply } = request;
+        let agent = &*route.agent;
+        self.fresh.get_or_insert(number);
+        let found =
+            find(agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
+                || CallError::new("LookupError", format!("no agent {agent:?} is in {}", local::container())),
+            );
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.open.push(None);
+            self.open.len() as u32 - 1
+        });
+        let made =
+            found.and_then(|(id, vtable)| (vtable.enter)(id, &method, args, place).map(|()| (id, vtable)));
+        match made {
+            Ok((agent, vtable)) => self.open[place as usize] = Some(Open { number, agent, vtable, reply }),
+            Err(error) => {
+                if reply.0.is_none() {
+                    local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
+                }
+                self.free.push(place);
+                self.failed.push(Answered { number, reply, answer: Err(error) });
             }
-            Box::pin(std::future::ready(Err(error)))
         }
-    };
-    let first = match running.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Some(answer),
-        Poll::Pending => None,
-    };
-    calls.borrow_mut().fresh.push(Open { number, running, first, reply });
+    }
 }

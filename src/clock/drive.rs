@@ -5,19 +5,25 @@
 //! `yield_now`, which lets sockets be polled too (waking itself would not).
 //!
 //! Contract: [`Drive::advance`] returns when every event up to the limit has happened and no external operation that
-//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start. While one is awaited
-//! time stands, and whoever asks meanwhile is answered.
+//! resumes by then is outstanding. Externals are run here, all of them at once, in order of their start; a call to a container
+//! of this process is handed over to its driver instead. While one is awaited time stands, and whoever asks meanwhile is
+//! answered.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use isochrone_sim::{ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Time};
+use futures::{FutureExt, StreamExt};
+use isochrone_sim::{
+    ExternalId, ExternalOutcome, ExternalRunning, Kernel, Progress, SimError, Started, Time,
+};
 
 use super::Interrupt;
 use super::door::{Answered, Door, Input, Live};
+use super::queue::Sender;
+use crate::agent::far;
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
 use crate::rpc::CallError;
@@ -60,12 +66,17 @@ pub enum RunError {
 /// A kernel's turns, with its external operations.
 #[derive(Debug, Default)]
 pub struct Drive {
+    /// operations that begin when the driver waits next
+    begun: VecDeque<Started>,
     externals: FuturesUnordered<ExternalRunning>,
+    /// of those that have ended, and are to be told at the next turn
+    outcomes: VecDeque<(ExternalId, ExternalOutcome)>,
     interrupt: Interrupt,
     door: Door,
+    answered: Vec<Answered>,
     tape: Tape,
-    /// when it has last given way
-    since: Option<Instant>,
+    /// until when it need not give way
+    kept: Option<Instant>,
 }
 
 impl Drive {
@@ -95,7 +106,7 @@ impl Drive {
 
     /// The way into its kernel.
     pub fn live(&self) -> Live {
-        self.door.live().clone()
+        self.door.live()
     }
 
     /// Ends that way.
@@ -113,31 +124,78 @@ impl Drive {
         limit: Time,
         inclusive: bool,
     ) -> Result<Option<Time>, RunError> {
+        let next = self.turn(kernel, limit, inclusive).await?;
+        // when it is quiet as well: a run of many short steps is as long as one of few long ones
+        self.give_way(kernel, wall()).await?;
+        Ok(next)
+    }
+
+    /// As [`advance`](Drive::advance), without giving way at the end.
+    pub(crate) async fn turn(
+        &mut self,
+        kernel: &Kernel,
+        limit: Time,
+        inclusive: bool,
+    ) -> Result<Option<Time>, RunError> {
         kernel.begin_step();
         loop {
-            let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
-            let progress = match tokio::task::unconstrained(turn).await {
-                Ok(progress) => progress,
-                Err(error) => return Err(self.fail(kernel, error)),
-            };
-            self.tape.check()?;
-            self.start_externals(kernel)?;
-            match progress {
+            match self.rounds(kernel, limit, inclusive)? {
+                Progress::Quiet { next } => return Ok(next),
                 Progress::Blocked => self.wait_for_external(kernel).await?,
-                // when it is quiet as well: a run of many short steps is as long as one of few long ones
-                _ => self.give_way(kernel).await?,
-            }
-            if let Progress::Quiet { next } = progress {
-                return Ok(next);
+                _ => self.give_way(kernel, wall()).await?,
             }
         }
     }
 
-    async fn give_way(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        let now = wall();
-        if now.duration_since(*self.since.get_or_insert(now)) >= SLICE {
+    /// As [`turn`](Drive::turn), if it gets done at once: the time of the next event then.
+    pub(crate) fn turn_at_once(
+        &mut self,
+        kernel: &Kernel,
+        limit: Time,
+    ) -> Result<Option<Option<Time>>, RunError> {
+        kernel.begin_step();
+        match self.rounds(kernel, limit, true)? {
+            Progress::Quiet { next } => Ok(Some(next)),
+            _ => Ok(None),
+        }
+    }
+
+    fn rounds(&mut self, kernel: &Kernel, limit: Time, inclusive: bool) -> Result<Progress, RunError> {
+        let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
+        // which is always ready
+        let progress = match tokio::task::unconstrained(turn).now_or_never().unwrap_or(Ok(Progress::More)) {
+            Ok(progress) => progress,
+            Err(error) => return Err(self.fail(kernel, error)),
+        };
+        self.tape.check()?;
+        self.start_externals(kernel)?;
+        Ok(progress)
+    }
+
+    /// Whether others on this thread are to go on now.
+    pub(crate) fn must_give_way(&mut self, now: Instant) -> bool {
+        now >= *self.kept.get_or_insert_with(|| now + SLICE)
+    }
+
+    /// It sleeps, and so gives way.
+    pub(crate) fn rests(&mut self) {
+        self.kept = None;
+    }
+
+    /// A turn of a live run has ended: what it has brought leaves.
+    pub(crate) fn end_turn(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        self.tape.foreign(kernel);
+        self.answer(kernel)?;
+        self.tape.checkpoint_if_due(kernel);
+        // whatever the turn's operations ask the outside comes after this
+        self.tape.commit()
+    }
+
+    /// Lets others on this thread go on if the run has kept it for long.
+    pub(crate) async fn give_way(&mut self, kernel: &Kernel, now: Instant) -> Result<(), RunError> {
+        if self.must_give_way(now) {
             tokio::task::yield_now().await;
-            self.since = Some(wall());
+            self.kept = Some(wall() + SLICE);
             if self.interrupt.is_set() {
                 return Err(RunError::Interrupted(kernel.now()));
             }
@@ -147,13 +205,14 @@ impl Drive {
 
     /// Takes over operations the agents have asked for.
     pub(crate) fn start_externals(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        for started in self.tape.start(kernel, kernel.take_external())? {
-            self.externals.push(started.run());
+        self.tape.start(kernel, &mut self.begun)?;
+        if !self.tape.is_on() {
+            return Ok(());
         }
         for left in self.tape.take_left() {
             match left {
                 Left::Ended(id, outcome) => kernel.finish_external(id, outcome),
-                Left::Runs(started) => self.externals.push(started.run()),
+                Left::Runs(started) => self.begun.push_back(started),
             }
         }
         Ok(())
@@ -165,11 +224,24 @@ impl Drive {
         kernel.finish_external(id, outcome);
     }
 
-    /// Lets an input happen at `at`.
-    pub(crate) fn admit(&mut self, kernel: &Kernel, at: Time, input: Input) -> Result<(), RunError> {
-        let round = if at == kernel.now() { kernel.round() } else { 0 };
-        let number = self.tape.input((at, round), &input);
-        Ok(self.door.admit(kernel, at, number, input)?)
+    /// Lets an input happen at the present instant.
+    pub(crate) fn admit(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
+        let number = self.tape.input((kernel.now(), kernel.round()), &input);
+        Ok(self.door.admit(kernel, number, input)?)
+    }
+
+    /// Lets everything happen at the present instant that has come by [`poll_came`](Drive::poll_came).
+    pub(crate) fn admit_all(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        while let Some((id, answer)) = self.door.kept_result() {
+            self.finish(kernel, id, far::outcome(answer));
+        }
+        while let Some((id, outcome)) = self.outcomes.pop_front() {
+            self.finish(kernel, id, outcome);
+        }
+        while let Some(input) = self.door.kept_input() {
+            self.admit(kernel, input)?;
+        }
+        Ok(())
     }
 
     /// An input that has come already.
@@ -177,12 +249,69 @@ impl Drive {
         if self.tape.is_playing() {
             return self.tape.next_input((kernel.now(), kernel.round()));
         }
-        self.door.try_recv()
+        self.door.try_input()
     }
 
     /// The next input; waits for one.
     pub(crate) async fn recv(&mut self) -> Input {
-        self.door.recv().await
+        poll_fn(|cx| self.door.poll_input(cx)).await
+    }
+
+    /// Begins the operations that have been asked for: a call to a container of this process is handed over, all others are
+    /// futures, of which it says whether there are some.
+    pub(crate) fn begin(&mut self) -> bool {
+        let mut some = false;
+        while let Some(started) = self.begun.pop_front() {
+            let ends = || Ends { id: started.id, queue: self.door.results().clone() };
+            if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
+                self.externals.push(started.run());
+                some = true;
+            }
+        }
+        some
+    }
+
+    /// What comes leads to it.
+    pub(crate) fn way(&self) -> &Sender {
+        self.door.results()
+    }
+
+    /// What has come already is of the next turn; whether there is something.
+    pub(crate) fn keep(&mut self) -> bool {
+        self.door.keep()
+    }
+
+    /// Something has come for the next turn; operations run meanwhile.
+    pub(crate) fn poll_came(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.begin();
+        let came = self.door.poll_came(cx);
+        // one turn for all that are there
+        while let Some(ended) = self.poll_future(cx) {
+            self.outcomes.push_back(ended);
+        }
+        if self.outcomes.is_empty() { came } else { Poll::Ready(()) }
+    }
+
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Option<(ExternalId, ExternalOutcome)> {
+        if self.externals.is_empty() {
+            return None;
+        }
+        match self.externals.poll_next_unpin(cx) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Hands in the outcome of an operation that has ended; they run meanwhile.
+    pub(crate) fn poll_finished(&mut self, kernel: &Kernel, cx: &mut Context<'_>) -> Poll<()> {
+        self.begin();
+        let ended = match self.door.poll_result(cx) {
+            Poll::Ready((id, answer)) => Some((id, far::outcome(answer))),
+            Poll::Pending => self.poll_future(cx),
+        };
+        let Some((id, outcome)) = ended else { return Poll::Pending };
+        self.finish(kernel, id, outcome);
+        Poll::Ready(())
     }
 
     async fn wait_for_external(&mut self, kernel: &Kernel) -> Result<(), RunError> {
@@ -190,14 +319,17 @@ impl Drive {
             return self.replay_blocked(kernel);
         }
         let interrupt = self.interrupt.clone();
-        tokio::select! {
+        let input = tokio::select! {
             biased;
-            () = interrupt.wait() => Err(RunError::Interrupted(kernel.now())),
-            input = self.door.recv() => self.attend(kernel, input),
-            Some((id, outcome)) = self.externals.next() => {
-                self.finish(kernel, id, outcome);
-                Ok(())
-            }
+            () = interrupt.wait() => return Err(RunError::Interrupted(kernel.now())),
+            input = poll_fn(|cx| match self.door.poll_input(cx) {
+                Poll::Ready(input) => Poll::Ready(Some(input)),
+                Poll::Pending => self.poll_finished(kernel, cx).map(|()| None),
+            }) => input,
+        };
+        match input {
+            Some(input) => self.attend(kernel, input),
+            None => Ok(()),
         }
     }
 
@@ -211,12 +343,12 @@ impl Drive {
 
     /// Handles an input at the present instant, at which time stands.
     fn attend(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
-        self.admit(kernel, kernel.now(), input)?;
+        self.admit(kernel, input)?;
         while let Some(input) = self.try_recv(kernel) {
-            self.admit(kernel, kernel.now(), input)?;
+            self.admit(kernel, input)?;
         }
         match kernel.attend() {
-            Ok(_) => self.answer(kernel),
+            Ok(()) => self.answer(kernel),
             Err(error) => Err(self.fail(kernel, error)),
         }
     }
@@ -225,9 +357,9 @@ impl Drive {
     #[cold]
     fn fail(&mut self, kernel: &Kernel, error: SimError) -> RunError {
         let why = CallError::stopped(format!("the run has failed: {error}"));
-        let ended = self.door.fail(kernel, &why);
+        self.door.fail(kernel, &why, &mut self.answered);
         // the run's own failure says more than that of its recording
-        if let Err(other) = self.let_out(kernel, ended) {
+        if let Err(other) = self.let_out(kernel) {
             tracing::error!("{other}");
         }
         error.into()
@@ -235,32 +367,32 @@ impl Drive {
 
     /// Lets the answers out that the last turn has brought.
     pub(crate) fn answer(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        let answers = self.door.answers(kernel);
-        if answers.is_empty() { Ok(()) } else { self.let_out(kernel, answers) }
+        self.door.answers(kernel, &mut self.answered);
+        if self.answered.is_empty() { Ok(()) } else { self.let_out(kernel) }
     }
 
-    fn let_out(&mut self, kernel: &Kernel, answers: Vec<Answered>) -> Result<(), RunError> {
-        for answered in &answers {
+    fn let_out(&mut self, kernel: &Kernel) -> Result<(), RunError> {
+        for answered in &self.answered {
             self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
         }
         self.tape.commit()?;
-        for answered in answers {
+        for answered in self.answered.drain(..) {
             answered.reply.send(answered.answer);
         }
         Ok(())
     }
+}
 
-    /// What may come in while the run sleeps.
-    pub(crate) fn split(&mut self) -> (&mut Door, &mut FuturesUnordered<ExternalRunning>) {
-        (&mut self.door, &mut self.externals)
-    }
+/// Where the answer to a call of an agent of ours goes.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    id: ExternalId,
+    queue: Sender,
+}
 
-    /// Runs the operations until one has finished; never returns while there is none.
-    pub(crate) async fn finished(&mut self) -> (ExternalId, ExternalOutcome) {
-        match self.externals.next().await {
-            Some(finished) => finished,
-            None => std::future::pending().await,
-        }
+impl Ends {
+    pub(crate) fn with(self, answer: far::Answer) {
+        self.queue.finish(self.id, answer);
     }
 }
 

@@ -10,16 +10,19 @@
 //! | [`Wall`]    | as the wall clock does; the outside takes part | at `until`, or when stopped |
 //! | [`Coupled`] | when an external simulator says so | when that says so |
 
+mod abreast;
 mod coupled;
 mod door;
 mod drive;
 mod free_run;
 mod interrupt;
 mod paced;
+mod queue;
 mod wall;
 
 pub use coupled::Coupled;
-pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request};
+pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request, Route};
+pub(crate) use drive::Ends;
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;
 pub use interrupt::Interrupt;

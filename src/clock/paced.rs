@@ -3,6 +3,7 @@
 //! Why: hardware in the loop, demonstrations, and partners that run in real time. What happens is what happens in a free
 //! run, to the last bit; only the waiting is added.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use isochrone_sim::{Kernel, Time};
@@ -99,7 +100,7 @@ impl Paced {
             tokio::select! {
                 biased;
                 () = interrupt.wait() => return Err(RunError::Interrupted(kernel.now())),
-                (id, outcome) = self.drive.finished() => self.drive.finish(kernel, id, outcome),
+                () = poll_fn(|cx| self.drive.poll_finished(kernel, cx)) => {}
                 () = tokio::time::sleep_until(due) => break,
             }
         }

@@ -7,20 +7,24 @@
 //! When the wall is more than `max_lag` ahead (a suspended machine, an overload), the clock jumps: overdue timers fire
 //! once, at the new time, and periodic methods skip what they missed.
 
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt};
-use isochrone_sim::{Config, Epoch, ExternalId, ExternalOutcome, Kernel, Time};
+use isochrone_sim::{Config, Epoch, Kernel, Time};
 use tokio::time::Instant;
 
-use super::{Drive, Interrupt, Live, RunError};
+use super::queue::Sender;
+use super::{Drive, Interrupt, Live, RunError, abreast};
 use crate::replay::{Came, Tape};
 
 /// Runs on the wall clock.
 #[derive(Debug)]
 pub struct Wall {
-    drive: Drive,
+    drive: Rc<RefCell<Drive>>,
     max_lag: Duration,
     jumps: u64,
 }
@@ -30,6 +34,7 @@ impl Wall {
     pub fn new(interrupt: Interrupt) -> (Self, Live) {
         let drive = Drive::new(interrupt);
         let live = drive.live();
+        let drive = Rc::new(RefCell::new(drive));
         (Wall { drive, max_lag: Duration::from_secs(5), jumps: 0 }, live)
     }
 
@@ -40,8 +45,8 @@ impl Wall {
     }
 
     /// With a recorder, or a recording in the place of the outside and of the clock.
-    pub fn tape(mut self, tape: Tape) -> Self {
-        self.drive.set_tape(tape);
+    pub fn tape(self, tape: Tape) -> Self {
+        self.drive.borrow_mut().set_tape(tape);
         self
     }
 
@@ -61,129 +66,302 @@ impl Wall {
     /// # Errors
     /// What the simulation says.
     pub async fn run(&mut self, kernel: &Kernel, until: Time) -> Result<(), RunError> {
-        if self.drive.tape().is_playing() {
-            self.replay(kernel).await?;
-            if self.drive.tape().is_playing() {
+        let tape = self.drive.borrow().tape().clone();
+        if tape.is_playing() {
+            self.replay(kernel, &tape).await?;
+            if tape.is_playing() {
                 return Ok(());
             }
         }
         // a run that goes on after a recording was away meanwhile
-        let away = kernel.config().epoch.time(wall_date()).filter(|_| self.drive.tape().is_resumed());
+        let away = kernel.config().epoch.time(wall_date()).filter(|_| tape.is_resumed());
         let (from, start) = (away.map_or(kernel.now(), |now| now.max(kernel.now())), Instant::now());
-        let result = self.run_from(kernel, until, from, start).await;
+        let run = Rc::new(Run {
+            kernel: kernel.again(),
+            drive: self.drive.clone(),
+            way: self.drive.borrow().way().clone(),
+            from,
+            start,
+            until,
+            next: Cell::new(kernel.next_event()),
+            alarm: Cell::new(until),
+            midway: Cell::new(None),
+            failed: RefCell::new(None),
+        });
+        let part = abreast::take_part(run.way.key(), run.clone());
+        let result = self.go(&run).await;
+        drop(part);
         // it has lasted to the moment of the interrupt, also if nothing happened since the last event
         kernel.jump(from.saturating_add(start.elapsed()).min(until));
-        result
+        match result {
+            Err(RunError::Interrupted(_)) => Ok(()),
+            others => others,
+        }
     }
 
-    async fn run_from(
-        &mut self,
-        kernel: &Kernel,
-        until: Time,
-        from: Time,
-        start: Instant,
-    ) -> Result<(), RunError> {
-        let interrupt = self.drive.interrupt().clone();
-        // both wait from turn to turn: to register with the runtime costs more than a turn
-        let mut stop = pin!(interrupt.wait());
-        let mut alarm = pin!(tokio::time::sleep_until(start));
-        let mut early = Early::new();
-        while kernel.now() < until {
-            let passed = start.elapsed();
-            let last = kernel.now().saturating_add(Duration::from_nanos(1));
-            let wall = from.saturating_add(passed).max(last).min(until);
-            let jumps = self.catch_up(kernel, wall);
-            self.drive.tape().turn(kernel, wall, jumps);
-            if jumps {
-                kernel.jump(wall);
+    async fn go(&mut self, run: &Run) -> Result<(), RunError> {
+        let interrupt = self.drive.borrow().interrupt().clone();
+        let mut sleep = Sleep::new(&interrupt, run.start);
+        self.drive.borrow_mut().keep();
+        while run.kernel.now() < run.until {
+            // a failure is told even if somebody has asked for the end meanwhile
+            let next = self.next_turn(run).await?;
+            if interrupt.is_set() {
+                return Ok(());
             }
-            let next = match self.turn(kernel, wall, std::mem::take(&mut early)).await {
-                Err(RunError::Interrupted(_)) => return Ok(()),
-                // a failure is told even if somebody has asked for the end meanwhile
-                failed @ Err(_) => failed?,
-                Ok(_) if interrupt.is_set() => return Ok(()),
-                Ok(next) => next,
-            };
-            let due = alarm_at(from, start, next.map_or(until, |next| next.min(until)));
-            if let Some(due) = due.filter(|due| *due != alarm.deadline()) {
-                alarm.as_mut().reset(due);
+            run.sleeps_until(next);
+            if let Woken::Stop = poll_fn(|cx| run.poll(&mut sleep, cx)).await {
+                return Ok(());
             }
-            let (door, externals) = self.drive.split();
-            tokio::select! {
-                biased;
-                input = door.recv() => door.keep(input),
-                Some(result) = externals.next() => {
-                    early.push(result);
-                    // one turn for all that are there
-                    while let Some(Some(result)) = externals.next().now_or_never() {
-                        early.push(result);
-                    }
-                }
-                () = &mut stop => return Ok(()),
-                () = kernel_woken(kernel) => {}
-                () = &mut alarm, if due.is_some() => {}
+            if let Some(failed) = run.failed.take() {
+                return Err(failed);
             }
         }
         Ok(())
     }
 
+    /// One turn, or the rest of one; the time of the next event.
+    #[allow(clippy::await_holding_refcell_ref, reason = "who finds it borrowed knows that it is on its way")]
+    async fn next_turn(&mut self, run: &Run) -> Result<Option<Time>, RunError> {
+        let (kernel, drive) = (&run.kernel, &mut *run.drive.borrow_mut());
+        let read = Instant::now();
+        drive.give_way(kernel, read.into_std()).await?;
+        if let Some(wall) = run.midway.take() {
+            let next = drive.turn(kernel, wall, true).await?;
+            drive.end_turn(kernel)?;
+            return Ok(next);
+        }
+        let (wall, due) = (run.wall(read), run.due());
+        let jumps = self.catch_up(kernel, wall, due);
+        drive.tape().turn(kernel, wall, jumps);
+        if jumps {
+            kernel.jump(wall);
+        }
+        turn(drive, kernel, wall, due).await
+    }
+
     /// Goes through the turns of a recording.
-    async fn replay(&mut self, kernel: &Kernel) -> Result<(), RunError> {
-        while let Some((wall, jumps)) = self.drive.tape().next_turn() {
+    #[allow(
+        clippy::await_holding_refcell_ref,
+        reason = "a recording has no part in what others on the thread do"
+    )]
+    async fn replay(&mut self, kernel: &Kernel, tape: &Tape) -> Result<(), RunError> {
+        let drive = &mut *self.drive.borrow_mut();
+        while let Some((wall, jumps)) = tape.next_turn() {
             if jumps {
                 self.jumps += 1;
                 kernel.jump(wall);
             }
-            self.turn(kernel, wall, Early::new()).await?;
+            turn(drive, kernel, wall, kernel.next_event()).await?;
         }
-        let end = self.drive.tape().end_time();
-        kernel.jump(end.unwrap_or(kernel.now()));
+        kernel.jump(tape.end_time().unwrap_or(kernel.now()));
         Ok(())
     }
 
     /// Whether the run is so far behind that the clock must jump.
-    fn catch_up(&mut self, kernel: &Kernel, wall: Time) -> bool {
-        let lag = kernel.next_event().and_then(|next| wall.checked_since(next)).unwrap_or_default();
+    fn catch_up(&mut self, kernel: &Kernel, wall: Time, due: Option<Time>) -> bool {
+        let lag = due.and_then(|due| wall.checked_since(due)).unwrap_or_default();
         if lag > self.max_lag {
             self.jumps += 1;
             tracing::warn!(at = %kernel.now(), to = %wall, "the clock jumps: the run was {} behind", isochrone_sim::display_span(lag));
         }
         lag > self.max_lag
     }
+}
 
-    async fn turn(&mut self, kernel: &Kernel, wall: Time, early: Early) -> Result<Option<Time>, RunError> {
-        if kernel.has_wakes() || kernel.next_event().is_some_and(|next| next < wall) {
-            self.drive.advance(kernel, wall, false).await?;
+/// Lets everything up to `wall` happen, of which `due` is the next; what came is of then.
+async fn turn(
+    drive: &mut Drive,
+    kernel: &Kernel,
+    wall: Time,
+    due: Option<Time>,
+) -> Result<Option<Time>, RunError> {
+    if kernel.has_wakes() || due.is_some_and(|due| due < wall) {
+        drive.turn(kernel, wall, false).await?;
+    }
+    // everything before W has happened: what came in meanwhile happens at (W, round 0)
+    kernel.jump(wall);
+    drive.admit_all(kernel)?;
+    if drive.tape().is_playing() {
+        while let Some(came) = drive.tape().came(wall) {
+            match came {
+                Came::Result(id, outcome) => kernel.finish_external(id, outcome),
+                Came::Input(input) => drive.admit(kernel, input)?,
+            }
         }
-        // everything before W has happened: what came in meanwhile happens at (W, round 0)
-        kernel.jump(wall);
-        for (id, outcome) in early {
-            self.drive.finish(kernel, id, outcome);
-        }
-        if self.drive.tape().is_playing() {
-            while let Some(came) = self.drive.tape().came(wall) {
-                match came {
-                    Came::Result(id, outcome) => kernel.finish_external(id, outcome),
-                    Came::Input(input) => self.drive.admit(kernel, wall, input)?,
+    }
+    let next = drive.turn(kernel, wall, true).await?;
+    drive.end_turn(kernel)?;
+    Ok(next)
+}
+
+/// What is known of a run that goes on, for others of its thread as well.
+#[derive(Debug)]
+pub(super) struct Run {
+    kernel: Kernel,
+    drive: Rc<RefCell<Drive>>,
+    way: Sender,
+    /// when it began
+    from: Time,
+    start: Instant,
+    until: Time,
+    /// the next event when the last turn had ended
+    next: Cell<Option<Time>>,
+    /// when its task is to be woken for that
+    alarm: Cell<Time>,
+    /// a turn that others have begun
+    midway: Cell<Option<Time>>,
+    /// what such a turn has failed with
+    failed: RefCell<Option<RunError>>,
+}
+
+impl Run {
+    /// The time of a turn.
+    fn wall(&self, read: Instant) -> Time {
+        let last = self.kernel.now().saturating_add(Duration::from_nanos(1));
+        let passed = read.saturating_duration_since(self.start);
+        self.from.saturating_add(passed).max(last).min(self.until)
+    }
+
+    /// The next event.
+    fn due(&self) -> Option<Time> {
+        if self.kernel.is_busy() { self.kernel.next_event() } else { self.next.get() }
+    }
+
+    fn sleeps_until(&self, next: Option<Time>) {
+        self.next.set(next);
+        self.alarm.set(next.map_or(self.until, |next| next.min(self.until)));
+    }
+
+    /// Lets others have turns, and looks whether it is its own again.
+    fn poll(&self, sleep: &mut Sleep<'_>, cx: &mut Context<'_>) -> Poll<Woken> {
+        if self.midway.get().is_none() && self.failed.borrow().is_none() {
+            let drive = &mut *self.drive.borrow_mut();
+            abreast::in_turns(self.way.key(), || {
+                drive.begin();
+            });
+            if drive.poll_came(cx).is_pending() {
+                sleep.until(alarm_at(self.from, self.start, self.alarm.get()));
+                let woken = sleep.poll(&self.kernel, cx);
+                if woken.is_pending() {
+                    drive.rests();
                 }
-            }
-        } else {
-            while let Some(input) = self.drive.try_recv(kernel) {
-                self.drive.admit(kernel, wall, input)?;
+                return woken;
             }
         }
-        let next = self.drive.advance(kernel, wall, true).await;
-        self.drive.tape().foreign(kernel);
-        self.drive.answer(kernel)?;
-        self.drive.tape().checkpoint_if_due(kernel);
-        // whatever the turn's operations ask the outside comes after this
-        self.drive.tape().commit()?;
-        next
+        Poll::Ready(Woken::Turn)
+    }
+
+    /// Its turn, in that of another run of the thread; its task is woken if that is not all.
+    pub(super) fn turn_at_once(&self) {
+        // else it is on its way
+        if let Ok(mut drive) = self.drive.try_borrow_mut()
+            && !self.is_done_at_once(&mut drive)
+        {
+            self.wake();
+        }
+    }
+
+    fn is_done_at_once(&self, drive: &mut Drive) -> bool {
+        let (kernel, read) = (&self.kernel, Instant::now());
+        let wall = self.wall(read);
+        let plain = self.midway.get().is_none()
+            && self.failed.borrow().is_none()
+            && !drive.must_give_way(read.into_std())
+            && !drive.interrupt().is_set()
+            && !kernel.has_wakes()
+            && kernel.now() < self.until
+            && self.due().is_none_or(|due| due >= wall);
+        if !plain {
+            return false;
+        }
+        if !drive.keep() {
+            return true;
+        }
+        drive.tape().turn(kernel, wall, false);
+        kernel.jump(wall);
+        let ended = drive.admit_all(kernel).and_then(|()| {
+            let next = drive.turn_at_once(kernel, wall)?;
+            if next.is_some() {
+                drive.end_turn(kernel)?;
+            }
+            Ok(next)
+        });
+        match ended {
+            Ok(Some(next)) => {
+                let alarm = self.alarm.get();
+                self.sleeps_until(next);
+                // a future is polled, and a clock set, by its task
+                !drive.begin() && self.alarm.get() >= alarm
+            }
+            Ok(None) => {
+                self.midway.set(Some(wall));
+                false
+            }
+            Err(failed) => {
+                self.failed.replace(Some(failed));
+                false
+            }
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.way.wake_driver();
     }
 }
 
-/// Results that came while the run slept.
-type Early = Vec<(ExternalId, ExternalOutcome)>;
+/// Why a run wakes.
+enum Woken {
+    Turn,
+    Stop,
+}
+
+/// What a run waits for between two turns, beside what comes. It is armed from turn to turn: to register with the runtime
+/// costs as much as a turn.
+struct Sleep<'a> {
+    interrupt: &'a Interrupt,
+    stop: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    alarm: Pin<Box<tokio::time::Sleep>>,
+    due: Option<Instant>,
+    /// who is woken by all of these
+    armed: Option<Waker>,
+}
+
+impl<'a> Sleep<'a> {
+    fn new(interrupt: &'a Interrupt, start: Instant) -> Self {
+        let (stop, alarm) = (Box::pin(interrupt.wait()), Box::pin(tokio::time::sleep_until(start)));
+        Sleep { interrupt, stop, alarm, due: None, armed: None }
+    }
+
+    fn until(&mut self, due: Option<Instant>) {
+        if let Some(due) = due.filter(|_| due != self.due) {
+            self.alarm.as_mut().reset(due);
+            self.armed = None;
+        }
+        self.due = due;
+    }
+
+    fn poll(&mut self, kernel: &Kernel, cx: &mut Context<'_>) -> Poll<Woken> {
+        let known = self.armed.as_ref().is_some_and(|armed| armed.will_wake(cx.waker()));
+        if !known || !kernel.is_watched() {
+            kernel.watch(cx.waker());
+        }
+        if self.interrupt.is_set() || !known && self.stop.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Woken::Stop);
+        }
+        let mut is_over = |alarm: &mut Pin<Box<tokio::time::Sleep>>| match known {
+            true => alarm.is_elapsed(),
+            false => alarm.as_mut().poll(cx).is_ready(),
+        };
+        if kernel.has_wakes() || self.due.is_some() && is_over(&mut self.alarm) {
+            return Poll::Ready(Woken::Turn);
+        }
+        if !known {
+            self.armed = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
 
 /// When to wake for what happens at `due`; never for the end of time.
 fn alarm_at(from: Time, start: Instant, due: Time) -> Option<Instant> {
@@ -191,15 +369,6 @@ fn alarm_at(from: Time, start: Instant, due: Time) -> Option<Instant> {
         return None;
     }
     start.checked_add(due.checked_since(from).unwrap_or_default())
-}
-
-/// Returns when a task of the kernel is woken from outside.
-async fn kernel_woken(kernel: &Kernel) {
-    std::future::poll_fn(|cx| {
-        kernel.watch(cx.waker());
-        if kernel.has_wakes() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }
 
 fn wall_epoch() -> Epoch {

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::conn::Own;
+use super::neighbour::Site;
 use super::node::{Node, Shared};
 use super::reach::Connections;
 use super::{AllowList, neighbour};
@@ -226,16 +227,20 @@ impl Binding<'_> {
         config.types = Types::container(self.types).with_addresses();
         let mut tasks = JoinSet::new();
         let name = self.container.kernel().config().name.clone();
-        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| Shared {
-            listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
+        let site = Arc::new(Site {
             told: announced.to_string().into(),
-            numbers: self.numbers,
             own: Arc::new(Own { announced, local: Endpoint::Local { name: name.clone() } }),
             name,
             live: live.clone(),
-            services: self.services,
             allow: self.allow,
             same_process: self.same_process,
+            withdrawn: AtomicBool::new(false),
+        });
+        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| Shared {
+            listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
+            site: site.clone(),
+            numbers: self.numbers,
+            services: self.services,
             patience: self.patience,
             config,
             connect: self.connect,
@@ -246,8 +251,8 @@ impl Binding<'_> {
         });
         neighbour::announce(&shared);
         self.container.kernel().provide(Connections(shared.clone()).into_outside());
-        let detail = Value::from(&*shared.told);
-        live.send(Input::Notice(Notice { from: shared.told.clone(), what: "bound".into(), detail }));
+        let detail = Value::from(&*site.told);
+        live.send(Input::Notice(Notice { from: site.told.clone(), what: "bound".into(), detail }));
         Ok(Node { shared })
     }
 }

@@ -258,6 +258,9 @@ pub(super) fn each(
     translate: impl Fn(Value) -> Result<Value, CallError>,
 ) -> Result<Args, CallError> {
     args.check()?;
+    if !args.positional.iter().any(holds_proxy) && !args.keyword.iter().any(|(_, value)| holds_proxy(value)) {
+        return Ok(args);
+    }
     let positional: Result<_, _> = args.positional.into_iter().map(&translate).collect();
     let keyword: Result<_, CallError> =
         args.keyword.into_iter().map(|(name, value)| Ok((name, translate(value)?))).collect();
@@ -278,22 +281,40 @@ fn is_foreign(value: &Value, own: &Own) -> bool {
     }
 }
 
+/// Whether there is anything to translate.
+fn holds_proxy(value: &Value) -> bool {
+    match value {
+        Value::Proxy(_) => true,
+        Value::List(items) => items.iter().any(holds_proxy),
+        Value::Map(entries) => entries.iter().any(|(_, value)| holds_proxy(value)),
+        Value::Object(object) => holds_proxy(&object.data),
+        _ => false,
+    }
+}
+
 /// Replaces the proxies within a value.
 pub(super) fn translate(
+    value: Value,
+    each: &dyn Fn(Reference) -> Result<Reference, CallError>,
+) -> Result<Value, CallError> {
+    if holds_proxy(&value) { replace(value, each) } else { Ok(value) }
+}
+
+fn replace(
     value: Value,
     each: &dyn Fn(Reference) -> Result<Reference, CallError>,
 ) -> Result<Value, CallError> {
     Ok(match value {
         Value::Proxy(reference) => Value::Proxy(each(reference)?),
         Value::List(items) => {
-            Value::List(items.into_iter().map(|item| translate(item, each)).collect::<Result<_, _>>()?)
+            Value::List(items.into_iter().map(|item| replace(item, each)).collect::<Result<_, _>>()?)
         }
         Value::Map(entries) => {
-            let entry = |(key, value)| Ok((key, translate(value, each)?));
+            let entry = |(key, value)| Ok((key, replace(value, each)?));
             Value::Map(entries.into_iter().map(entry).collect::<Result<_, CallError>>()?)
         }
         Value::Object(mut object) => {
-            object.data = translate(object.data, each)?;
+            object.data = replace(object.data, each)?;
             Value::Object(object)
         }
         plain => plain,

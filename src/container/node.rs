@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::conn::{Conn, Own};
+use super::conn::Conn;
+use super::neighbour::Site;
 use super::root::Root;
 use super::slot::Slot;
-use super::{AllowList, SameProcess, hello, neighbour};
+use super::{SameProcess, hello, neighbour};
 use crate::channel::transport::{ConnectOptions, Listener, Stream, connect_within};
 use crate::channel::{Address, Config, Endpoint};
-use crate::clock::{Input, Live, Notice};
+use crate::clock::{Input, Notice};
 use crate::codec::Value;
 use crate::rpc::{self, CallError, Entry, Peer, Service};
 
@@ -30,17 +31,10 @@ const MAX_SLOTS: usize = 4_096;
 /// What the parts of a node share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) own: Arc<Own>,
-    /// The same, as others name us.
-    pub(super) told: Arc<str>,
+    pub(super) site: Arc<Site>,
     /// Whether agents are told of by their numbers.
     pub(super) numbers: bool,
-    /// Of the container.
-    pub(super) name: String,
-    pub(super) live: Live,
     pub(super) services: Service,
-    pub(super) allow: Option<AllowList>,
-    pub(super) same_process: SameProcess,
     /// How long a simulated clock waits for an answer.
     pub(super) patience: Duration,
     pub(super) config: Config,
@@ -92,15 +86,13 @@ impl Shared {
     }
 
     /// The container of this process that is at this address, if both go without encoding.
-    pub(super) fn neighbour(&self, endpoint: &Endpoint) -> Option<Arc<Shared>> {
-        if self.same_process != SameProcess::Direct {
-            return None;
-        }
-        neighbour::find(endpoint).filter(|found| found.same_process == SameProcess::Direct)
+    pub(super) fn neighbour(&self, endpoint: &Endpoint) -> Option<Arc<Site>> {
+        let found = neighbour::find(endpoint)?.site.clone();
+        (self.site.is_direct() && found.is_direct()).then_some(found)
     }
 
     fn notice(&self, from: &Arc<str>, what: &str, detail: Value) {
-        self.live.send(Input::Notice(Notice { from: from.clone(), what: what.into(), detail }));
+        self.site.live.send(Input::Notice(Notice { from: from.clone(), what: what.into(), detail }));
     }
 
     /// Opens a connection to another container.
@@ -109,9 +101,10 @@ impl Shared {
         endpoint: &Endpoint,
         patience: Duration,
     ) -> Result<Arc<Conn>, CallError> {
-        let stream = match neighbour::find(endpoint).filter(|_| self.same_process != SameProcess::Socket) {
+        let stream = match neighbour::find(endpoint).filter(|_| self.site.same_process != SameProcess::Socket)
+        {
             Some(next) => {
-                let (ours, theirs) = Stream::pair(&format!("process:{}", self.name), endpoint);
+                let (ours, theirs) = Stream::pair(&format!("process:{}", self.site.name), endpoint);
                 next.serve(theirs, None);
                 ours
             }
@@ -121,7 +114,7 @@ impl Shared {
         };
         let slot = self.slot(endpoint).map_err(CallError::disconnected)?;
         let (conn, peer) = self.serve(stream, Some(slot));
-        let told = hello::told(Some(&self.own.announced), &self.name);
+        let told = hello::told(Some(&self.site.own.announced), &self.site.name);
         let mut asking = Box::pin(rpc::Call::<Value, _>::new(&peer.remote(), hello::HELLO, told));
         // sent now, in front of whatever is asked next; who does not understand is an aiomas program
         if futures::poll!(&mut asking).is_pending() {
@@ -149,7 +142,8 @@ impl Shared {
         let number = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         let endpoint = slot.as_ref().map(|slot| slot.endpoint.clone());
         let name = who.identities.first().cloned().unwrap_or_else(|| who.address.clone());
-        let conn = Arc::new(Conn::new(number, self.own.clone(), &name, who.identities.clone(), endpoint));
+        let conn =
+            Arc::new(Conn::new(number, self.site.own.clone(), &name, who.identities.clone(), endpoint));
         let root = Root { shared: self.clone(), conn: conn.clone() };
         let service = Service::of(Entry::handler(root));
         let (peer, driver) = Peer::over(stream, who, self.config.clone(), service);
@@ -218,12 +212,12 @@ pub struct Node {
 impl Node {
     /// Where it is, as its peers are told.
     pub fn endpoint(&self) -> &Endpoint {
-        &self.shared.own.announced
+        &self.shared.site.own.announced
     }
 
     /// The address of an agent.
     pub fn address(&self, agent: &str) -> Address {
-        self.shared.own.announced.agent(agent)
+        self.shared.site.own.announced.agent(agent)
     }
 
     /// Connections there are, either way.

@@ -7,22 +7,29 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use isochrone_sim::random::purpose_of;
+
 use super::conn::{AGENTS, Conn, VIA};
-use super::neighbour;
+use super::neighbour::{self, Site};
 use super::node::Shared;
 use super::slot::Slot;
 #[cfg(feature = "app")]
 use crate::agent::far::PATIENCE;
-use crate::agent::far::{Answer, Far, Gateway, Outside, Reach, Work};
+use crate::agent::far::{Answer, Asked, Far, Gateway, Method, Outside, Reach, Work};
 use crate::channel::{Address, Endpoint};
+use crate::clock::{Ends, Route};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
 /// An agent with an address.
 struct ByAddress {
     text: Box<str>,
-    agent: Box<str>,
+    hash: u64,
+    /// from us to it
+    route: Arc<Route>,
     slot: Arc<Slot>,
+    /// who we are
+    site: Arc<Site>,
     /// the table holds the slots, so they do not hold the table
     shared: Weak<Shared>,
 }
@@ -33,6 +40,20 @@ impl ByAddress {
             CallError::disconnected(format!("{}: this container has left the network", self.text))
         })
     }
+
+    /// The agent's container, if it is in this process and both go without encoding. It is remembered: no table is locked for
+    /// each call.
+    fn near(&self) -> Option<&Arc<Site>> {
+        let near = self.slot.near.get().or_else(|| {
+            let found = self.shared.upgrade()?.neighbour(&self.slot.endpoint)?;
+            Some(self.slot.near.get_or_init(|| found))
+        });
+        near.filter(|near| near.is_here() && self.site.is_here())
+    }
+
+    fn path(&self, method: &str) -> String {
+        format!("{AGENTS}{}/{method}", self.route.agent)
+    }
 }
 
 impl Reach for ByAddress {
@@ -40,27 +61,39 @@ impl Reach for ByAddress {
         &self.text
     }
 
-    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+    fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    fn ask(&self, method: Method, args: Args) -> Work<Answer> {
         let shared = match self.shared() {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         if let Some(next) = shared.neighbour(&self.slot.endpoint) {
-            return neighbour::ask(&shared, &next, &self.agent, method, args);
+            return neighbour::ask(&self.site, &next, &self.route, method, args);
         }
-        let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
+        let (slot, path) = (self.slot.clone(), self.path(&method));
         Box::pin(async move { slot.conn(&shared).await?.call(path, args).await })
     }
 
-    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+    fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
+        let Some(next) = self.near() else { return false };
+        let (method, args, ends) = (call.method().clone(), call.take_args(), ends());
+        neighbour::ask_with(&self.site, next, &self.route, method, args, move |answer| ends.with(answer));
+        true
+    }
+
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>> {
         let shared = match self.shared() {
             Ok(shared) => shared,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         if let Some(next) = shared.neighbour(&self.slot.endpoint) {
-            return Box::pin(std::future::ready(neighbour::post(&shared, &next, &self.agent, method, args)));
+            let posted = neighbour::post(&self.site, &next, &self.route, method, args);
+            return Box::pin(std::future::ready(posted));
         }
-        let (slot, path) = (self.slot.clone(), format!("{AGENTS}{}/{method}", self.agent));
+        let (slot, path) = (self.slot.clone(), self.path(&method));
         Box::pin(async move { slot.conn(&shared).await?.post(path, args).await })
     }
 }
@@ -88,12 +121,16 @@ impl Reach for ByConn {
         &self.text
     }
 
-    fn ask(&self, method: String, args: Args) -> Work<Answer> {
+    fn hash(&self) -> u64 {
+        purpose_of(&self.text)
+    }
+
+    fn ask(&self, method: Method, args: Args) -> Work<Answer> {
         let (conn, path) = (self.conn(), self.method(&method));
         Box::pin(async move { conn?.call(path, args).await })
     }
 
-    fn post(&self, method: String, args: Args) -> Work<Result<(), CallError>> {
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>> {
         let (conn, path) = (self.conn(), self.method(&method));
         Box::pin(async move { conn?.post(path, args).await })
     }
@@ -104,7 +141,7 @@ pub(super) struct Connections(pub(super) Arc<Shared>);
 
 impl Gateway for Connections {
     fn announced(&self) -> &Endpoint {
-        &self.0.own.announced
+        &self.0.site.own.announced
     }
 
     fn numbers(&self) -> bool {
@@ -124,8 +161,9 @@ impl Gateway for Connections {
         let address: Address = text.parse().map_err(|error| format!("{error}"))?;
         let agent = address.agent().ok_or_else(|| format!("{text:?} names no agent"))?;
         let slot = self.0.slot(address.endpoint())?;
-        let shared = Arc::downgrade(&self.0);
-        Ok(Far(Arc::new(ByAddress { text: text.into(), agent: agent.into(), slot, shared })))
+        let (site, shared) = (self.0.site.clone(), Arc::downgrade(&self.0));
+        let (route, hash) = (Route::new(site.told.clone(), agent), purpose_of(text));
+        Ok(Far(Arc::new(ByAddress { text: text.into(), hash, route, slot, site, shared })))
     }
 
     fn connect(&self, address: Address, patience: Duration) -> Work<Result<String, CallError>> {
@@ -174,7 +212,7 @@ impl Connections {
 /// Connects to the agent's container and asks whether it is there.
 async fn connect(shared: &Arc<Shared>, address: &Address, patience: Duration) -> Result<(), CallError> {
     let agent = address.agent().unwrap_or_default();
-    if *address.endpoint() == shared.own.announced {
+    if *address.endpoint() == shared.site.own.announced {
         // one of our own: whoever reads its address finds it, or not
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::conn::Conn;
 use super::hello;
 use super::node::Shared;
 use crate::agent::{Model, Vtable, find_in};
-use crate::clock::{Input, Look, Reply, Request};
+use crate::clock::{Input, Look, Reply, Request, Route};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError, Handler, Outcome, Param, Peer, Signature};
 
@@ -41,7 +41,7 @@ pub(super) struct Root {
 
 impl Handler for Root {
     fn call(&self, path: &str, args: Args, peer: &Peer) -> Outcome {
-        if let Some(allow) = &self.shared.allow {
+        if let Some(allow) = &self.shared.site.allow {
             let who = self.conn.identities();
             // what asks for nothing of anybody's is for everybody who may do something
             let harmless = matches!(path, "validate_aid" | hello::HELLO | hello::LIST) && allow.knows(who);
@@ -92,15 +92,14 @@ impl Root {
         };
         let (reply, answer) = oneshot::channel();
         let call = Request {
-            from: self.conn.name(),
-            agent: agent.into(),
-            method: method.into(),
+            route: Route::new(self.conn.name(), agent),
+            method: method.to_string().into(),
             args,
             // one that has lost interest is no error
             reply: Reply::new(move |answer| drop(reply.send(answer))),
         };
         // what cannot enter has its error in the reply
-        self.shared.live.send(Input::Call(call));
+        self.shared.site.live.send(Input::Call(call));
         let conn = self.conn.clone();
         Outcome::Later(Box::pin(async move { conn.export(answer.await.unwrap_or_else(|_| Err(over()))?) }))
     }
@@ -118,7 +117,7 @@ impl Root {
         if let Some(endpoint) = hello::heard(&args.positional) {
             self.conn.heard(endpoint);
         }
-        Value::List(hello::told(Some(&self.shared.own.announced), &self.shared.name).positional)
+        Value::List(hello::told(Some(&self.shared.site.own.announced), &self.shared.site.name).positional)
     }
 
     fn list(&self, args: Args) -> Outcome {
@@ -134,7 +133,7 @@ impl Root {
     fn look(&self, look: impl FnOnce(&Kernel) -> Result<Value, CallError> + Send + 'static) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let look = Look::new(move |kernel| drop(reply.send(look(kernel))));
-        self.shared.live.send(Input::Look(look));
+        self.shared.site.live.send(Input::Look(look));
         Outcome::Later(Box::pin(async move { answer.await.unwrap_or_else(|_| Err(over())) }))
     }
 }

@@ -11,10 +11,11 @@
 //!
 //! Contract: a proxy holds the slot, not the connection, and so stays valid.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use super::conn::Conn;
+use super::neighbour::Site;
 use super::node::Shared;
 use crate::channel::Endpoint;
 use crate::channel::transport::Backoff;
@@ -26,6 +27,8 @@ const HOLDERS: usize = 2;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) endpoint: Endpoint,
+    /// the container of this process that was found there first
+    pub(super) near: OnceLock<Arc<Site>>,
     state: Mutex<State>,
     /// held by who connects
     connecting: tokio::sync::Mutex<()>,
@@ -44,6 +47,7 @@ impl Slot {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         Slot {
             endpoint,
+            near: OnceLock::new(),
             state: Mutex::new(State::Idle),
             connecting: tokio::sync::Mutex::new(()),
             backoff: Mutex::default(),

@@ -35,7 +35,8 @@ impl Recorder {
     }
 
     /// Writes down what the kernel tells, inside the kernel.
-    #[inline]
+    // there is one caller, at each event
+    #[inline(always)]
     pub(crate) fn event(&mut self, event: &Event) {
         let Some(writer) = &mut self.writer else { return };
         let written = events::tell(

@@ -122,7 +122,7 @@ impl Inner {
             let call = self.calls.entry(agent.clone()).or_default();
             let key = (agent, *call);
             *call += 1;
-            self.running.insert(started.id, (key.clone(), (&*started.name).into()));
+            self.running.insert(started.id, (key.clone(), started.name().as_str().into()));
             match &mut self.state {
                 State::Recording(_) => to_run.push(started),
                 State::Playing(player, _) => {

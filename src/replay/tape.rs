@@ -7,7 +7,7 @@
 //! each turn ends a run whose journal cannot be written, and a replay that has come to its verdict.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
@@ -17,7 +17,7 @@ use super::player::{Key, Player, Stops, Verdict};
 use super::recorder::Recorder;
 use super::reel::{Further, Inner, Left, State, Watch, recall};
 use super::source::Source;
-use crate::clock::{Input, Notice, Reply, Request, RunError};
+use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
 use crate::codec::Value;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
 use crate::rpc::CallError;
@@ -312,12 +312,12 @@ impl Tape {
         let Some(recorder) = inner.state.recorder() else { return number };
         match input {
             Input::Call(request) => {
-                let Request { from, agent, method, args, .. } = request;
+                let Request { route, method, args, .. } = request;
                 let record = Record::Call {
                     number,
-                    from: (&**from).into(),
-                    agent: agent.as_str().into(),
-                    method: method.as_str().into(),
+                    from: (&*route.from).into(),
+                    agent: (&*route.agent).into(),
+                    method: (&**method).into(),
                     args: Packed::from_args(args),
                 };
                 recorder.write(at, &record);
@@ -435,15 +435,20 @@ impl Tape {
 
     // ---- external operations
 
-    /// Operations that agents have asked for: those that are to be run come back.
-    pub(crate) fn start(&self, kernel: &Kernel, started: Vec<Started>) -> Result<Vec<Started>, RunError> {
-        if started.is_empty() || self.0.is_none() {
-            return Ok(started);
+    /// Takes over operations that agents have asked for: those that are to be run get into `begun`.
+    pub(crate) fn start(&self, kernel: &Kernel, begun: &mut VecDeque<Started>) -> Result<(), RunError> {
+        let Some(mut inner) = self.inner_mut() else {
+            kernel.append_external(begun);
+            return Ok(());
+        };
+        let started = kernel.take_external();
+        if started.is_empty() {
+            return Ok(());
         }
-        let to_run = self.inner_mut().map(|mut inner| inner.start(kernel, started)).unwrap_or_default();
+        begun.extend(inner.start(kernel, started));
+        drop(inner);
         // what they ask the outside may depend on all that was recorded
-        self.commit()?;
-        Ok(to_run)
+        self.commit()
     }
 
     /// An operation has ended, and the kernel is about to be told.
@@ -561,9 +566,8 @@ fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
 fn input_of(entry: Entry) -> Option<Input> {
     match entry.record {
         Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
-            from: from.as_str().into(),
-            agent: agent.as_str().into(),
-            method: method.as_str().into(),
+            route: Route::new(from.as_str(), agent.as_str()),
+            method: method.as_str().to_string().into(),
             args: args.args()?,
             // what is answered is compared before it would leave
             reply: Reply::new(drop),

@@ -39,6 +39,12 @@ impl Args {
         Args { positional, keyword, failed: None }
     }
 
+    /// None yet, with room for so many by position.
+    #[doc(hidden)]
+    pub fn with_room(positional: usize) -> Self {
+        Args { positional: Vec::with_capacity(positional), ..Args::default() }
+    }
+
     /// Adds an argument by position. One that cannot be serialized fails the call, not the building.
     #[must_use]
     pub fn arg(mut self, value: impl Serialize) -> Self {
@@ -91,8 +97,10 @@ impl Args {
         let (params, takes_rest) = signature.named();
         let mut positional = self.positional;
         let given = positional.len();
-        let mut rest = Args::default();
-        if takes_rest && given > params.len() {
+        let mut rest = takes_rest.then(Args::default);
+        if let Some(rest) = &mut rest
+            && given > params.len()
+        {
             rest.positional = positional.split_off(params.len());
         }
         let given = positional.len();
@@ -100,7 +108,7 @@ impl Args {
         values.resize(params.len().max(given), None);
         for (keyword, value) in self.keyword {
             let Some(at) = params.iter().position(|param| param.name == keyword) else {
-                if takes_rest {
+                if let Some(rest) = &mut rest {
                     rest.keyword.push((keyword, value));
                     continue;
                 }
@@ -248,8 +256,8 @@ impl fmt::Display for Signature {
 pub struct Bound<'a> {
     signature: &'a Signature,
     values: Vec<Option<Value>>,
-    /// What the last parameter takes that takes what is left.
-    rest: Args,
+    /// What the last parameter takes, if it takes what is left.
+    rest: Option<Args>,
 }
 
 impl Bound<'_> {
@@ -275,7 +283,7 @@ impl Bound<'_> {
 
     /// What no other parameter has taken.
     pub fn rest(&mut self) -> Args {
-        std::mem::take(&mut self.rest)
+        self.rest.take().unwrap_or_default()
     }
 
     /// The argument of the parameter at `index`, untouched; `None` if it was left to its default.

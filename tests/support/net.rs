@@ -4,7 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use isochrone::clock::{Input, Interrupt, Live, Reply, Request, RunError, Wall};
+use isochrone::clock::{Input, Interrupt, Live, Reply, Request, Route, RunError, Wall};
 use isochrone::codec::Value;
 use isochrone::container::{Binding, Node};
 use isochrone::prelude::*;
@@ -50,9 +50,8 @@ impl Running {
     pub(crate) async fn ask(&self, agent: &str, method: &str, args: Args) -> Result<Value, CallError> {
         let (reply, answer) = oneshot::channel();
         self.live.send(Input::Call(Request {
-            from: "the test".into(),
-            agent: agent.into(),
-            method: method.into(),
+            route: Route::new("the test", agent),
+            method: method.to_string().into(),
             args,
             reply: Reply::new(move |answer| drop(reply.send(answer))),
         }));

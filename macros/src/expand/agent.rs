@@ -222,7 +222,8 @@ pub(super) fn pack(method: &Method, args: &[Ident]) -> TokenStream {
         true => code!(.and(#local)),
         false => code!(.arg(#local)),
     });
-    code!(::isochrone::rpc::Args::default()#(#packed)*)
+    let room = method.args.len();
+    code!(::isochrone::rpc::Args::with_room(#room)#(#packed)*)
 }
 
 /// Takes the arguments out of `args`, in their order. A default is evaluated for each call that needs it.
