@@ -42,7 +42,8 @@ impl Recorder {
         let written = events::tell(
             &mut self.names,
             event,
-            #[inline(always)]
+            // unoptimized, each kind's code of each call would have its place on the stack: 845 kB, of 2 MB of a test's thread
+            #[cfg_attr(not(debug_assertions), inline(always))]
             |told| writer.tell(event.time, event.round, told),
         );
         let due = writer.checkpoint_due();
