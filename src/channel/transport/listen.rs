@@ -55,7 +55,7 @@ impl Default for ListenOptions {
 
 impl ListenOptions {
     /// The time for whoever comes from there; none for this machine, whose programs may sleep in the debugger.
-    fn first_frame(&self, ip: Option<IpAddr>) -> Option<Duration> {
+    fn first_frame_from(&self, ip: Option<IpAddr>) -> Option<Duration> {
         ip.filter(|ip| !ip.to_canonical().is_loopback()).map(|_| self.first_frame)
     }
 }
@@ -148,7 +148,7 @@ impl Listener {
                     let ListenOptions { max_connections, max_per_address, .. } = self.options;
                     if let Some(permit) = self.gate.enter(peer.ip, max_connections, max_per_address) {
                         let mut peer = peer;
-                        peer.first_frame = self.options.first_frame(peer.ip);
+                        peer.first_frame = self.options.first_frame_from(peer.ip);
                         return Incoming { io, peer, permit, options: self.options.clone() };
                     }
                     self.refused += 1;
@@ -259,10 +259,10 @@ mod tests {
     #[test]
     fn who_comes_from_another_machine_must_say_something_soon() {
         let options = ListenOptions::default();
-        let time = |ip: &str| options.first_frame(Some(ip.parse().unwrap()));
+        let time = |ip: &str| options.first_frame_from(Some(ip.parse().unwrap()));
         assert_eq!(time("192.0.2.7"), Some(Duration::from_secs(30)));
         assert_eq!(time("2001:db8::7"), Some(Duration::from_secs(30)));
         assert_eq!((time("127.0.0.1"), time("::1"), time("::ffff:127.0.0.1")), (None, None, None));
-        assert_eq!(options.first_frame(None), None);
+        assert_eq!(options.first_frame_from(None), None);
     }
 }
