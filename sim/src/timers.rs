@@ -88,25 +88,23 @@ impl Sleep {
 
     #[inline(never)]
     fn arm(&mut self, core: &Core, cx: &Context<'_>) {
-        let waiter = core.waiter(cx.waker());
+        let (waiter, now) = (core.waiter(cx.waker()), core.now());
         self.kernel = core.id();
-        // a deadline of now still leaves the instant its chance: it waits in the wheel like any other
-        if self.when <= core.now() && !self.deadline {
-            core.wake_soon(waiter);
-            self.when = core.now();
-            self.state = State::Due { round: core.round(), waiter };
-        } else {
-            self.when = self.when.max(core.now());
+        self.state = if self.deadline {
+            // one of now still leaves the instant its chance: it waits in the wheel like any other
+            self.when = self.when.max(now);
+            let key = wheel_key(self.when);
+            core.deadlines_from.set(core.deadlines_from.get().min(key));
+            State::Armed(core.deadlines.borrow_mut().insert(key, waiter))
+        } else if self.when > now {
             let key = wheel_key(self.when);
             core.set_apart(key);
-            let timer = if self.deadline {
-                core.deadlines_from.set(core.deadlines_from.get().min(key));
-                core.deadlines.borrow_mut().insert(key, waiter)
-            } else {
-                core.timers.borrow_mut().insert(key, waiter)
-            };
-            self.state = State::Armed(timer);
-        }
+            State::Armed(core.timers.borrow_mut().insert(key, waiter))
+        } else {
+            core.wake_soon(waiter);
+            self.when = now;
+            State::Due { round: core.round(), waiter }
+        };
     }
 
     /// Polled again before its time, for another reason.
@@ -131,14 +129,14 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
+        if matches!(me.state, State::New) {
+            me.begin(cx);
+            return Poll::Pending;
+        }
         let waits = match me.state {
-            State::New => {
-                me.begin(cx);
-                return Poll::Pending;
-            }
             State::Armed(timer) => current::with(|core| !me.has_fired(core, timer)),
             State::Due { round, .. } => current::with(|core| (core.now(), core.round()) <= (me.when, round)),
-            State::Done => false,
+            State::New | State::Done => false,
         };
         if waits {
             current::with(|core| me.stay(core, cx));
