@@ -14,6 +14,7 @@
 //! its instant ([`Core::set_apart`]). Who leaves leaves a gap, and the last one takes the timer with it.
 
 use crate::core::Core;
+use crate::slab::Slab;
 use crate::waiter::NO_TASK;
 use crate::wheel::TimerId;
 
@@ -50,8 +51,7 @@ const NO_BEAT: u32 = u32::MAX;
 
 /// The beats of a kernel.
 pub(crate) struct Beats {
-    beats: Vec<Beat>,
-    free: Vec<u32>,
+    beats: Slab<Beat>,
     spare: Vec<Vec<u32>>,
     /// the timer that was set last, and the task that set it
     last: Option<(TimerId, u32)>,
@@ -61,7 +61,7 @@ pub(crate) struct Beats {
 
 impl Default for Beats {
     fn default() -> Self {
-        Beats { beats: Vec::new(), free: Vec::new(), spare: Vec::new(), last: None, open: NO_BEAT }
+        Beats { beats: Slab::default(), spare: Vec::new(), last: None, open: NO_BEAT }
     }
 }
 
@@ -69,21 +69,12 @@ impl Beats {
     fn start(&mut self, timer: TimerId, tasks: [u32; 2]) -> u32 {
         let mut beat = Beat { timer, tasks: self.spare.pop().unwrap_or_default(), gone: 0 };
         beat.tasks.extend(tasks);
-        match self.free.pop() {
-            Some(number) => {
-                self.beats[number as usize] = beat;
-                number
-            }
-            None => {
-                self.beats.push(beat);
-                self.beats.len() as u32 - 1
-            }
-        }
+        self.beats.add(beat)
     }
 
     /// The task leaves, if it is there; the timer of the beat, if it was the last one.
     fn leave(&mut self, number: u32, at: u32, task: u32) -> Option<TimerId> {
-        let beat = self.beats.get_mut(number as usize)?;
+        let beat = self.beats.get_mut(number)?;
         // what has fired is over, and its number may be another's
         *beat.tasks.get_mut(at as usize).filter(|member| **member == task)? = NO_TASK;
         beat.gone += 1;
@@ -98,9 +89,10 @@ impl Beats {
 
     /// The tasks of a beat that has fired, and gaps; to be [given back](Beats::give_back).
     pub(crate) fn take(&mut self, number: u32) -> Vec<u32> {
-        let Some(beat) = self.beats.get_mut(number as usize) else { return Vec::new() };
-        self.free.push(number);
-        std::mem::take(&mut beat.tasks)
+        let Some(beat) = self.beats.get_mut(number) else { return Vec::new() };
+        let tasks = std::mem::take(&mut beat.tasks);
+        self.beats.release(number);
+        tasks
     }
 
     /// Keeps the room of a list.
@@ -124,7 +116,7 @@ impl Core {
     pub(crate) fn wait_for(&self, when: u64, task: u32, place: &mut Place) {
         if self.joinable.get() == when {
             let beats = &mut *self.beats.borrow_mut();
-            if let Some(beat) = beats.beats.get_mut(beats.open as usize) {
+            if let Some(beat) = beats.beats.get_mut(beats.open) {
                 *place = Place::Joined { beat: beats.open, at: beat.tasks.len() as u32 };
                 beat.tasks.push(task);
                 return;

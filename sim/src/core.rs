@@ -27,10 +27,11 @@ use crate::order::{OrderKey, Shuffle};
 use crate::pending::{MAIL, Pending, READY};
 use crate::reply::ReplyNote;
 use crate::shelf::Shelf;
+use crate::slab::Slab;
 use crate::supervise::{Policy, Report};
 use crate::task::{Label, Tasks};
 use crate::time::Time;
-use crate::waiter::{NO_TASK, Sides};
+use crate::waiter::{NO_TASK, Side};
 use crate::wheel::{RadixWheel, Wheel};
 
 /// Messages sent where no kernel runs.
@@ -87,7 +88,7 @@ pub(crate) struct Core {
     pub(crate) settlings: Cell<u64>,
     /// of all timers and deadlines that have fired: agent, time, round
     pub(crate) timers_fired: Cell<u64>,
-    pub(crate) sides: RefCell<Sides>,
+    pub(crate) sides: RefCell<Slab<Option<Side>>>,
     pub(crate) agents: RefCell<Agents>,
     pub(crate) classes: Classes,
     pub(crate) types: RefCell<Vec<&'static str>>,
@@ -568,7 +569,7 @@ impl Core {
         for class in self.classes.iter() {
             let _ = catch_unwind(AssertUnwindSafe(|| class.teardown()));
         }
-        let sides = std::mem::take(&mut self.sides.borrow_mut().wakers);
+        let sides = std::mem::take(&mut *self.sides.borrow_mut());
         drop(sides);
     }
 }

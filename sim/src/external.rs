@@ -35,6 +35,7 @@ use crate::fingerprint::{Tag, payload_hash};
 use crate::observe::What;
 use crate::pending::EXTERNAL;
 use crate::random::purpose_of;
+use crate::slab::Slab;
 use crate::supervise::panic_text;
 use crate::time::Time;
 
@@ -283,8 +284,7 @@ struct Operation {
 /// All operations in flight.
 #[derive(Default)]
 pub(crate) struct Externals {
-    slots: Vec<Option<Operation>>,
-    free: Vec<u32>,
+    slots: Slab<Option<Operation>>,
     /// those of simulated time, which has to know what the present instant waits for
     order: BTreeSet<ExternalId>,
     /// those whose outcome is there and not delivered: nobody looks through the others for them
@@ -296,19 +296,19 @@ pub(crate) struct Externals {
 impl Externals {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.len() == self.free.len()
+        self.slots.is_empty()
     }
 
     #[inline]
     fn get(&mut self, id: ExternalId) -> Option<&mut Operation> {
-        self.slots.get_mut(id.slot as usize)?.as_mut().filter(|operation| operation.id.number == id.number)
+        self.slots.get_mut(id.slot)?.as_mut().filter(|operation| operation.id.number == id.number)
     }
 
     /// The operation is over.
     fn remove(&mut self, id: ExternalId) -> Option<Operation> {
-        let place = self.slots.get_mut(id.slot as usize)?;
+        let place = self.slots.get_mut(id.slot)?;
         let operation = place.take_if(|operation| operation.id.number == id.number)?;
-        self.free.push(id.slot);
+        self.slots.release(id.slot);
         self.order.remove(&id);
         if operation.outcome.is_some() && !operation.delivered {
             self.ready.retain(|Reverse(ready)| *ready != id);
@@ -318,7 +318,7 @@ impl Externals {
 
     /// Those that are not delivered, in order.
     fn awaited(&self) -> impl Iterator<Item = &Operation> {
-        let operation = |id: &ExternalId| self.slots.get(id.slot as usize)?.as_ref();
+        let operation = |id: &ExternalId| self.slots.get(id.slot)?.as_ref();
         self.order.iter().filter_map(operation).filter(|operation| !operation.delivered)
     }
 
@@ -353,14 +353,13 @@ impl Externals {
 impl Core {
     fn begin_external(&self, agent: AgentId, due: Time, waiter: u32, ask: Rc<dyn Asks>) -> ExternalId {
         let externals = &mut *self.externals.borrow_mut();
-        let slot = externals.free.pop().unwrap_or_else(|| {
-            externals.slots.push(None);
-            externals.slots.len() as u32 - 1
-        });
+        let slot = externals.slots.add(None);
         let id = ExternalId { due, task: self.running_task(), number: externals.count, slot };
         externals.count += 1;
         let operation = Operation { id, agent, ask: ask.clone(), waiter, outcome: None, delivered: false };
-        externals.slots[slot as usize] = Some(operation);
+        if let Some(place) = externals.slots.get_mut(slot) {
+            *place = Some(operation);
+        }
         if !self.config.realtime {
             externals.order.insert(id);
         }

@@ -49,7 +49,7 @@
 //! | `agent`, `context`, `local` | identity and life; the handle agents' code holds; the kernel of this thread |
 //! | `task`, `waiter`, `waker`, `current` | futures in a slab; who is to be woken; a waker that is an integer; which kernel runs here |
 //! | `period`, `beat` | periodic code that runs in place; one timer for all that waits for the same instant |
-//! | `shelf`, `collected` | a vector that grows while its items are borrowed; what one round collects for the next |
+//! | `shelf`, `slab`, `collected` | a vector that grows while its items are borrowed; items by number; what one round collects for the next |
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
 //! | `external` | calls that leave the simulated world |
 //! | `random`, `fingerprint` | streams by counter; the running hash of a run |
@@ -81,6 +81,7 @@ pub mod random;
 mod reply;
 mod request;
 mod shelf;
+mod slab;
 mod supervise;
 mod task;
 pub mod time;

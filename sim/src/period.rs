@@ -11,6 +11,7 @@ use crate::beat::Place;
 use crate::context::This;
 use crate::core::{Core, wheel_key};
 use crate::mailbox::Actor;
+use crate::slab::Slab;
 use crate::time::Time;
 
 /// What runs: the error it returns is a failure of the agent.
@@ -70,13 +71,12 @@ fn following(last: Time, period: u64, now: Time) -> Time {
 
 /// The periodic methods of all agents of a class.
 pub(crate) struct Periods<A: Actor> {
-    entries: Vec<Period<A>>,
-    free: Vec<u32>,
+    entries: Slab<Period<A>>,
 }
 
 impl<A: Actor> Default for Periods<A> {
     fn default() -> Self {
-        Periods { entries: Vec::new(), free: Vec::new() }
+        Periods { entries: Slab::default() }
     }
 }
 
@@ -88,41 +88,32 @@ impl<A: Actor> Periods<A> {
             i64::try_from(period).map_or((Time::MAX, i64::MAX), |period| (core.now(), period));
         let mut entry = Period { run, period, when, place: Place::None, task, this: Some(this) };
         entry.arm(core);
-        match self.free.pop() {
-            Some(number) => {
-                self.entries[number as usize] = entry;
-                number
-            }
-            None => {
-                self.entries.push(entry);
-                self.entries.len() as u32 - 1
-            }
-        }
+        self.entries.add(entry)
     }
 
     /// What an entry runs, and for which agent.
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<(This<A>, Run<A>)> {
-        let entry = self.entries.get(number as usize)?;
+        let entry = self.entries.get(number)?;
         Some((entry.this.clone()?, entry.run))
     }
 
     /// It has run.
     #[inline(always)]
     pub(crate) fn again(&mut self, core: &Core, number: u32) {
-        if let Some(entry) = self.entries.get_mut(number as usize) {
+        if let Some(entry) = self.entries.get_mut(number) {
             entry.arm(core);
         }
     }
 
     /// Its task has ended.
     pub(crate) fn remove(&mut self, core: &Core, number: u32) {
-        let Some(entry) = self.entries.get_mut(number as usize) else { return };
+        let Some(entry) = self.entries.get_mut(number) else { return };
         match std::mem::replace(&mut entry.place, Place::None) {
             Place::None => core.forget_soon(entry.task),
             place => core.wait_no_more(place, wheel_key(entry.when), entry.task),
         }
         entry.this = None;
-        self.free.push(number);
+        self.entries.release(number);
     }
 }

@@ -39,12 +39,6 @@ pub(crate) struct Side {
     pub(crate) task: u32,
 }
 
-#[derive(Default)]
-pub(crate) struct Sides {
-    pub(crate) wakers: Vec<Option<Side>>,
-    pub(crate) free: Vec<u32>,
-}
-
 /// Replaces a waiter whose number has been given back: it may soon be somebody else's.
 fn stand_in(waiters: &RefCell<Vec<u32>>, old: u32, new: u32) {
     if old != new
@@ -120,15 +114,14 @@ impl Core {
             return None;
         }
         let sides = self.sides.borrow();
-        let side = sides.wakers.get((waiter & !SIDE) as usize)?.as_ref()?;
+        let side = sides.get(waiter & !SIDE)?.as_ref()?;
         Some(side.task)
     }
 
     pub(crate) fn take_side(&self, waiter: u32) -> Option<Side> {
         let mut sides = self.sides.borrow_mut();
-        // once: a slot that were free twice would have two owners
-        let waker = sides.wakers.get_mut((waiter & !SIDE) as usize)?.take()?;
-        sides.free.push(waiter & !SIDE);
+        let waker = sides.get_mut(waiter & !SIDE)?.take()?;
+        sides.release(waiter & !SIDE);
         Some(waker)
     }
 
@@ -144,17 +137,7 @@ impl Core {
     #[cold]
     pub(crate) fn side(&self, waker: Waker) -> u32 {
         let side = Side { waker, task: self.task.get() };
-        let mut sides = self.sides.borrow_mut();
-        match sides.free.pop() {
-            Some(slot) => {
-                sides.wakers[slot as usize] = Some(side);
-                slot | SIDE
-            }
-            None => {
-                sides.wakers.push(Some(side));
-                (sides.wakers.len() as u32 - 1) | SIDE
-            }
-        }
+        self.sides.borrow_mut().add(Some(side)) | SIDE
     }
 
     /// The number for the present waker, given the one of an earlier poll.
@@ -167,7 +150,7 @@ impl Core {
         }
         let kept = old & SIDE != 0 && old != NO_TASK && {
             let sides = self.sides.borrow();
-            let known = sides.wakers.get((old & !SIDE) as usize);
+            let known = sides.get(old & !SIDE);
             known.is_some_and(|known| known.as_ref().is_some_and(|known| known.waker.will_wake(waker)))
         };
         if kept {

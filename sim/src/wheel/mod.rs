@@ -44,8 +44,11 @@
 //! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
 //! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
 
-/// Words of 64 slots, enough for 7 levels of 1024.
-const WORDS: usize = 128;
+mod occupied;
+mod table;
+
+use occupied::{Occupied, WORDS};
+use table::Table;
 
 /// Entries of several instants that are sorted rather than filed again.
 const SORTED: usize = 256;
@@ -99,74 +102,6 @@ impl Entry {
     }
 }
 
-/// A timer's place in the table.
-#[derive(Clone, Copy)]
-struct Timer {
-    generation: u32,
-    /// of a free place, the next one that is free
-    payload: u32,
-}
-
-/// The timers by id.
-struct Table {
-    places: Vec<Timer>,
-    /// The place that was freed last, or `NO_PLACE`.
-    free: u32,
-    /// Places without a timer: those that are free, and those that ran out of generations.
-    idle: usize,
-}
-
-/// No timer has this id.
-const NO_PLACE: u32 = u32::MAX;
-
-impl Default for Table {
-    fn default() -> Table {
-        Table { places: Vec::new(), free: NO_PLACE, idle: 0 }
-    }
-}
-
-impl Table {
-    /// A place for a new timer: its id and generation.
-    #[inline(always)]
-    fn take(&mut self, payload: u32) -> (u32, u32) {
-        let id = self.free;
-        let Some(place) = self.places.get_mut(id as usize) else { return self.grow(payload) };
-        self.free = std::mem::replace(&mut place.payload, payload);
-        self.idle -= 1;
-        (id, place.generation)
-    }
-
-    #[cold]
-    fn grow(&mut self, payload: u32) -> (u32, u32) {
-        let id = u32::try_from(self.places.len()).ok().filter(|id| *id != NO_PLACE);
-        self.places.push(Timer { generation: 0, payload });
-        (id.expect("fewer than 2^32 - 1 timers"), 0)
-    }
-
-    /// Makes a timer's id invalid and its place free, unless that ran out of generations. Returns what it held.
-    #[inline(always)]
-    fn release(&mut self, id: u32) -> u32 {
-        let place = &mut self.places[id as usize];
-        let payload = place.payload;
-        place.generation += 1;
-        self.idle += 1;
-        if place.generation != u32::MAX {
-            place.payload = std::mem::replace(&mut self.free, id);
-        }
-        payload
-    }
-
-    #[inline(always)]
-    fn is_live(&self, id: u32, generation: u32) -> bool {
-        self.places.get(id as usize).is_some_and(|place| place.generation == generation)
-    }
-
-    #[inline(always)]
-    fn has(&self, entry: &Entry) -> bool {
-        self.is_live(entry.id(), entry.generation())
-    }
-}
-
 /// One digit of one level. An empty slot is `EMPTY` but for its capacity.
 struct Slot {
     entries: Vec<Entry>,
@@ -186,45 +121,6 @@ struct Grave {
     dead: u32,
     /// The entry at `earliest` is dead, and there may be no other there.
     stale: bool,
-}
-
-/// A bit for every slot with live timers, and one for every word of these that is not 0. The slots are numbered through,
-/// so the lowest bit is that of the earliest timers.
-struct Occupied {
-    words: [u64; WORDS],
-    some: [u64; WORDS / 64],
-}
-
-impl Occupied {
-    const NONE: Occupied = Occupied { words: [0; WORDS], some: [0; WORDS / 64] };
-
-    #[inline(always)]
-    fn set(&mut self, slot: usize) {
-        let word = slot / 64 % WORDS;
-        self.words[word] |= 1 << (slot % 64);
-        self.some[word / 64] |= 1 << (word % 64);
-    }
-
-    #[inline(always)]
-    fn clear(&mut self, slot: usize) {
-        let word = slot / 64 % WORDS;
-        self.words[word] &= !(1 << (slot % 64));
-        if self.words[word] == 0 {
-            self.some[word / 64] &= !(1 << (word % 64));
-        }
-    }
-
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.some == [0; WORDS / 64]
-    }
-
-    #[inline(always)]
-    fn first(&self) -> Option<usize> {
-        let group = self.some.iter().position(|some| *some != 0)?;
-        let word = group * 64 + self.some[group].trailing_zeros() as usize;
-        Some(word * 64 + self.words[word % WORDS].trailing_zeros() as usize)
-    }
 }
 
 /// The timers of one kernel. See the [module](self) for how it works.
@@ -318,7 +214,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
 
     /// The number of timers neither fired nor cancelled.
     pub fn len(&self) -> usize {
-        self.table.places.len() - self.table.idle
+        self.table.live()
     }
 
     /// Whether there is no timer.
@@ -386,14 +282,14 @@ impl<const BITS: usize> RadixWheel<BITS> {
     /// What the timer hands out when it fires; 0 if it has fired or was cancelled.
     #[inline]
     pub fn payload(&self, timer: TimerId) -> u32 {
-        if self.is_live(timer) { self.table.places[timer.id as usize].payload } else { 0 }
+        if self.is_live(timer) { self.table.payload(timer.id) } else { 0 }
     }
 
     /// Changes what a timer hands out when it fires; nothing happens if it has fired or was cancelled.
     #[inline]
     pub fn set_payload(&mut self, timer: TimerId, payload: u32) {
         if self.is_live(timer) {
-            self.table.places[timer.id as usize].payload = payload;
+            self.table.set_payload(timer.id, payload);
         }
     }
 
@@ -425,8 +321,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
     #[inline]
     pub fn near(&mut self) -> Option<impl Iterator<Item = u32> + Clone> {
         let (run, table) = (&self.run[self.head..], &self.table);
-        std::mem::take(&mut self.near)
-            .then(|| run.iter().map(|entry| table.places[entry.id() as usize].payload))
+        std::mem::take(&mut self.near).then(|| run.iter().map(|entry| table.payload(entry.id())))
     }
 
     /// As [`next`](RadixWheel::next); a search is remembered.
@@ -500,7 +395,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
         self.slots.capacity() * (size_of::<Slot>() + size_of::<Grave>())
             + (self.run.capacity() + entries + self.spare) * size_of::<Entry>()
             + self.pool.capacity() * size_of::<Vec<Entry>>()
-            + self.table.places.capacity() * size_of::<Timer>()
+            + self.table.held_bytes()
     }
 
     /// Instant and payload of every timer, in no particular order: for diagnostics.
@@ -510,7 +405,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
             .iter()
             .chain(filed)
             .filter(|entry| self.table.has(entry))
-            .map(|entry| (entry.when, self.table.places[entry.id() as usize].payload))
+            .map(|entry| (entry.when, self.table.payload(entry.id())))
     }
 
     /// The slot in which a timer for `when`, beyond the end, is filed.
@@ -617,7 +512,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
         }
         let entries = &self.slots[index].entries;
         let is_one = entries.iter().all(|entry| entry.when == earliest);
-        let is_large = self.table.places.len() > CACHED;
+        let is_large = self.table.room() > CACHED;
         if is_one || entries.len() <= if is_large { SORTED_LARGE } else { SORTED } {
             self.take_over(index);
             if !is_one {
