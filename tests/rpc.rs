@@ -384,15 +384,21 @@ fn much() -> Service {
         .with("count", Entry::function(|_, args| Ok(args.positional[0].as_list().unwrap().len().into())))
 }
 
+/// A client of that service.
+fn with_much(codec: Codec) -> Peer {
+    let (near, far) = duplex(1 << 16);
+    let mut config = config();
+    config.codec = codec;
+    let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
+    tokio::spawn(driver);
+    tokio::spawn(Peer::over(far, "client", config, much()).1);
+    peer
+}
+
 #[tokio::test]
 async fn what_is_too_long_either_way_fails_the_one_call_with_its_size_and_the_limit() {
     for codec in [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc] {
-        let (near, far) = duplex(1 << 16);
-        let mut config = config();
-        config.codec = codec;
-        let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
-        tokio::spawn(driver);
-        tokio::spawn(Peer::over(far, "client", config, much()).1);
+        let peer = with_much(codec);
         for method in ["text", "later"] {
             let error = failure(peer.call(method).arg(16 << 20)).await;
             let says = "bytes are too long for one frame, the limit is 16777216: send it in parts";
@@ -413,12 +419,7 @@ async fn what_is_too_long_either_way_fails_the_one_call_with_its_size_and_the_li
 #[tokio::test]
 async fn what_holds_too_many_values_either_way_fails_the_one_call() {
     for codec in [Codec::Json, Codec::MsgPack] {
-        let (near, far) = duplex(1 << 16);
-        let mut config = config();
-        config.codec = codec;
-        let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
-        tokio::spawn(driver);
-        tokio::spawn(Peer::over(far, "client", config, much()).1);
+        let peer = with_much(codec);
         let other = peer.call("list").arg(10).returning::<Vec<u8>>();
         let error = failure(peer.call("list").arg(300_000)).await;
         assert!(

@@ -22,8 +22,8 @@ use super::replay::damaged;
 use super::run::{Ended, Taping, start};
 use super::shrink::MOST;
 use crate::clock::Interrupt;
-use crate::journal::{Entry, Header, Level, Options, Reader, Record, Writer};
-use crate::replay::{Memory, RESEED, Source, Stops, Tape, Verdict};
+use crate::journal::{Entry, Header, Level, Options, RESEED, Reader, Record, Writer};
+use crate::replay::{Memory, Source, Stops, Tape, Verdict};
 
 /// What came from outside in a recording.
 pub(super) struct Inputs {

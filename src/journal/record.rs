@@ -15,6 +15,12 @@ use super::name::{Kept, Name, Names, Numbers};
 use super::pack::{self, In, Malformed, Out};
 use super::packed::{Packed, json_text};
 
+/// What the outside is called.
+pub(crate) const OUTSIDE: &str = "outside";
+
+/// The command that a fork begins with.
+pub(crate) const RESEED: &str = "reseed";
+
 /// A record with its place in the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {

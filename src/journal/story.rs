@@ -1,13 +1,15 @@
 //! A record as a sentence.
 //!
+//! Why here: a person who looks for a bug meets records in listings, in differences and where a replay stops, and should read
+//! the same words everywhere.
+//!
 //! Contract: one line, whatever a peer wrote: control characters are escaped, and values are cut at 200 characters.
 
 use std::fmt::{self, Write as _};
 
 use super::packed::Packed;
-use super::record::{Entry, Hash, Record};
+use super::record::{Entry, Hash, OUTSIDE, RESEED, Record};
 use crate::codec::Value;
-use crate::replay::{OUTSIDE, RESEED};
 use crate::rpc::{Args, Request};
 
 /// Characters of a value or a text.

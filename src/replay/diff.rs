@@ -2,9 +2,8 @@
 
 use super::difference::{self, Difference};
 use super::events;
-use super::player::RESEED;
 use super::source::Source;
-use crate::journal::{Entry, JournalError, Record, sentence};
+use crate::journal::{Entry, JournalError, RESEED, Record, sentence};
 
 /// Entries that are shown before a difference, and after it on both sides.
 const CONTEXT: usize = 5;

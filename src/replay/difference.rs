@@ -16,10 +16,9 @@ use std::fmt;
 
 use isochrone_sim::Time;
 
-use super::names::OUTSIDE;
 use super::source::Source;
 use crate::codec::Value;
-use crate::journal::{Entry, Name, Packed, Record, sentence};
+use crate::journal::{Entry, Name, OUTSIDE, Packed, Record, sentence};
 
 /// Events that are kept to follow causes back.
 const WINDOW: usize = 500_000;

@@ -27,13 +27,11 @@ mod tape;
 
 pub use diff::{Compared, Forked, Parted, diff};
 pub use difference::Difference;
-pub(crate) use names::OUTSIDE;
 pub use plan::Fault;
 #[cfg(feature = "app")]
 pub(crate) use plan::{arrange, draw};
 #[cfg(feature = "app")]
 pub(crate) use player::INTERRUPT;
-pub(crate) use player::RESEED;
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
 pub(crate) use reel::Left;

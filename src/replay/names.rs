@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use isochrone_sim::{AgentId, local};
 
-use crate::journal::{Kept, Name};
-
-/// What the outside is called in records.
-pub(crate) const OUTSIDE: &str = "outside";
+use crate::journal::{Kept, Name, OUTSIDE};
 
 /// Where a label is, and how long.
 type Place = (usize, usize);

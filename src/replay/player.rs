@@ -24,13 +24,10 @@ use super::events;
 use super::names::Names;
 use super::recorder::Recorder;
 use super::source::Source;
-use crate::journal::{Entry, JournalError, Level, Name, Packed, Reader, Record, Tail, sentence};
+use crate::journal::{Entry, JournalError, Level, Name, Packed, RESEED, Reader, Record, Tail, sentence};
 
 /// Why a recording ended that `Ctrl-C` has cut off at an arbitrary point.
 pub(crate) const INTERRUPT: &str = "it was interrupted";
-
-/// The command that a fork begins with.
-pub(crate) const RESEED: &str = "reseed";
 
 /// Where a replay ends early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

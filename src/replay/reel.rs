@@ -14,10 +14,10 @@ use std::rc::Rc;
 
 use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, local};
 
-use super::player::{Key, Player, RESEED};
+use super::player::{Key, Player};
 use super::recorder::Recorder;
 use crate::codec::Value;
-use crate::journal::{Name, Packed, Record};
+use crate::journal::{Name, Packed, RESEED, Record};
 
 #[derive(Debug)]
 pub(crate) struct Inner {
