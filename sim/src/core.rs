@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::agent::{AgentId, Agents, NameError, Status};
+use crate::batch::Batch;
 use crate::beat::{Beats, CLOSED};
 use crate::call::{CallRef, Calls};
 use crate::collected::Collected;
@@ -73,7 +74,7 @@ pub(crate) struct Core {
     pub(crate) pending: Pending,
     pub(crate) ready: Collected<u32>,
     /// waiters whose time has come already: they go with the next round
-    pub(crate) soon: RefCell<Vec<u32>>,
+    pub(crate) soon: RefCell<Batch>,
     pub(crate) parked: RefCell<BTreeMap<AgentId, Vec<u32>>>,
     /// the exclusive task of each locked agent
     pub(crate) locks: RefCell<BTreeMap<AgentId, u32>>,
@@ -84,8 +85,7 @@ pub(crate) struct Core {
     pub(crate) beats: RefCell<Beats>,
     /// the instant of the timer that periodic code may join
     pub(crate) joinable: Cell<u64>,
-    pub(crate) settled: RefCell<Vec<u32>>,
-    pub(crate) settlings: Cell<u64>,
+    pub(crate) settled: RefCell<Batch>,
     /// of all timers and deadlines that have fired: agent, time, round
     pub(crate) timers_fired: Cell<u64>,
     pub(crate) sides: RefCell<Slab<Option<Side>>>,
@@ -231,7 +231,6 @@ impl Core {
             beats: RefCell::default(),
             joinable: Cell::new(CLOSED),
             settled: RefCell::default(),
-            settlings: Cell::new(0),
             timers_fired: Cell::new(0),
             sides: RefCell::default(),
             agents: RefCell::default(),

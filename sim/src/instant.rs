@@ -87,7 +87,7 @@ impl Core {
             some |= self.deliver_externals();
         }
         if pending & SOON != 0 {
-            let soon = std::mem::take(&mut *self.soon.borrow_mut());
+            let soon = self.soon.borrow_mut().take();
             for waiter in soon {
                 self.wake_waiter(waiter);
             }
@@ -329,7 +329,9 @@ impl Core {
             let (agent, label) = self.task_of(*task);
             busy.push(Involved { agent: self.path(agent), what: format!("is to run `{label}`") });
         }
-        for waiter in self.soon.borrow().iter().filter(|waiter| **waiter & (SIDE | RESTART) == 0).take(32) {
+        for waiter in
+            self.soon.borrow().waiters().iter().filter(|waiter| **waiter & (SIDE | RESTART) == 0).take(32)
+        {
             let (agent, label) = self.task_of(*waiter);
             busy.push(Involved { agent: self.path(agent), what: format!("is to run `{label}`") });
         }
@@ -412,8 +414,7 @@ impl Core {
         if self.settled.borrow().is_empty() {
             return false;
         }
-        let waiters = std::mem::take(&mut *self.settled.borrow_mut());
-        self.settlings.set(self.settlings.get() + 1);
+        let waiters = self.settled.borrow_mut().take();
         for waiter in waiters {
             self.wake_waiter(waiter);
         }

@@ -47,7 +47,7 @@
 //! | `kernel`, `instant`, `pending` | the contract of a driver; rounds, phases, instants; what there is to do |
 //! | `mailbox`, `request`, `call`, `reply`, `order` | typed messages and requests; calls in flight and their replies; the order of delivery |
 //! | `agent`, `context`, `local` | identity and life; the handle agents' code holds; the kernel of this thread |
-//! | `task`, `waiter`, `waker`, `current` | futures in a slab; who is to be woken; a waker that is an integer; which kernel runs here |
+//! | `task`, `waiter`, `batch`, `waker`, `current` | futures in a slab; who is to be woken; those who are woken together; a waker that is an integer; which kernel runs here |
 //! | `period`, `beat` | periodic code that runs in place; one timer for all that waits for the same instant |
 //! | `shelf`, `slab`, `collected` | a vector that grows while its items are borrowed; items by number; what one round collects for the next |
 //! | `supervise`, `waits`, `error` | what becomes of failures; who waits for whom; what ends a run |
@@ -57,6 +57,7 @@
 //! | `observe`, `check` | what happens, as it happens; the order rules, verified on the fly |
 
 mod agent;
+mod batch;
 mod beat;
 mod call;
 mod check;

@@ -110,7 +110,10 @@ impl<A: Actor> Periods<A> {
     pub(crate) fn remove(&mut self, core: &Core, number: u32) {
         let Some(entry) = self.entries.get_mut(number) else { return };
         match std::mem::replace(&mut entry.place, Place::None) {
-            Place::None => core.forget_soon(entry.task),
+            Place::None => {
+                let seat = core.soon.borrow().seat_of(entry.task);
+                seat.into_iter().for_each(|seat| core.leave_soon(seat));
+            }
             place => core.wait_no_more(place, wheel_key(entry.when), entry.task),
         }
         entry.this = None;

@@ -144,6 +144,8 @@ pub(crate) struct Turn {
     pub(crate) number: u32,
 }
 
+/// Aligned, so that none lies across two cache lines.
+#[repr(align(32))]
 pub(crate) struct Slot {
     pub(crate) work: Work,
     /// of this task, or of the next one here

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use pin_project::pin_project;
 
+use crate::batch::Seat;
 use crate::core::{Core, wheel_key};
 use crate::current;
 use crate::time::Time;
@@ -31,19 +32,68 @@ use crate::wheel::{RadixWheel, TimerId};
 enum State {
     New,
     Armed(TimerId),
-    Due { round: u32, waiter: u32 },
+    Due(Seat),
     Done,
+}
+
+/// A state in one word, since the future of every agent that sleeps has one.
+///
+/// | state   | bits 63..48 | 47 | 46..0 |
+/// |---------|-------------|----|-------|
+/// | `New`   | 0           | 0  | 0 |
+/// | `Done`  | 0           | 0  | 1 |
+/// | `Armed` | kernel      | 0  | timer |
+/// | `Due`   | kernel      | 1  | seat |
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Wait(u64);
+
+const DUE: u64 = 1 << 47;
+const _: () =
+    assert!(TimerId::BITS == 47 && Seat::BITS == 47, "and neither reaches the bit that tells them apart");
+
+impl Wait {
+    const NEW: Wait = Wait(0);
+    const DONE: Wait = Wait(1);
+
+    #[inline(always)]
+    fn armed(core: &Core, timer: TimerId) -> Self {
+        Wait(u64::from(core.id()) << 48 | timer.to_bits())
+    }
+
+    fn due(core: &Core, seat: Seat) -> Self {
+        Wait(u64::from(core.id()) << 48 | DUE | seat.to_bits())
+    }
+
+    /// Whether something is to be given back.
+    #[inline(always)]
+    fn is_on(self) -> bool {
+        self.0 > Wait::DONE.0
+    }
+
+    /// Inside another kernel the numbers would be a stranger's.
+    fn is_of(self, core: &Core) -> bool {
+        self.0 >> 48 == u64::from(core.id())
+    }
+
+    #[inline(always)]
+    fn state(self) -> State {
+        match self {
+            Wait::NEW => State::New,
+            Wait::DONE => State::Done,
+            Wait(bits) if bits & DUE != 0 => State::Due(Seat::from_bits(bits)),
+            Wait(bits) => State::Armed(TimerId::from_bits(bits)),
+        }
+    }
 }
 
 /// Resumes at a time; see [`Ctx::sleep`](crate::Ctx::sleep).
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     when: Time,
-    state: State,
-    deadline: bool,
-    /// whose wheel it is armed in
-    kernel: u16,
+    wait: Wait,
 }
+
+const _: () = assert!(size_of::<Sleep>() == 16, "a future with one is fetched by fewer loads");
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,72 +104,44 @@ impl fmt::Debug for Sleep {
 impl Sleep {
     #[inline]
     pub(crate) fn until(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: false, kernel: 0 }
-    }
-
-    fn deadline(when: Time) -> Self {
-        Sleep { when, state: State::New, deadline: true, kernel: 0 }
+        Sleep { when, wait: Wait::NEW }
     }
 
     /// When it resumes.
     pub fn when(&self) -> Time {
         self.when
     }
-}
-
-impl Sleep {
-    /// Whether the phase it waits for has been at its instant.
-    #[inline(always)]
-    fn has_fired(&self, core: &Core, timer: TimerId) -> bool {
-        if self.deadline {
-            return core.now() >= self.when && !core.deadlines.borrow().is_live(timer);
-        }
-        // what was armed lay in the future then: it fires with all that is due at its instant
-        core.timers.borrow().cursor() >= wheel_key(self.when)
-    }
-
-    /// Polled for the first time.
-    #[inline(always)]
-    fn begin(&mut self, cx: &Context<'_>) {
-        if self.when < Time::MAX {
-            current::with(|core| self.arm(core, cx));
-        }
-    }
 
     #[inline(never)]
     fn arm(&mut self, core: &Core, cx: &Context<'_>) {
         let (waiter, now) = (core.waiter(cx.waker()), core.now());
-        self.kernel = core.id();
-        self.state = if self.deadline {
-            // one of now still leaves the instant its chance: it waits in the wheel like any other
-            self.when = self.when.max(now);
-            let key = wheel_key(self.when);
-            core.deadlines_from.set(core.deadlines_from.get().min(key));
-            State::Armed(core.deadlines.borrow_mut().insert(key, waiter))
-        } else if self.when > now {
+        self.wait = if self.when > now {
             let key = wheel_key(self.when);
             core.set_apart(key);
-            State::Armed(core.timers.borrow_mut().insert(key, waiter))
+            Wait::armed(core, core.timers.borrow_mut().insert(key, waiter))
         } else {
-            core.wake_soon(waiter);
             self.when = now;
-            State::Due { round: core.round(), waiter }
+            Wait::due(core, core.wake_soon(waiter))
         };
     }
 
     /// Polled again before its time, for another reason.
     #[cold]
     fn stay(&mut self, core: &Core, cx: &Context<'_>) {
-        match self.state {
-            State::Armed(timer) if self.deadline => renew(core, &core.deadlines, timer, cx),
+        match self.wait.state() {
             State::Armed(timer) => renew(core, &core.timers, timer, cx),
-            State::Due { round, waiter } => {
-                let new = core.renew_waiter(waiter, cx.waker());
-                core.wake_soon_as(waiter, new);
-                self.state = State::Due { round, waiter: new };
-            }
+            State::Due(seat) => core.renew_in(&core.soon, seat, cx.waker()),
             State::New | State::Done => {}
         }
+    }
+
+    /// Takes it out of where it waits.
+    fn disarm(&mut self) {
+        current::try_with(|core| match self.wait.state() {
+            State::Armed(timer) if self.wait.is_of(core) => cancel(core, &core.timers, timer, self.when),
+            State::Due(seat) if self.wait.is_of(core) => core.leave_soon(seat),
+            _ => {}
+        });
     }
 }
 
@@ -129,20 +151,23 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = &mut *self;
-        if matches!(me.state, State::New) {
-            me.begin(cx);
+        if me.wait == Wait::NEW {
+            if me.when < Time::MAX {
+                current::with(|core| me.arm(core, cx));
+            }
             return Poll::Pending;
         }
-        let waits = match me.state {
-            State::Armed(timer) => current::with(|core| !me.has_fired(core, timer)),
-            State::Due { round, .. } => current::with(|core| (core.now(), core.round()) <= (me.when, round)),
+        let waits = current::with(|core| match me.wait.state() {
+            // what was armed lay in the future then: it fires with all that is due at its instant
+            State::Armed(_) => core.timers.borrow().cursor() < wheel_key(me.when),
+            State::Due(seat) => core.soon.borrow().waits(seat),
             State::New | State::Done => false,
-        };
+        });
         if waits {
             current::with(|core| me.stay(core, cx));
             return Poll::Pending;
         }
-        me.state = State::Done;
+        me.wait = Wait::DONE;
         Poll::Ready(())
     }
 }
@@ -150,27 +175,76 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.state, State::New | State::Done) {
+        if self.wait.is_on() {
             self.disarm();
         }
     }
 }
 
-impl Sleep {
-    /// Takes it out of where it waits.
+/// Resumes at a time, in the phase of deadlines.
+struct Deadline {
+    when: Time,
+    /// new, armed or done
+    wait: Wait,
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deadline({})", self.when)
+    }
+}
+
+impl Deadline {
+    #[inline(never)]
+    fn arm(&mut self, core: &Core, cx: &Context<'_>) {
+        // one of now still leaves the instant its chance: it waits in the wheel like any other
+        self.when = self.when.max(core.now());
+        let key = wheel_key(self.when);
+        core.deadlines_from.set(core.deadlines_from.get().min(key));
+        let waiter = core.waiter(cx.waker());
+        self.wait = Wait::armed(core, core.deadlines.borrow_mut().insert(key, waiter));
+    }
+
     fn disarm(&mut self) {
-        current::try_with(|core| {
-            // inside another kernel the numbers would be a stranger's
-            if core.id() != self.kernel {
-                return;
-            }
-            match self.state {
-                State::Due { waiter, .. } => core.forget_soon(waiter),
-                State::Armed(timer) if self.deadline => cancel(core, &core.deadlines, timer, self.when),
-                State::Armed(timer) => cancel(core, &core.timers, timer, self.when),
-                State::New | State::Done => {}
-            }
+        current::try_with(|core| match self.wait.state() {
+            State::Armed(timer) if self.wait.is_of(core) => cancel(core, &core.deadlines, timer, self.when),
+            _ => {}
         });
+    }
+}
+
+impl Future for Deadline {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        if me.wait == Wait::NEW {
+            // mostly it is never polled again
+            if me.when < Time::MAX {
+                current::with(|core| me.arm(core, cx));
+            }
+            return Poll::Pending;
+        }
+        current::with(|core| match me.wait.state() {
+            State::Armed(timer) if core.now() < me.when || core.deadlines.borrow().is_live(timer) => {
+                renew(core, &core.deadlines, timer, cx);
+                Poll::Pending
+            }
+            _ => {
+                me.wait = Wait::DONE;
+                Poll::Ready(())
+            }
+        })
+    }
+}
+
+impl Drop for Deadline {
+    #[inline]
+    fn drop(&mut self) {
+        if self.wait.is_on() {
+            self.disarm();
+        }
     }
 }
 
@@ -211,7 +285,7 @@ pub struct Elapsed(pub Time);
 pub struct Timeout<F> {
     #[pin]
     future: F,
-    sleep: Sleep,
+    deadline: Deadline,
 }
 
 /// Runs `future` for at most `span` from now; what [`Ctx::timeout`](crate::Ctx::timeout) does, without a handle.
@@ -224,7 +298,7 @@ pub fn timeout<F: Future>(span: Duration, future: F) -> Timeout<F> {
 
 impl<F> Timeout<F> {
     pub(crate) fn new(future: F, deadline: Time) -> Self {
-        Timeout { future, sleep: Sleep::deadline(deadline) }
+        Timeout { future, deadline: Deadline { when: deadline, wait: Wait::NEW } }
     }
 }
 
@@ -238,13 +312,8 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(value) = me.future.poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        if matches!(me.sleep.state, State::New) {
-            // mostly it is never polled again
-            me.sleep.begin(cx);
-            return Poll::Pending;
-        }
-        ready!(Pin::new(&mut *me.sleep).poll(cx));
-        Poll::Ready(Err(Elapsed(me.sleep.when)))
+        ready!(Pin::new(&mut *me.deadline).poll(cx));
+        Poll::Ready(Err(Elapsed(me.deadline.when)))
     }
 }
 
@@ -288,20 +357,24 @@ impl Interval {
 }
 
 /// Resumes when the instant is quiet; see [`Ctx::settled`](crate::Ctx::settled).
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "it does nothing until it is awaited"]
 pub struct Settled {
-    /// how often instants had settled when this began, who waits, and in which kernel
-    since: Option<(u64, u32, u16)>,
+    wait: Wait,
+}
+
+impl fmt::Debug for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Settled")
+    }
 }
 
 impl Drop for Settled {
     fn drop(&mut self) {
-        if let Some((since, waiter, kernel)) = self.since {
-            current::try_with(|core| {
-                if core.id() == kernel && core.settlings() == since {
-                    core.forget_settled(waiter)
-                }
+        if self.wait.is_on() {
+            current::try_with(|core| match self.wait.state() {
+                State::Due(seat) if self.wait.is_of(core) => core.leave_settled(seat),
+                _ => {}
             });
         }
     }
@@ -311,18 +384,18 @@ impl Future for Settled {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        current::with(|core| match self.since {
-            Some((since, ..)) if core.settlings() > since => Poll::Ready(()),
-            Some((since, old, kernel)) => {
-                let waiter = core.renew_waiter(old, cx.waker());
-                core.settle_as(old, waiter);
-                self.since = Some((since, waiter, kernel));
+        current::with(|core| match self.wait.state() {
+            State::New => {
+                self.wait = Wait::due(core, core.settle(core.waiter(cx.waker())));
                 Poll::Pending
             }
-            None => {
-                let waiter = core.waiter(cx.waker());
-                self.since = Some((core.settle(waiter), waiter, core.id()));
+            State::Due(seat) if core.settled.borrow().waits(seat) => {
+                core.renew_in(&core.settled, seat, cx.waker());
                 Poll::Pending
+            }
+            _ => {
+                self.wait = Wait::DONE;
+                Poll::Ready(())
             }
         })
     }

@@ -17,6 +17,7 @@ use std::cell::RefCell;
 use std::task::Waker;
 
 use crate::agent::{AgentId, Status};
+use crate::batch::{Batch, Seat};
 use crate::core::Core;
 use crate::core::wheel_key;
 use crate::error::SimError;
@@ -37,15 +38,6 @@ pub(crate) const DOOR: u32 = SIDE | RESTART;
 pub(crate) struct Side {
     pub(crate) waker: Waker,
     pub(crate) task: u32,
-}
-
-/// Replaces a waiter whose number has been given back: it may soon be somebody else's.
-fn stand_in(waiters: &RefCell<Vec<u32>>, old: u32, new: u32) {
-    if old != new
-        && let Some(waiter) = waiters.borrow_mut().iter_mut().find(|waiter| **waiter == old)
-    {
-        *waiter = new;
-    }
 }
 
 impl Core {
@@ -169,51 +161,42 @@ impl Core {
     }
 
     /// Wakes the waiter in the next round.
-    pub(crate) fn wake_soon(&self, waiter: u32) {
-        self.soon.borrow_mut().push(waiter);
+    pub(crate) fn wake_soon(&self, waiter: u32) -> Seat {
         self.pending.raise(SOON);
+        self.soon.borrow_mut().push(waiter)
     }
 
-    /// Another waiter stands in for one that is to be woken in the next round.
-    pub(crate) fn wake_soon_as(&self, old: u32, new: u32) {
-        stand_in(&self.soon, old, new);
-    }
-
-    /// Registers a waiter for the moment when this instant is quiet; the number to compare in [`Core::settlings`].
-    pub(crate) fn settle(&self, waiter: u32) -> u64 {
-        self.settled.borrow_mut().push(waiter);
-        self.pending.raise(SETTLED);
-        self.settlings.get()
-    }
-
-    /// Another waiter stands in for one that was registered.
-    pub(crate) fn settle_as(&self, old: u32, new: u32) {
-        stand_in(&self.settled, old, new);
-    }
-
-    /// Nobody waits under this number for the instant to settle any more: it would wake a stranger.
-    pub(crate) fn forget_settled(&self, waiter: u32) {
-        self.forget(&self.settled, waiter);
-    }
-
-    /// The same for the next round.
-    pub(crate) fn forget_soon(&self, waiter: u32) {
-        self.forget(&self.soon, waiter);
+    /// Nobody waits with this seat for the next round any more: it would wake a stranger.
+    pub(crate) fn leave_soon(&self, seat: Seat) {
+        self.leave(&self.soon, seat);
         if self.soon.borrow().is_empty() {
             self.pending.lower(SOON);
         }
     }
 
-    pub(crate) fn forget(&self, waiters: &RefCell<Vec<u32>>, waiter: u32) {
-        let place = waiters.borrow().iter().rposition(|other| *other == waiter);
-        if let Some(place) = place {
-            waiters.borrow_mut().remove(place);
-            self.release_waiter(waiter);
-        }
+    /// Registers a waiter for the moment when this instant is quiet.
+    pub(crate) fn settle(&self, waiter: u32) -> Seat {
+        self.pending.raise(SETTLED);
+        self.settled.borrow_mut().push(waiter)
     }
 
-    pub(crate) fn settlings(&self) -> u64 {
-        self.settlings.get()
+    /// The same for the instant to settle.
+    pub(crate) fn leave_settled(&self, seat: Seat) {
+        self.leave(&self.settled, seat);
+    }
+
+    fn leave(&self, batch: &RefCell<Batch>, seat: Seat) {
+        let waiter = batch.borrow_mut().leave(seat);
+        self.release_waiter(waiter);
+    }
+
+    /// The present waker of a task stands in for that of an earlier poll.
+    pub(crate) fn renew_in(&self, batch: &RefCell<Batch>, seat: Seat, waker: &Waker) {
+        let Some(old) = batch.borrow_mut().waiter(seat).copied() else { return };
+        let new = self.renew_waiter(old, waker);
+        if let Some(waiter) = batch.borrow_mut().waiter(seat) {
+            *waiter = new;
+        }
     }
 
     /// Lets the agent's tasks and mail go on after an exclusive method.

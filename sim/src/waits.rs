@@ -105,8 +105,8 @@ impl Core {
         waiters(&calls, &mut awaited);
         let externals = self.externals.borrow().waiters();
         waiters(&externals, &mut awaited);
-        waiters(&self.settled.borrow(), &mut awaited);
-        waiters(&self.soon.borrow(), &mut awaited);
+        waiters(self.settled.borrow().waiters(), &mut awaited);
+        waiters(self.soon.borrow().waiters(), &mut awaited);
         let parked: Vec<u32> = self.parked.borrow().values().flatten().copied().collect();
         waiters(&parked, &mut awaited);
         let ready: Vec<u32> = self.ready.borrow().clone();

@@ -41,14 +41,14 @@
 //! while another empties, and given back when the pool holds more than is live and a constant.
 //!
 //! **Failure modes.** A timer id is never valid again after its timer has fired or was cancelled: a place in
-//! the table that has used up its 2^32 - 1 generations is retired. Inserting before the cursor, or cancelling
+//! the table that has used up its 2^19 - 1 generations is retired. Inserting before the cursor, or cancelling
 //! with an instant that is not the timer's, breaks the order of firing; debug builds assert against both.
 
 mod occupied;
 mod table;
 
 use occupied::{Occupied, WORDS};
-use table::Table;
+use table::{GENERATION_BITS, PLACE_BITS, Table};
 
 /// Entries of several instants that are sorted rather than filed again.
 const SORTED: usize = 256;
@@ -72,6 +72,23 @@ const SPARE_ALLOWED: usize = 4096;
 pub struct TimerId {
     id: u32,
     generation: u32,
+}
+
+impl TimerId {
+    /// How many bits of a word it takes.
+    pub(crate) const BITS: u32 = PLACE_BITS + GENERATION_BITS;
+
+    #[inline(always)]
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << PLACE_BITS | u64::from(self.id)
+    }
+
+    /// What [`to_bits`](TimerId::to_bits) has made, among other bits above.
+    #[inline(always)]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        let (place, generation) = (bits as u32, (bits >> PLACE_BITS) as u32);
+        TimerId { id: place % (1 << PLACE_BITS), generation: generation % (1 << GENERATION_BITS) }
+    }
 }
 
 /// A filed timer; dead if its generation is not the table's any more.
@@ -228,7 +245,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
     ///
     /// # Panics
     ///
-    /// At 2^32 - 1 timers.
+    /// At 2^28 timers.
     #[inline(always)]
     pub fn insert(&mut self, when: u64, payload: u32) -> TimerId {
         debug_assert!(when >= self.cursor, "a timer for {when}, before the cursor at {}", self.cursor);

@@ -4,9 +4,14 @@
 //! wheel comes upon the dead entry later.
 //!
 //! Contract: an id with its generation is valid from [`Table::take`] to [`Table::release`], and never again: a place that has
-//! used up its 2^32 - 1 generations is retired.
+//! used up its 2^19 - 1 generations is retired. So an id is 47 bits, and who waits for a timer keeps one word with it.
 
 use super::Entry;
+
+/// Of an id: up to 268 M timers.
+pub(super) const PLACE_BITS: u32 = 28;
+/// Of an id: with 8 bytes lost for every 524,287 timers, it can go on for ever.
+pub(super) const GENERATION_BITS: u32 = 19;
 
 /// A timer's place in the table.
 #[derive(Clone, Copy)]
@@ -47,9 +52,9 @@ impl Table {
 
     #[cold]
     fn grow(&mut self, payload: u32) -> (u32, u32) {
-        let id = u32::try_from(self.places.len()).ok().filter(|id| *id != NO_PLACE);
+        let id = u32::try_from(self.places.len()).ok().filter(|id| *id < 1 << PLACE_BITS);
         self.places.push(Timer { generation: 0, payload });
-        (id.expect("fewer than 2^32 - 1 timers"), 0)
+        (id.expect("at most 2^28 timers"), 0)
     }
 
     /// Makes a timer's id invalid and its place free, unless that ran out of generations. Returns what it held.
@@ -59,7 +64,7 @@ impl Table {
         let payload = place.payload;
         place.generation += 1;
         self.idle += 1;
-        if place.generation != u32::MAX {
+        if place.generation != (1 << GENERATION_BITS) - 1 {
             place.payload = std::mem::replace(&mut self.free, id);
         }
         payload
