@@ -1,6 +1,7 @@
 //! Agents whose clock a simulator moves, on the network all the same: `serve --bind`, `mosaik --bind`.
 #![cfg(all(feature = "mosaik", feature = "serve"))]
 
+use std::process::{Command, Stdio};
 use std::thread;
 
 use isochrone::channel::{Config as ChannelConfig, Connection, Event};
@@ -92,6 +93,10 @@ impl Simulator {
     }
 
     async fn ask(&mut self, path: &str, args: &str, kwargs: &str) -> Value {
+        self.try_ask(path, args, kwargs).await.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    async fn try_ask(&mut self, path: &str, args: &str, kwargs: &str) -> Result<Value, String> {
         let text = format!(r#"["{path}", {args}, {kwargs}]"#);
         let content = json::decode(text.as_bytes(), &Limits::default()).expect(&text);
         let content = Request::from_content(content).unwrap().into_content().unwrap();
@@ -99,7 +104,7 @@ impl Simulator {
         loop {
             match self.0.event().await.unwrap().expect("connected") {
                 Event::Answer { request, result } if request == id => {
-                    return result.unwrap_or_else(|error| panic!("{path}: {error:?}"));
+                    return result.map_err(|error| format!("{error:?}"));
                 }
                 _ => {}
             }
@@ -187,4 +192,25 @@ fn agents_of_a_mosaik_scenario_are_on_the_network_too() {
         let (open, _) = tokio::join!(open, stopped);
         assert!(open.unwrap_err().to_string().contains("the run is over"));
     });
+}
+
+/// Broken once: the program's last line was that the connection to mosaik was lost.
+#[test]
+fn what_keeps_a_program_off_the_network_is_its_last_line_and_mosaik_hears_it_too() {
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("tcp://{}", somebody.local_addr().unwrap());
+    let listen = format!("127.0.0.1:{}", aiomas::free_port());
+    let mut program = Command::new(support::example("mosaik_battery"));
+    program.args(["mosaik", "--listen", &listen, "--bind", &taken]).stdout(Stdio::null());
+    let program = program.stderr(Stdio::piped()).spawn().unwrap();
+    let told = run(async {
+        let mut simulator = Simulator::connect(&listen).await;
+        simulator.try_ask("init", r#"["Batteries-0"]"#, r#"{"time_resolution": 1.0}"#).await.unwrap_err()
+    });
+    let output = program.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.contains(&taken) && last.contains("in use"), "{said}");
+    assert!(told.contains(&taken) && told.contains("in use"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
 }

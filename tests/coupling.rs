@@ -234,6 +234,26 @@ fn ahead_ends_where_an_event_is_emitted() {
     });
 }
 
+/// Broken once: what was collected before stays when its output is disconnected.
+#[test]
+fn an_event_of_an_output_that_is_no_longer_connected_holds_nobody_back() {
+    let mut coupling = ahead();
+    run(async {
+        coupling.create("Gauge", 1, &Args::default()).expect("created");
+        coupling.create("Chatty", 1, &Args::default()).expect("created");
+        let words = coupling.locate("Chatty_0", "words").expect("a port");
+        let tens = coupling.locate("Gauge_0", "tens").expect("a port");
+        assert_eq!(step(&mut coupling, 0).await, 1, "it says something, which nobody takes");
+        coupling.connect(&[tens]);
+        assert_eq!(step(&mut coupling, 1).await, 10);
+        let at_1s = Time::ZERO + secs(1);
+        coupling.step(Time::ZERO + secs(10), vec![], None).await.expect("a step");
+        // nor does it come back
+        coupling.connect(&[words]);
+        assert!(coupling.take_events(&[words]).expect("readable").iter().all(|event| event.time > at_1s));
+    });
+}
+
 /// Broken once: an agent that is created between two steps is not looked at.
 #[test]
 fn who_is_created_between_two_steps_shows_in_the_next() {

@@ -300,7 +300,7 @@ fn a_step_before_the_agents_time_is_an_error_that_names_the_window() {
     block_on(async {
         coupling.step(Time::ZERO, question(1.0), None).await.unwrap();
         let error = coupling.step(Time::ZERO + millis(100), Vec::new(), None).await.unwrap_err().to_string();
-        let expected = "a step at 100ms is not possible: the agents have run on to 300ms in Window(60s), \
+        let expected = "a step at 100ms is not possible: the agents have run on to 300ms in the mode window=1min, \
                         which the step at 0s allowed up to 1min";
         assert_eq!(error, expected);
         // nothing has happened: the run can go on

@@ -431,7 +431,8 @@ async fn serve_mosaik(
                 let mut served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
                 joining.leave(served.coupling.as_mut()).await;
                 // somebody who only looked whether there is a listener is no mosaik
-                let again = args.keep || served.coupling.is_none();
+                let looked = matches!(served.result, Err(mosaik::ServeError::Lost(_)));
+                let again = args.keep || (looked && served.coupling.is_none());
                 match finish(served, &tape) {
                     Err(Ended::Failed(message)) if again => tracing::warn!("{message}"),
                     Err(ended) => return Err(ended),

@@ -3,7 +3,7 @@
 //! Why buffers: events are taken out of an agent when it is read, but a step may look at an agent several times before the
 //! simulator asks; and an agent that has been stopped keeps its last outputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isochrone_sim::fingerprint::payload_hash;
 use isochrone_sim::{AgentId, Kernel, Status, Time};
@@ -121,13 +121,15 @@ impl Entity {
         self.vtable.model.outputs[port].kind
     }
 
-    pub(crate) fn disconnect(&mut self) {
-        self.ports.iter_mut().for_each(|port| port.connected = false);
-        self.choose_watched();
-    }
-
-    pub(crate) fn connect(&mut self, port: usize) {
-        self.ports[port].connected = true;
+    /// Connects these outputs and no others. Events of one that is no longer connected are dropped: nobody would ever take
+    /// them, and an entity that has events lets nobody run ahead.
+    pub(crate) fn connect(&mut self, outputs: &BTreeSet<usize>) {
+        for (at, port) in self.ports.iter_mut().enumerate() {
+            port.connected = outputs.contains(&at);
+            if !port.connected {
+                port.events = Vec::new();
+            }
+        }
         self.choose_watched();
     }
 

@@ -69,7 +69,7 @@ pub enum CoupleError {
     },
     /// The simulator wants to step where the agents have been already.
     #[error(
-        "a step at {asked} is not possible: the agents have run on to {now} in {mode:?}, which the step at {last} allowed up to {allowed}"
+        "a step at {asked} is not possible: the agents have run on to {now} in the mode {mode}, which the step at {last} allowed up to {allowed}"
     )]
     Past {
         /// The step's time.

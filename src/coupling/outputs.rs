@@ -1,5 +1,7 @@
 //! What a simulator reads: which outputs count, their values, the events they have emitted.
 
+use std::collections::BTreeSet;
+
 use super::Coupling;
 use super::entities::{Emitted, Readings};
 use super::error::CoupleError;
@@ -43,11 +45,12 @@ impl Coupling {
     pub fn connect(&mut self, outputs: &[(usize, usize)]) {
         self.told = true;
         self.watches = None;
-        for entity in &mut self.entities {
-            entity.disconnect();
-        }
+        let mut by_entity = vec![BTreeSet::new(); self.entities.len()];
         for (position, port) in outputs {
-            self.entities[*position].connect(*port);
+            by_entity[*position].insert(*port);
+        }
+        for (entity, outputs) in self.entities.iter_mut().zip(&by_entity) {
+            entity.connect(outputs);
         }
     }
 

@@ -95,16 +95,21 @@ where
         connection: Connection::new(stream, config),
         asked: BTreeMap::new(),
         queued: Vec::new(),
+        refused: None,
         interrupt: interrupt.clone(),
     };
     let (sender, mut asks) = mpsc::unbounded_channel();
     let link = Link(sender);
     let mut session = Session::new(simulator, interrupt);
     let result = server.run(&mut session, &link, &mut asks).await;
-    let result = match (result, session.fatal.take()) {
-        (Err(ServeError::Lost(_)), None) if session.has_begun() == Some(false) => Err(ServeError::Early),
-        (Ok(()), Some(message)) => Err(ServeError::Failed(message)),
-        (result, _) => result,
+    let result = match (result, session.fatal.take(), server.refused) {
+        // a scenario that was told of a failure may end without a `stop`: that is then why, and not the network
+        (Ok(()) | Err(ServeError::Lost(_)), Some(message), _)
+        | (Err(ServeError::Lost(_)), None, Some((_, message))) => Err(ServeError::Failed(message)),
+        (Err(ServeError::Lost(_)), None, None) if session.has_begun() == Some(false) => {
+            Err(ServeError::Early)
+        }
+        (result, ..) => result,
     };
     Served { coupling: session.into_coupling(), wall: started.elapsed(), result }
 }
@@ -114,6 +119,8 @@ struct Server<S> {
     asked: BTreeMap<RequestId, oneshot::Sender<Result<Value, Failure>>>,
     /// requests that came while another one was being answered
     queued: Vec<(Value, Value)>,
+    /// what mosaik was told last, if that was a failure
+    refused: Option<Refusal>,
     interrupt: Interrupt,
 }
 
@@ -148,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                 Came::Request(id, content) => match Request::from_content(content) {
                     Ok(request) => (Some(id), Work::Answer(request)),
                     Err(error) => {
-                        self.refuse(&id, &error.into());
+                        self.refuse(&id, error.into());
                         continue;
                     }
                 },
@@ -185,11 +192,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             match result {
                 Ok(value) => {
                     // what cannot be written is one failed call
-                    if let Err(error) = self.connection.channel().reply(&id, &value) {
-                        self.refuse(&id, &("TypeError".into(), error.to_string()));
+                    match self.connection.channel().reply(&id, &value) {
+                        Ok(()) => self.refused = None,
+                        Err(error) => self.refuse(&id, ("TypeError".into(), error.to_string())),
                     }
                 }
-                Err(refusal) => self.refuse(&id, &refusal),
+                Err(refusal) => self.refuse(&id, refusal),
             }
         }
     }
@@ -238,12 +246,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     }
 
     /// A failure as mosaik takes it: a list of strings.
-    fn refuse(&mut self, id: &Value, (kind, message): &Refusal) {
+    fn refuse(&mut self, id: &Value, refusal: Refusal) {
+        let (kind, message) = &refusal;
         tracing::error!("{kind}: {message}");
         let content = Value::list([kind.as_str(), message.as_str()]);
         if let Err(error) = self.connection.channel().fail(id, &content) {
             tracing::error!("a failure could not be told to mosaik: {error}");
         }
+        self.refused = Some(refusal);
     }
 
     async fn stop(&mut self, id: &Value) -> Result<(), ServeError> {
