@@ -76,6 +76,52 @@ async fn a_frame_that_is_begun_and_not_completed_ends_the_connection() {
     assert_eq!(start.elapsed().as_secs(), 30);
 }
 
+/// Broken once: a frame that was passed over was given for ever.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_too_long_has_its_time_too_and_its_length_must_be_one() {
+    let mut config = Config::default();
+    config.max_frame = 1 << 20;
+    let long = |len: u32, begun: &str| [&len.to_be_bytes(), begun.as_bytes()].concat();
+    let begun = format!("[0, 7, \"{}", "x".repeat(100));
+    // who was asked something is no stranger
+    let (mut raw, link, driving) = driven(1024, config.clone());
+    let _waiting = link.send(&Value::Null).unwrap();
+    read_frame(&mut raw).await;
+    // the head says whose it is, wherever it is cut
+    for bytes in long(2 << 20, &begun).chunks(13) {
+        raw.write_all(bytes).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let start = tokio::time::Instant::now();
+    let said = read_frame(&mut raw).await;
+    assert!(said.starts_with("[2,7,") && said.contains("2097152 bytes are too long"), "{said}");
+    assert_eq!(start.elapsed().as_secs(), 0, "before the rest has come");
+    let ended = driving.await.unwrap().unwrap_err();
+    assert_eq!(ended.to_string(), "the peer has sent 112 bytes of a frame and not the rest within 30s");
+    assert_eq!(start.elapsed().as_secs(), 30);
+
+    // whoever waits hears why the connection was cut
+    let says = "bytes, the limit is 1048576: it may send it in parts, or `max_frame` be raised here";
+    for bytes in [long(17 << 20, &begun), long(2 << 20, &"x".repeat(100))] {
+        let (mut raw, link, driving) = driven(1024, config.clone());
+        let waiting = link.send(&Value::Null).unwrap();
+        raw.write_all(&bytes).await.unwrap();
+        let said = error(driving).await;
+        assert!(said.starts_with("the peer announced a frame of ") && said.ends_with(says), "{said}");
+        assert_eq!(waiting.await, Err(Failure::Closed(said.into())));
+    }
+
+    // an end in the middle is one
+    let (mut raw, link, driving) = driven(1024, config);
+    let _waiting = link.send(&Value::Null).unwrap();
+    raw.write_all(&long(2 << 20, &begun)).await.unwrap();
+    drop(raw);
+    assert_eq!(
+        error(driving).await,
+        "the connection ended in the middle of a frame, after 112 bytes of 2097156"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_reads_is_cut() {
     let (mut raw, link, driving) = driven(64, Config::default());

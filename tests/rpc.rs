@@ -418,7 +418,7 @@ async fn what_is_too_long_either_way_fails_the_one_call_with_its_size_and_the_li
 
 #[tokio::test]
 async fn what_holds_too_many_values_either_way_fails_the_one_call() {
-    for codec in [Codec::Json, Codec::MsgPack] {
+    for codec in [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc] {
         let peer = with_much(codec);
         let other = peer.call("list").arg(10).returning::<Vec<u8>>();
         let error = failure(peer.call("list").arg(300_000)).await;
@@ -431,6 +431,35 @@ async fn what_holds_too_many_values_either_way_fails_the_one_call() {
         assert!(error.starts_with("ProtocolError: the request cannot be read: more than 262144"), "{error}");
         assert_eq!(peer.call("count").arg(vec![0; 200_000]).await, Ok(Value::Int(200_000)));
         assert_eq!(other.await.map(|list| list.len()), Ok(10));
+    }
+}
+
+/// Broken once: the frame ended the connection, and every call that was open on it.
+#[tokio::test]
+async fn a_frame_that_is_too_long_for_its_receiver_fails_the_one_call() {
+    for codec in [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc] {
+        let (near, far) = duplex(1 << 16);
+        let (mut small, mut large) = (config(), config());
+        (small.codec, small.max_frame) = (codec, 1 << 20);
+        (large.codec, large.max_frame) = (codec, 4 << 20);
+        let (peer, driver) =
+            Peer::over(near, "server", large, Service::of(Calc::default()).with("much", much()));
+        tokio::spawn(driver);
+        let (back, driver) =
+            Peer::over(far, "client", small, Service::of(Calc::default()).with("much", much()));
+        tokio::spawn(driver);
+        let slow = peer.call("slow").arg(50).arg("well").returning::<String>();
+        let slow = tokio::spawn(slow);
+        assert_eq!(peer.call("much/text").arg(3).await, Ok(Value::from("xxx")));
+        let error = failure(peer.call("much/count").arg("x".repeat(2 << 20))).await;
+        assert!(error.starts_with("ProtocolError: the request cannot be read: 20971"), "{error}");
+        let says = "too long for one frame, the limit is 1048576: send it in parts, or raise `max_frame` where it is received";
+        assert!(error.ends_with(says), "{error}");
+        // an answer is told to whoever waits for it
+        let error = failure(back.call("much/text").arg(2 << 20)).await;
+        assert!(error.starts_with("ProtocolError: the answer cannot be read: 20971"), "{error}");
+        assert!(error.ends_with(says), "{error}");
+        assert_eq!(slow.await.unwrap(), Ok("well".into()), "the other calls go on");
     }
 }
 

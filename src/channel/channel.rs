@@ -11,10 +11,11 @@
 //! * Every [`Event::Request`] is answered once, by [`reply`](Channel::reply) or [`fail`](Channel::fail), in any order. With
 //!   [`Config::serving`] of them unanswered no further one is taken and the owner should stop reading.
 //!
-//! Failure modes: what cannot be encoded fails that one call and leaves `outgoing` untouched; so does, where contents are
-//! read by their types, a frame that holds more values than the limits allow. Any other frame that is no message
-//! is fatal: `next` reports it once, then ends what is in flight, then yields nothing for ever. An answer to nothing
+//! Failure modes: what cannot be encoded fails that one call and leaves `outgoing` untouched. A frame that is no message is
+//! fatal: `next` reports it once, then ends what is in flight, then yields nothing for ever. An answer to nothing
 //! is counted and reported as [`Event::Stray`], fatal only when there are many (aiomas and mosaik die of one).
+
+mod take;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,9 @@ use super::message::{self, Message, Type};
 use super::pending::{Known, Pending, RequestId};
 use super::replies::Replies;
 use super::{ChannelError, Config, Counters};
-use crate::codec::{CodecError, Value, envelope};
+pub(super) use take::Take;
+
+use crate::codec::Value;
 
 /// What happened on a channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,21 +57,6 @@ pub enum Event {
     },
 }
 
-/// Whoever takes messages unread.
-pub(super) trait Take {
-    /// The present; asked only when something is to be timed.
-    fn now(&self) -> Instant;
-
-    /// Whether requests are read to their end, so that they need not be checked before.
-    fn reads_requests(&self) -> bool;
-
-    /// The peer asks for something, which was checked or not.
-    fn request(&mut self, id: Id, content: &[u8], checked: bool);
-
-    /// An own request was answered: with a reply, else with a failure.
-    fn answer(&mut self, request: RequestId, reply: bool, content: &[u8]);
-}
-
 /// Why a request was not answered with a result.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -78,9 +66,6 @@ pub enum Failure {
     /// The channel ended before the answer came.
     Closed(Arc<str>),
 }
-
-/// Memory for unpacking that an idle connection may keep.
-const KEEP: usize = 64 * 1024;
 
 /// One end of a connection, without the connection: bytes in and events out, requests and replies in and bytes out.
 ///
@@ -177,14 +162,6 @@ impl Channel {
         }
     }
 
-    /// The same for [`take`](Channel::take), which asks for the time when it matters.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.end_reason().is_none() {
-            self.counters.bytes_in += bytes.len() as u64;
-            self.incoming.push(bytes);
-        }
-    }
-
     /// The next thing that happened; `None` until more bytes arrive (or, when [`saturated`](Channel::saturated), until a
     /// request has been answered).
     ///
@@ -224,112 +201,6 @@ impl Channel {
             Message::Reply { id, content } => self.answered(id, Ok(content))?,
             Message::Failure { id, content } => self.answered(id, Err(Failure::Remote(content)))?,
         }))
-    }
-
-    /// As [`next`](Channel::next), for whoever reads contents by their types. False until more bytes arrive.
-    ///
-    /// # Errors
-    /// As `next`; a closed channel takes nothing.
-    pub(super) fn take(&mut self, to: &mut impl Take) -> Result<bool, ChannelError> {
-        if self.end_reason().is_some() || self.saturated() {
-            return Ok(false);
-        }
-        self.take_message(to).inspect_err(|e| self.close(&e.to_string()))
-    }
-
-    fn take_message(&mut self, to: &mut impl Take) -> Result<bool, ChannelError> {
-        let limit = if self.trusted { self.config.max_frame } else { self.config.max_first_frame };
-        let Some(payload) = self.incoming.next(limit, !self.trusted)? else {
-            if self.frame_since.is_none() && self.incoming.len() > 0 {
-                self.frame_since = Some(to.now());
-            }
-            return Ok(false);
-        };
-        let Config { codec, types, limits, .. } = &self.config;
-        let known = match envelope::message(*codec, payload) {
-            Some((0, id, content)) if to.reads_requests() => {
-                to.request(Id::Number(id), content, false);
-                None
-            }
-            Some((kind @ 1..=2, id, content)) if envelope::is_scalar(*codec, content, limits, types) => {
-                Some(self.pending.settle(Some(id), |request| to.answer(request, kind == 1, content)))
-            }
-            usual => {
-                let split = match (codec.split(payload, &mut self.unpacked, limits, types), usual) {
-                    (Ok(split), _) => split,
-                    // it is known whose it is: the other calls go on
-                    (Err(error), Some((kind, id, _))) if error.is_limit() => {
-                        return self.refuse(to, kind, id, &error).map(|()| true);
-                    }
-                    (Err(error), _) => return Err(ChannelError::Payload(error)),
-                };
-                let message =
-                    split.and_then(|[kind, id, content]| Some((Type::read(&kind)?, id, content.bytes())));
-                match message {
-                    Some((Type::Request, id, content)) => {
-                        to.request(Id::read(&id), content, true);
-                        None
-                    }
-                    Some((kind, id, content)) => {
-                        let answer = |request| to.answer(request, kind == Type::Reply, content);
-                        Some(self.pending.settle(id.read::<u64>().ok(), answer))
-                    }
-                    None => {
-                        let value = codec.decode(payload, limits, types).map_err(ChannelError::Payload)?;
-                        return Err(message::not_a_message(&value));
-                    }
-                }
-            }
-        };
-        self.trusted = true;
-        self.frame_since = None;
-        self.counters.messages_in += 1;
-        if self.unpacked.capacity() > KEEP {
-            self.unpacked = Vec::new();
-        }
-        match known {
-            None => {
-                self.serving += 1;
-                self.counters.requests += 1;
-            }
-            Some(known) => self.settled(&known, to)?,
-        }
-        Ok(true)
-    }
-
-    #[inline]
-    fn settled(&mut self, known: &Known, to: &impl Take) -> Result<(), ChannelError> {
-        match known {
-            Known::Open(_) => {}
-            Known::Forgotten => self.counters.late += 1,
-            Known::Never => self.stray(Some(to.now()))?,
-        }
-        Ok(())
-    }
-
-    /// Fails the one call of a frame that holds more than the limits allow.
-    #[cold]
-    fn refuse(
-        &mut self,
-        to: &mut impl Take,
-        kind: u8,
-        id: u64,
-        error: &CodecError,
-    ) -> Result<(), ChannelError> {
-        self.frame_since = None;
-        self.counters.messages_in += 1;
-        let what = if kind == 0 { "request" } else { "answer" };
-        let text = format!("ProtocolError: the {what} cannot be read: {error}\n");
-        if kind == 0 {
-            self.serving += 1;
-            self.counters.requests += 1;
-            return self.answer(Type::Failure, &Id::Number(id), &text);
-        }
-        let Config { codec, types, .. } = &self.config;
-        let mut content = Vec::new();
-        codec.write(&text, types, &mut content).map_err(ChannelError::Unsendable)?;
-        let known = self.pending.settle(Some(id), |request| to.answer(request, false, &content));
-        self.settled(&known, to)
     }
 
     fn answered(&mut self, id: Value, result: Result<Value, Failure>) -> Result<Event, ChannelError> {
@@ -558,7 +429,9 @@ impl Channel {
         let error = match self.silent_until().filter(|(until, _)| *until <= now) {
             Some((_, time)) => ChannelError::Silent { time },
             None if late => ChannelError::Unread { time: self.config.unread_time },
-            None => ChannelError::SlowFrame { have: self.incoming.len(), time: self.config.frame_time },
+            None => {
+                ChannelError::SlowFrame { have: self.incoming.incomplete(), time: self.config.frame_time }
+            }
         };
         self.close(&error.to_string());
         Err(error)

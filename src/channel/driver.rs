@@ -299,6 +299,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Driver<S, H> {
 
     /// Ends the connection: nobody waits any longer.
     fn end(&mut self, error: Option<ChannelError>) {
+        if let Some(error) = &error {
+            error.log(self.core.peer());
+        }
         let mut guard = self.core.lock();
         let state = &mut *guard;
         let reason =

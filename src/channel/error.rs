@@ -3,6 +3,7 @@
 //! Contract: [`ChannelError::is_fatal`] tells the two apart. A fatal error is reported once by the channel; what was in
 //! flight then ends with it.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -118,11 +119,26 @@ fn too_long(len: usize, first: bool) -> String {
             format!(": these bytes are the text {:?}", String::from_utf8_lossy(&text))
         }
         _ if first => " until its first valid message: it may say something short first".into(),
-        _ => ": it may send it in parts".into(),
+        _ => ": it may send it in parts, or `max_frame` be raised here".into(),
     }
 }
 
 impl ChannelError {
+    /// Says on the log why the connection to `peer` has ended: aloud, if that is what the peer has sent. Whoever sent it may
+    /// have heard nothing but the end.
+    #[cold]
+    pub(super) fn log(&self, peer: &dyn fmt::Display) {
+        match self {
+            ChannelError::EmptyFrame
+            | ChannelError::FrameTooLong { .. }
+            | ChannelError::Payload(_)
+            | ChannelError::NotAMessage { .. }
+            | ChannelError::SlowConsumer { .. }
+            | ChannelError::Strays { .. } => tracing::warn!("{peer}: {self}"),
+            _ => tracing::debug!("{peer}: {self}"),
+        }
+    }
+
     /// Whether the connection cannot go on; else only the one call failed.
     pub fn is_fatal(&self) -> bool {
         !matches!(

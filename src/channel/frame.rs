@@ -3,7 +3,8 @@
 //! Contract: bytes may arrive split or merged in any way. The buffer grows by what arrives, never by what a header
 //! claims, and gives its memory back after a large frame.
 //!
-//! Failure modes: a length of zero and a length beyond the limit are errors; the stream cannot be resynchronised.
+//! Failure modes: a length of zero and a length beyond the limit are errors. A frame that is too long can be
+//! [passed over](FrameBuffer::pass_over), as it arrives; else the stream cannot be resynchronised.
 
 use super::ChannelError;
 
@@ -19,6 +20,8 @@ pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
     /// Where the next frame starts.
     start: usize,
+    /// Of a frame that is passed over: its length, header included, and how much of it is still to come.
+    unwanted: Option<(usize, usize)>,
 }
 
 impl FrameBuffer {
@@ -26,7 +29,31 @@ impl FrameBuffer {
         // What is left is less than one frame if frames are taken as they complete; it moves once a push.
         self.bytes.drain(..self.start);
         self.start = 0;
-        self.bytes.extend_from_slice(bytes);
+        let wanted = self.wanted(bytes);
+        self.bytes.extend_from_slice(wanted);
+    }
+
+    /// What is left of these bytes behind a frame that is passed over.
+    #[inline]
+    fn wanted<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some((len, left)) = self.unwanted else { return bytes };
+        let (unwanted, wanted) = bytes.split_at(left.min(bytes.len()));
+        self.unwanted = Some((len, left - unwanted.len())).filter(|(_, left)| *left > 0);
+        wanted
+    }
+
+    /// What has arrived of the payload of the next frame.
+    pub(super) fn begun(&self) -> &[u8] {
+        let payload = self.bytes.get(self.start + HEADER..).unwrap_or_default();
+        &payload[..payload.len().min(self.announced().unwrap_or(0))]
+    }
+
+    /// Drops the next frame, of which the header is there; what has not arrived of it, when it does.
+    pub(super) fn pass_over(&mut self) {
+        let Some(len) = self.announced().map(|len| HEADER + len) else { return };
+        let here = self.len().min(len);
+        self.start += here;
+        self.unwanted = Some((len, len - here)).filter(|(_, left)| *left > 0);
     }
 
     /// The payload of the next complete frame of at most `limit` bytes.
@@ -57,10 +84,18 @@ impl FrameBuffer {
 
     /// What is there of an incomplete frame when the stream ends, as an error.
     pub(super) fn end(&self) -> Result<(), ChannelError> {
-        match self.len() {
-            0 => Ok(()),
-            have => Err(ChannelError::Truncated { have, want: self.announced().map(|len| HEADER + len) }),
+        match (self.unwanted, self.len()) {
+            (Some((len, left)), _) => Err(ChannelError::Truncated { have: len - left, want: Some(len) }),
+            (None, 0) => Ok(()),
+            (None, have) => {
+                Err(ChannelError::Truncated { have, want: self.announced().map(|len| HEADER + len) })
+            }
         }
+    }
+
+    /// Bytes of a frame that is not complete.
+    pub(super) fn incomplete(&self) -> usize {
+        self.len()
     }
 
     /// Bytes that are not yet taken as frames.

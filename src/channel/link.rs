@@ -143,6 +143,10 @@ impl Core {
         &self.config
     }
 
+    pub(super) fn peer(&self) -> &transport::Peer {
+        &self.peer
+    }
+
     /// What the layer above keeps with the connection, if it is a `T`.
     pub(crate) fn owner<T: 'static>(&self) -> Option<&T> {
         self.owner.downcast_ref()
@@ -229,7 +233,7 @@ impl Link {
 
     /// Who is at the other end.
     pub fn peer(&self) -> &transport::Peer {
-        &self.core().peer
+        self.core().peer()
     }
 
     /// Sends a request and returns what waits for its answer. Dropping that gives the request up.

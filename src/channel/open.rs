@@ -113,10 +113,7 @@ where
             link.close_when_unused();
             let client = client(link);
             connections.spawn(async move {
-                let (_, ended) = tokio::join!(client, driver);
-                if let Err(error) = ended {
-                    tracing::debug!("{error}");
-                }
+                let _ = tokio::join!(client, driver);
             });
         }
     });

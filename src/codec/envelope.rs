@@ -32,23 +32,55 @@ pub(crate) fn message(codec: Codec, payload: &[u8]) -> Option<(u8, u64, &[u8])> 
             Some((*kind, id, content))
         }
         Codec::Json => {
-            let [b'[', kind @ b'0'..=b'2', b',', rest @ .., b']'] = payload else { return None };
-            let mut rest = spaced(rest);
-            let mut id = 0_u64;
-            let mut digits = 0;
-            while let [digit @ b'0'..=b'9', after @ ..] = rest {
-                // leading zeros are not JSON, and longer numbers are rare
-                if digits == 18 || (digits == 1 && id == 0) {
-                    return None;
-                }
-                id = 10 * id + u64::from(digit - b'0');
-                digits += 1;
-                rest = after;
-            }
-            let [b',', content @ ..] = rest else { return None };
-            (digits > 0).then(|| (kind - b'0', id, spaced(content)))
+            let [inside @ .., b']'] = payload else { return None };
+            json_message(inside)
         }
         Codec::MsgPackBlosc => None,
+    }
+}
+
+/// The same of JSON without the bracket at the end.
+#[inline]
+fn json_message(begun: &[u8]) -> Option<(u8, u64, &[u8])> {
+    let [b'[', kind @ b'0'..=b'2', b',', rest @ ..] = begun else { return None };
+    let mut rest = spaced(rest);
+    let mut id = 0_u64;
+    let mut digits = 0;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        // leading zeros are not JSON, and longer numbers are rare
+        if digits == 18 || (digits == 1 && id == 0) {
+            return None;
+        }
+        id = 10 * id + u64::from(digit - b'0');
+        digits += 1;
+        rest = after;
+    }
+    let [b',', content @ ..] = rest else { return None };
+    (digits > 0).then(|| (kind - b'0', id, spaced(content)))
+}
+
+/// Kind and id of a message of which the first bytes are there.
+#[cold]
+pub(crate) fn head(codec: Codec, begun: &[u8]) -> Option<(u8, u64)> {
+    let message = match codec {
+        Codec::Json => json_message(begun),
+        Codec::MsgPack => message(Codec::MsgPack, begun),
+        Codec::MsgPackBlosc => message(Codec::MsgPack, blosc::stored(begun)?),
+    };
+    message.map(|(kind, id, _)| (kind, id))
+}
+
+/// Kind and id of a message that is packed in a container, which is unpacked for it.
+#[cold]
+pub(crate) fn unpacked_head(
+    codec: Codec,
+    payload: &[u8],
+    scratch: &mut Vec<u8>,
+    limits: &Limits,
+) -> Option<(u8, u64)> {
+    match codec {
+        Codec::MsgPackBlosc => head(Codec::MsgPack, blosc::unpack(payload, scratch, limits).ok()?),
+        _ => None,
     }
 }
 

@@ -154,7 +154,6 @@ impl Shared {
         self.spawn(async move {
             let mut closing = closing;
             if let Err(error) = driver.await {
-                tracing::debug!(peer = %closing.conn.name(), %error, "a connection has ended");
                 closing.reason = Some(error.to_string());
             }
         });

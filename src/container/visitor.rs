@@ -51,11 +51,7 @@ impl Visitor {
         let who = stream.peer().clone();
         let (peer, driver) = Peer::over(stream, who, config, Service::new());
         peer.close_when_unused();
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "a visit has ended");
-            }
-        });
+        tokio::spawn(driver);
         Ok(Visitor { peer })
     }
 

@@ -53,12 +53,7 @@ impl Client {
         let who = stream.peer().clone();
         let (peer, driver) = Peer::over(stream, who, config, service);
         peer.close_when_unused();
-        let name = peer.name().to_owned();
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::debug!("{name}: {error}");
-            }
-        });
+        tokio::spawn(driver);
         Ok(Client(peer))
     }
 

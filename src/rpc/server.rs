@@ -71,9 +71,8 @@ impl Server {
 async fn connection(incoming: Incoming, config: Config, service: Service) -> Result<(), TransportError> {
     let stream = incoming.establish().await?;
     let who = stream.peer().clone();
-    let (peer, driver) = Peer::over(stream, who, config, service);
-    if let Err(error) = driver.await {
-        tracing::debug!("{}: {error}", peer.name());
-    }
+    let (_peer, driver) = Peer::over(stream, who, config, service);
+    // which says on the log how it has ended
+    let _ = driver.await;
     Ok(())
 }

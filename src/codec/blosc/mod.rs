@@ -72,6 +72,12 @@ pub(super) fn unpack<'a>(
     Ok(scratch)
 }
 
+/// What has arrived of the bytes in a container that stores them as they are; `None` if it does not.
+pub(super) fn stored(begun: &[u8]) -> Option<&[u8]> {
+    let [1..=VERSION, _, flags, ..] = begun else { return None };
+    begun.get(HEADER..).filter(|_| flags & STORED != 0)
+}
+
 /// Appends a container around what `write` appends; if that fails, `out` is as it was.
 pub(super) fn pack(
     out: &mut Vec<u8>,

@@ -226,17 +226,13 @@ async fn converse(incoming: Incoming, desk: &Desk, from: &Caller, config: Config
                 // nobody listens any more if the peer is gone
                 let _ = answer.send(desk.answer(from, request).await);
             }),
-            () = over.wait() => break None,
-            ended = &mut driver => break Some(ended),
+            () = over.wait() => break false,
+            _ = &mut driver => break true,
         }
     };
-    match ended {
-        Some(Err(error)) => tracing::warn!("{}: {error}", from.name),
-        Some(Ok(())) => {}
-        None => {
-            // whoever still waits is told that the run is over
-            drop((answering, asked));
-            let _ = tokio::join!(peer.shutdown(GRACE), driver);
-        }
+    if !ended {
+        // whoever still waits is told that the run is over
+        drop((answering, asked));
+        let _ = tokio::join!(peer.shutdown(GRACE), driver);
     }
 }
