@@ -41,7 +41,8 @@ class Client:
 
     A frame is its length (four bytes, the highest first) and so many bytes of JSON: [type, id, content]. A request has
     type 0, an id that its sender chooses, and the content [path, [arguments], {named arguments}]. The reply has the
-    same id and type 1, and the result as its content; or type 2, and a text that says what went wrong.
+    same id and type 1, and the result as its content; or type 2, and a text that says what went wrong. A reading whose
+    `more` is true did not fit into one frame of 16 MiB: `call("sim/rest")` returns what is left.
     """
 
     def __init__(self, host, port):

@@ -9,6 +9,7 @@ use super::run::{Ended, Taping, configure, ended, interrupted, set_up};
 use super::summary::Summary;
 use super::{App, params};
 use crate::agent::Container;
+use crate::channel::Config;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
 use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server, replay};
@@ -33,12 +34,12 @@ pub(super) async fn serve(
         set_up(&app, world)
     });
     let (joining, join) = Joining::new(&joined, &args.network, &tape, "agents at");
-    let offer = Offer { models, mode, config, build, tape, join };
+    let channel = Config { codec: args.network.codec, ..Offer::connections() };
+    let offer = Offer { models, mode, config, build, tape, join, channel };
     if offer.tape.is_playing() {
         return finish(replay(&offer, interrupt).await, &offer);
     }
     let mut options = ServeOptions::default();
-    options.channel.codec = args.network.codec;
     options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());

@@ -86,10 +86,40 @@ impl House {
     }
 }
 
+/// Says long words.
+#[derive(Default)]
+pub(crate) struct Crier {
+    words: Vec<Value>,
+}
+
+#[agent(eid = "crier_{n}")]
+impl Crier {
+    #[constructor]
+    fn new() -> Self {
+        Crier::default()
+    }
+
+    /// One word of each length; bytes, which JSON has no form for, if that is below zero.
+    #[input(trigger)]
+    fn cry(&mut self, lengths: Inputs<i64>) {
+        let word = |n: i64| match usize::try_from(n) {
+            Ok(n) => Value::from("x".repeat(n)),
+            Err(_) => Value::Bytes(vec![1]),
+        };
+        self.words.extend(lengths.iter().map(|(_, length)| word(*length)));
+    }
+
+    #[output(event)]
+    fn words(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.words)
+    }
+}
+
 pub(crate) fn offer(mode: Mode, gate: &Rc<Notify>) -> Offer {
     let gate = gate.clone();
     Offer {
         models: BTreeMap::from([
+            ("Crier".to_string(), (Vtable::of::<Crier>(), true)),
             ("House".to_string(), (Vtable::of::<House>(), true)),
             ("Meter".to_string(), (Vtable::of::<Meter>(), true)),
         ]),
@@ -101,6 +131,7 @@ pub(crate) fn offer(mode: Mode, gate: &Rc<Notify>) -> Offer {
         }),
         tape: Default::default(),
         join: Default::default(),
+        channel: Offer::connections(),
     }
 }
 

@@ -9,7 +9,7 @@ use isochrone::channel::{Config, Connection, Event, RequestId};
 use isochrone::clock::Interrupt;
 use isochrone::codec::Value;
 use isochrone::coupling::Mode;
-use isochrone::coupling::rpc::{OwnerLoss, ServeError, ServeOptions, Served, Server};
+use isochrone::coupling::rpc::{Offer, OwnerLoss, ServeError, ServeOptions, Served, Server};
 use isochrone::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -78,12 +78,21 @@ impl Client {
 
 /// Serves one run while `scenario` plays the simulators, and tells how it ended.
 fn play<F: AsyncFnOnce(String, Rc<Notify>)>(on_owner_loss: OwnerLoss, scenario: F) -> Served {
+    play_over(Offer::connections(), on_owner_loss, scenario)
+}
+
+/// The same over such connections.
+fn play_over<F: AsyncFnOnce(String, Rc<Notify>)>(
+    channel: Config,
+    on_owner_loss: OwnerLoss,
+    scenario: F,
+) -> Served {
     support::block_on(async {
         let endpoint = "tcp://127.0.0.1:0".parse().expect("an address");
         let listener = Listener::bind(&endpoint, ListenOptions::default()).await.expect("a free port");
         let address = listener.endpoint().to_string().replace("tcp://", "");
         let gate = Rc::new(Notify::new());
-        let offer = offer(Mode::Exact, &gate);
+        let offer = Offer { channel, ..offer(Mode::Exact, &gate) };
         let mut options = ServeOptions::default();
         options.on_owner_loss = on_owner_loss;
         let mut server = Server::new(listener, options);
@@ -97,6 +106,42 @@ fn play<F: AsyncFnOnce(String, Rc<Notify>)>(on_owner_loss: OwnerLoss, scenario: 
         };
         tokio::time::timeout(Duration::from_secs(30), both).await.expect("it ends").0
     })
+}
+
+/// Broken once: the reply failed, and what was in it was lost.
+#[test]
+fn a_reply_that_is_too_long_for_a_frame_reaches_its_owner_in_parts_or_the_next_one() {
+    let mut channel = Offer::connections();
+    channel.max_frame = 4096;
+    let served = play_over(channel, OwnerLoss::Wait, async |address, gate| {
+        let events = |reply: &Value| reply.get("events").and_then(Value::as_list).map_or(0, <[_]>::len);
+        let mut owner = Client::new(&address).await;
+        owner.ask("sim/create", r#"["Meter"]"#).await;
+        let mut parts = vec![owner.ask("sim/step", r#"["30min"]"#).await];
+        while parts.last().and_then(|part| part.get("more")) == Some(&Value::Bool(true)) {
+            parts.push(owner.ask("sim/rest", "[]").await);
+        }
+        assert!(parts.len() > 3, "{}", parts.len());
+        assert_eq!(parts.iter().map(events).sum::<usize>(), 180);
+
+        // who is lost before its reply leaves a part in it, and the rest
+        owner.send("sim/step", r#"["1h", {"meter_0": {"wait": {"a": true}}}]"#).await;
+        owner.wait_for("under_way", |what| !what.is_null()).await;
+        drop(owner);
+        let mut next = Client::new(&address).await;
+        next.wait_for("owner", Value::is_null).await;
+        gate.notify_one();
+        next.wait_for("under_way", Value::is_null).await;
+        let lost = next.ask("sim/unanswered", "[]").await;
+        let mut left = vec![lost.get("reply").cloned().expect("a reply")];
+        while left.last().and_then(|part| part.get("more")) == Some(&Value::Bool(true)) {
+            left.push(next.ask("sim/rest", "[]").await);
+        }
+        assert!(left.len() > 3, "{}", left.len());
+        assert_eq!(left.iter().map(events).sum::<usize>(), 180);
+        next.ask("sim/stop", "[]").await;
+    });
+    assert!(served.result.is_ok(), "{:?}", served.result);
 }
 
 const WAIT: &str = r#"["10s", {"meter_0": {"wait": {"a": true}}}]"#;
@@ -113,6 +158,7 @@ fn a_second_master_is_refused_with_the_name_of_the_first_and_may_look_on() {
             ("clock/advance", "[0]"),
             ("sim/get", r#"[{"meter_0": ["seen"]}]"#),
             ("sim/connect", "[{}]"),
+            ("sim/rest", "[]"),
             ("sim/stop", "[]"),
         ] {
             let error = second.refused(path, args).await;

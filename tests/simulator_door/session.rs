@@ -38,12 +38,12 @@ fn timers_at_t_see_the_inputs_of_t_and_events_have_their_exact_times() {
     let reply = ask(&mut session, "sim/step", r#"["20s", {"meter_0": {"level": {"a": 1.5, "b": 2.0}}}]"#);
     let expected = r#"{"now": 20000000000, "next_event": 30000000000,
         "outputs": {"meter_0": {"seen": 3.5, "changed": 3.5}},
-        "events": [[10000000000, "meter_0", "ticks", 0.0], [20000000000, "meter_0", "ticks", 3.5]]}"#;
+        "events": [[10000000000, "meter_0", "ticks", 0.0], [20000000000, "meter_0", "ticks", 3.5]], "more": false}"#;
     assert_eq!(reply, value(expected));
     // a second step at the same time opens new rounds, and fires no timer twice
     let reply = ask(&mut session, "sim/step", r#"[20000000000, {"meter_0": {"level": {"a": 7}}}]"#);
     let expected = r#"{"now": 20000000000, "next_event": 30000000000,
-        "outputs": {"meter_0": {"seen": 3.5, "changed": 7.0}}, "events": []}"#;
+        "outputs": {"meter_0": {"seen": 3.5, "changed": 7.0}}, "events": [], "more": false}"#;
     assert_eq!(reply, value(expected));
 }
 
@@ -78,7 +78,7 @@ fn a_step_that_stops_at_an_output_ends_at_the_first_instant_that_changes_one_or_
     // only what is connected counts: `seen` stays 1, so the step goes to its end
     ask(&mut session, "sim/connect", r#"[{"meter_0": ["seen"]}]"#);
     let reply = ask(&mut session, "sim/step", late);
-    let expected = r#"{"now": 3600000000000, "next_event": 3610000000000, "outputs": {"meter_0": {"seen": 9.0}}, "events": []}"#;
+    let expected = r#"{"now": 3600000000000, "next_event": 3610000000000, "outputs": {"meter_0": {"seen": 9.0}}, "events": [], "more": false}"#;
     assert_eq!(reply, value(expected));
     // the next change is that of a level which was written meanwhile
     ask(&mut session, "sim/inject", r#"["3624s", "meter_0", "level", 2.5]"#);
@@ -108,7 +108,7 @@ fn in_ahead_outputs_are_of_the_step_and_events_belong_to_the_next() {
     assert!(error.contains("'limit' is missing") && error.contains("ahead"), "{error}");
     let reply = ask(&mut session, "sim/step", r#"[0, {"meter_0": {"level": {"a": 4}}}, "1h"]"#);
     let expected = r#"{"now": 10000000000, "next_event": 10000000000,
-        "outputs": {"meter_0": {"seen": 0.0, "changed": 4.0}}, "events": []}"#;
+        "outputs": {"meter_0": {"seen": 0.0, "changed": 4.0}}, "events": [], "more": false}"#;
     assert_eq!(reply, value(expected));
     let reply = ask(&mut session, "sim/step", r#"["10s", {}, "1h"]"#);
     assert_eq!(reply.get("events"), Some(&value(r#"[[10000000000, "meter_0", "ticks", 4.0]]"#)));
@@ -122,7 +122,7 @@ fn advance_lets_time_pass_up_to_a_time_or_to_just_before_it() {
     assert_eq!(ask(&mut session, "clock/advance", r#"["20s", false]"#), Value::Int(20 * S));
     let reply = ask(&mut session, "sim/get", r#"[{"meter_0": ["ticks", "seen"]}]"#);
     let expected = r#"{"now": 10000000000, "next_event": 20000000000, "outputs": {"meter_0": {"seen": 2.0}},
-        "events": [[10000000000, "meter_0", "ticks", 2.0]]}"#;
+        "events": [[10000000000, "meter_0", "ticks", 2.0]], "more": false}"#;
     assert_eq!(reply, value(expected));
     assert_eq!(ask(&mut session, "clock/advance", r#"["20s"]"#), Value::Int(30 * S));
     let error = refused(&mut session, "clock/advance", r#"["19s"]"#);
@@ -166,7 +166,11 @@ fn what_is_refused_is_named_and_changes_nothing() {
     let mut session = session(Mode::Exact);
     ask(&mut session, "sim/create", r#"["Meter"]"#);
     for (path, args, said) in [
-        ("sim/create", r#"["Motor"]"#, r#"LookupError: no model "Motor" is here; there are: House, Meter"#),
+        (
+            "sim/create",
+            r#"["Motor"]"#,
+            r#"LookupError: no model "Motor" is here; there are: Crier, House, Meter"#,
+        ),
         ("sim/create", "[]", "TypeError: create() missing 1 required positional argument: 'model'"),
         ("sim/create", r#"["Meter", -1]"#, "create() argument 'n'"),
         ("sim/create", r#"["Meter", 100001]"#, "100001 agents are too many for one request"),
@@ -319,4 +323,100 @@ fn a_thousand_agents_can_be_created_one_by_one() {
     let reply = ask(&mut session, "sim/step", r#"["10s"]"#);
     let events = reply.get("events").and_then(Value::as_list).expect("a list");
     assert_eq!(events.len(), 1_000);
+}
+
+/// What is to be read after a step to this time, in all its parts; none is longer than it may be.
+fn parts(session: &mut Session, step: &str, limit: usize) -> Vec<Value> {
+    let mut parts = vec![ask(session, "sim/step", step)];
+    while parts.last().and_then(|part| part.get("more")) == Some(&Value::Bool(true)) {
+        assert!(parts.len() < 1000, "it has an end");
+        parts.push(ask(session, "sim/rest", "[]"));
+    }
+    assert!(parts.iter().all(|part| part.to_string().len() <= limit));
+    parts
+}
+
+/// All events of these readings, in order.
+fn events(parts: &[Value]) -> Vec<Value> {
+    let events = parts.iter().flat_map(|part| part.get("events").and_then(Value::as_list).expect("a list"));
+    events.cloned().collect()
+}
+
+fn narrow(limit: usize) -> Session {
+    let mut offer = offer(Mode::Exact, &Rc::default());
+    offer.channel.max_frame = limit;
+    block_on(Session::new(&offer, Interrupt::default())).expect("set up")
+}
+
+/// Broken once: the reply failed, and the events of the step were gone.
+#[test]
+fn what_does_not_fit_into_a_frame_comes_in_parts_and_nothing_is_lost() {
+    let (mut wide, mut narrow) = (session(Mode::Exact), narrow(6_000));
+    for session in [&mut wide, &mut narrow] {
+        ask(session, "sim/create", r#"["Meter", 40]"#);
+    }
+    let whole = parts(&mut wide, r#"["5min"]"#, 16 << 20);
+    let several = parts(&mut narrow, r#"["5min"]"#, 6_000);
+    assert!(whole.len() == 1 && several.len() > 10, "{}", several.len());
+    assert_eq!(events(&several), events(&whole));
+    assert_eq!(events(&whole).len(), 40 * 30);
+    let outputs = |parts: &[Value]| -> Vec<(Value, Value, Value)> {
+        let all = parts.iter().flat_map(|part| part.get("outputs").and_then(Value::as_map).expect("a dict"));
+        let ports =
+            all.flat_map(|(eid, ports)| ports.as_map().expect("a dict").iter().map(move |port| (eid, port)));
+        ports.map(|(eid, (port, value))| (eid.clone(), port.clone(), value.clone())).collect()
+    };
+    assert_eq!(outputs(&several), outputs(&whole));
+    assert_eq!(outputs(&whole).len(), 40 * 2);
+    assert_eq!(ask(&mut narrow, "sim/rest", "[]").get("events"), Some(&Value::List(vec![])));
+    assert_eq!(wide.into_coupling().container().kernel().fingerprint(), {
+        narrow.into_coupling().container().kernel().fingerprint()
+    });
+}
+
+#[test]
+fn what_is_not_asked_for_comes_with_the_next_step_which_is_refused_if_that_is_too_much() {
+    let mut session = narrow(6_000);
+    ask(&mut session, "sim/create", r#"["Meter"]"#);
+    ask(&mut session, "sim/connect", r#"[{"meter_0": ["ticks", "changed"]}]"#);
+    let first = ask(&mut session, "sim/step", r#"["10min"]"#);
+    assert_eq!(first.get("more"), Some(&Value::Bool(true)));
+    let second = ask(&mut session, "sim/step", r#"["11min"]"#);
+    assert_eq!(second.get("more"), Some(&Value::Bool(false)));
+    let both = events(&[first, second]);
+    let times: Vec<i64> = both.iter().map(|event| event.as_list().unwrap()[0].as_i64().unwrap()).collect();
+    assert_eq!(times, (1..=66).map(|n| n * 10 * S).collect::<Vec<_>>());
+
+    let much = ask(&mut session, "sim/step", r#"["1h"]"#);
+    let error = try_ask(&mut session, "sim/step", r#"["61min"]"#).unwrap_err();
+    assert_eq!(error.kind(), "Busy");
+    assert!(error.message().contains("take them by sim/rest"), "{error}");
+    let mut parts = vec![much];
+    while parts.last().unwrap().get("more") == Some(&Value::Bool(true)) {
+        parts.push(ask(&mut session, "sim/rest", "[]"));
+    }
+    assert_eq!(events(&parts).len(), 294, "nothing has happened meanwhile");
+    ask(&mut session, "sim/step", r#"["61min"]"#);
+}
+
+#[test]
+fn a_value_that_no_frame_can_hold_fails_one_reply_by_its_name_and_the_others_come() {
+    let mut session = narrow(6_000);
+    ask(&mut session, "sim/create", r#"["Crier"]"#);
+    for (cries, says) in [
+        (r#"{"a": 1, "b": 10000, "c": 2}"#, "bytes are too long for one frame"),
+        (r#"{"a": 1, "b": -1, "c": 2}"#, "JSON has no bytes"),
+    ] {
+        let args = format!(r#"["10s", {{"crier_0": {{"cry": {cries}}}}}]"#);
+        let error = refused(&mut session, "sim/step", &args);
+        assert!(
+            error.contains("an event of crier_0.words at 10s cannot be sent: ") && error.contains(says),
+            "{error}"
+        );
+        let rest = ask(&mut session, "sim/rest", "[]");
+        let expected =
+            value(r#"[[10000000000, "crier_0", "words", "x"], [10000000000, "crier_0", "words", "xx"]]"#);
+        assert_eq!(rest.get("events"), Some(&expected));
+        assert_eq!(rest.get("more"), Some(&Value::Bool(false)));
+    }
 }

@@ -9,7 +9,7 @@
 //! | `clock/hold`, `clock/release` | anybody's | `hold` is answered when the step has ended; no further step begins then |
 //! | `sim/unanswered` | anybody's | answered |
 //! | `clock/next_event`, `sim/inject` | anybody's | refused (`Busy`) |
-//! | `sim/create`, `connect`, `step`, `get`, `stop`, `clock/advance` | the owner's; who asks first becomes the owner | refused (`Busy`) |
+//! | `sim/create`, `connect`, `step`, `get`, `rest`, `stop`, `clock/advance` | the owner's; who asks first becomes the owner | refused (`Busy`) |
 //!
 //! Contract: requests reach the session one after the other, in the order in which they came. What is under way when its
 //! owner is lost ends all the same; that is reported, and `sim/unanswered` gives the reply nobody got, until the next step.
@@ -32,7 +32,7 @@ use crate::codec::Value;
 use crate::rpc::{Args, CallError, Request};
 
 /// What can be called.
-pub(crate) const METHODS: [&str; 13] = [
+pub(crate) const METHODS: [&str; 14] = [
     "clock/advance",
     "clock/hold",
     "clock/next_event",
@@ -43,6 +43,7 @@ pub(crate) const METHODS: [&str; 13] = [
     "sim/describe",
     "sim/get",
     "sim/inject",
+    "sim/rest",
     "sim/step",
     "sim/stop",
     "sim/unanswered",

@@ -13,12 +13,15 @@
 //! | `step(t, inputs={}, limit=null, stop_at_output=false)` | a step to `t` as the head of [`coupling`](crate::coupling) tells; `inputs` is `{agent: {port: {source: value}}}` | a reading |
 //! | `inject(at, agent, port, value, source="inject")` | writes to an input at a later time, after the inputs of a step at that time | null |
 //! | `get(outputs)` | reads `{agent: [port]}` now | a reading |
+//! | `rest()` | what did not fit into the last reply | a reading |
 //! | `unanswered()` | | what a lost owner did not get: `{owner, request, reply}`, or null |
 //! | `stop()` | ends the run well | `{now, steps, fingerprint, failed}` |
 //!
-//! A *reading* is `{now, next_event, outputs: {agent: {port: value}}, events: [[time, agent, port, value]]}`. `now` is where the
-//! agents stand: no later step may lie before it. `next_event` is when they want to be stepped next, or null. Events have the
-//! exact times at which they happened.
+//! A *reading* is `{now, next_event, outputs: {agent: {port: value}}, events: [[time, agent, port, value]], more}`. `now` is where
+//! the agents stand: no later step may lie before it. `next_event` is when they want to be stepped next, or null. Events have
+//! the exact times at which they happened. `more` is true if not everything fits into this reply (a frame holds 16 MiB): call
+//! `rest()` until it is false. What is not called for comes first in the next reading, and nothing is lost; while more waits
+//! than fits into one reply, a step is refused (`Busy`).
 //!
 //! With `stop_at_output` the step ends at the first instant that changes a connected output or emits an event. If `now` is
 //! then before `t`, the inputs have not been written: the simulator computes what they are and steps again.
@@ -33,8 +36,7 @@
 //!
 //! Requests are those of [`rpc`](crate::rpc), in any [`Codec`](crate::codec::Codec): a frame is its length (four bytes, the
 //! highest first) and `[0, id, [path, [arguments], {named arguments}]]`; the reply is `[1, id, result]`, or `[2, id, text]`, whose
-//! last line is `kind: message`. A frame holds 16 MiB at most, so who has a million events a step should
-//! `connect` less, or step more often.
+//! last line is `kind: message`.
 //!
 //! Times are integers of nanoseconds since the epoch, or text: `"15min"`, `"1h02m03.5s"`, `"2016-05-22T06:15:00Z"`; what comes
 //! back are integers.
@@ -48,12 +50,14 @@
 //! | `session` | one run: its requests, one after the other, without connections |
 //! | `desk` | who may ask what, and what is answered while a step is under way |
 //! | `catalog` | what `describe` tells |
+//! | `reading` | what is read, in parts that fit into a frame |
 //! | `times` | times as other programs write them |
 //! | `replayed` | the simulator's part, played from a recording |
 //! | `server` | the connections |
 
 mod catalog;
 mod desk;
+mod reading;
 mod replayed;
 mod server;
 mod session;

@@ -18,7 +18,7 @@ use super::session::{Offer, Session};
 use crate::channel::Config;
 use crate::channel::transport::{Incoming, Listener};
 use crate::clock::Interrupt;
-use crate::codec::{Types, Value};
+use crate::codec::Value;
 use crate::coupling::Coupling;
 use crate::rpc::{self, CallError, Entry, Request, Service};
 
@@ -55,21 +55,11 @@ pub struct Served {
 }
 
 /// How a simulator is served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// Codec and limits of the connections. The grace is none: a simulator that closes its side is gone, and nothing is gained
-    /// by waiting for the end of its step.
-    pub channel: Config,
     /// What happens when the owner is gone.
     pub on_owner_loss: OwnerLoss,
-}
-
-impl Default for ServeOptions {
-    fn default() -> Self {
-        let channel = Config { types: Types::rpc([""; 0]), grace: Duration::ZERO, ..Config::default() };
-        ServeOptions { channel, on_owner_loss: OwnerLoss::default() }
-    }
 }
 
 /// Serves one run after the other to whoever connects. Connections stay from run to run.
@@ -100,7 +90,7 @@ impl Server {
                 return Served { coupling: None, wall: started.elapsed(), result };
             }
         };
-        let result = self.run(&mut session, interrupt).await;
+        let result = self.run(&mut session, &offer.channel, interrupt).await;
         let result = match (result, session.failed()) {
             (Err(ServeError::Interrupted), _) => Err(ServeError::Interrupted),
             (_, Some(failed)) => Err(ServeError::Failed(failed.to_string())),
@@ -109,7 +99,12 @@ impl Server {
         Served { coupling: Some(session.into_coupling()), wall: started.elapsed(), result }
     }
 
-    async fn run(&mut self, session: &mut Session, interrupt: Interrupt) -> Result<(), ServeError> {
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        channel: &Config,
+        interrupt: Interrupt,
+    ) -> Result<(), ServeError> {
         let Server { listener, options, desk, open, connected, over } = self;
         let new = || Desk::new(session.catalog(), options.on_owner_loss);
         let (desk, jobs) = desk.get_or_insert_with(new);
@@ -125,7 +120,7 @@ impl Server {
                 incoming = listener.accept() => {
                     *connected += 1;
                     let peer = Caller { id: *connected, name: incoming.peer().address.as_str().into() };
-                    let (desk, over, config) = (desk.clone(), over.clone(), options.channel.clone());
+                    let (desk, over, config) = (desk.clone(), over.clone(), channel.clone());
                     open.spawn_local(async move {
                         converse(incoming, &desk, &peer, config, over).await;
                         desk.gone(&peer);

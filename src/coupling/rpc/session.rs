@@ -10,15 +10,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
-use isochrone_sim::{AgentId, Config, Kernel, Time};
+use isochrone_sim::{AgentId, Kernel, Time};
 
 use super::catalog::Catalog;
+use super::reading::Reading;
 use super::times;
 use crate::agent::{Container, OutputKind, Vtable};
+use crate::channel::Config;
 use crate::clock::{Input, Interrupt};
-use crate::codec::Value;
-use crate::coupling::{CoupleError, Coupling, Emitted, Join, Mode, PortInput, ports};
+use crate::codec::{Types, Value};
+use crate::coupling::{CoupleError, Coupling, Join, Mode, PortInput, ports};
 use crate::journal::Packed;
 use crate::replay::Tape;
 use crate::rpc::{Args, Bound, CallError, Param, Request, Signature};
@@ -35,16 +38,26 @@ pub struct Offer {
     /// How far the agents run in a step.
     pub mode: Mode,
     /// What the kernel of a run is made with.
-    pub config: Config,
+    pub config: isochrone_sim::Config,
     /// Sets up what is there before a simulator creates anything; fails with a sentence.
     pub build: Build,
     /// What the run is recorded with, or replayed from.
     pub tape: Tape,
     /// Puts the agents on the network.
     pub join: Join,
+    /// Codec and limits of the simulator's connections. What does not fit into one of their frames is read in parts.
+    pub channel: Config,
 }
 
 type Build = Rc<dyn Fn(&Container) -> Result<(), String>>;
+
+impl Offer {
+    /// What [`channel`](Offer::channel) should be, but for the codec. The grace is none: a simulator that closes its side is
+    /// gone, and nothing is gained by waiting for the end of its step.
+    pub fn connections() -> Config {
+        Config { types: Types::rpc([""; 0]), grace: Duration::ZERO, ..Config::default() }
+    }
+}
 
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +98,7 @@ const INJECT: Signature = Signature {
     ],
 };
 const GET: Signature = Signature { name: "get", params: &[required("outputs", "dict")] };
+const REST: Signature = Signature { name: "rest", params: &[] };
 const STOP: Signature = Signature { name: "stop", params: &[] };
 const NEXT_EVENT: Signature = Signature { name: "next_event", params: &[] };
 const ADVANCE: Signature =
@@ -101,6 +115,7 @@ pub struct Session {
     public: Vec<String>,
     /// what is read after each step: state, and events
     connected: (Ports, Ports),
+    reading: Reading,
     /// whether the simulator has said what that is
     told: bool,
     /// as many entities are known to the catalog, and as many connected if it has not
@@ -145,6 +160,7 @@ impl Session {
             catalog,
             public: public.collect(),
             connected: Default::default(),
+            reading: Reading::new(offer.channel.clone()),
             told: false,
             known: 0,
             linked: 0,
@@ -217,7 +233,7 @@ impl Session {
 
     async fn do_answer(&mut self, request: Request) -> Result<Value, CallError> {
         let Request { path, args } = request;
-        let moves = !matches!(path.as_str(), "sim/get" | "sim/stop" | "clock/next_event");
+        let moves = !matches!(path.as_str(), "sim/get" | "sim/rest" | "sim/stop" | "clock/next_event");
         if let (true, Some(failed)) = (moves, &self.failed) {
             return Err(CallError::new("SimulationError", format!("the run has failed: {failed}")));
         }
@@ -227,6 +243,7 @@ impl Session {
             "sim/step" => self.step(args).await,
             "sim/inject" => self.inject(args),
             "sim/get" => self.get(args),
+            "sim/rest" => self.rest(args),
             "sim/stop" => self.stop(args),
             "clock/advance" => self.advance(args).await,
             "clock/next_event" => {
@@ -343,13 +360,17 @@ impl Session {
                         simulator; else the agents might run on for ever";
             return Err(refuse(&STEP, "limit", &format!("is missing: {text}")));
         }
+        self.reading.check()?;
         self.connect_new();
         let stepped = match stop {
             false => self.coupling.step(time, inputs, limit).await,
             true => self.coupling.step_to_output(time, inputs, limit).await,
         };
         let next = self.note(stepped)?;
-        reading(&mut self.coupling, next, &self.connected)
+        let (state, events) = &self.connected;
+        let outputs = self.coupling.read(state)?;
+        self.reading.add(outputs.values, self.coupling.take_events(events)?);
+        self.reading.part(self.coupling.container().now(), next)
     }
 
     fn inject(&mut self, args: Args) -> Result<Value, CallError> {
@@ -374,7 +395,14 @@ impl Session {
             let text = format!("has {eid}.{port}, whose events are not kept: connect it first");
             return Err(refuse(&GET, "outputs", &text));
         }
-        reading(&mut self.coupling, self.catalog.next_event(), &ports)
+        let outputs = self.coupling.read(&ports.0)?;
+        self.reading.add(outputs.values, self.coupling.take_events(&ports.1)?);
+        self.reading.part(self.catalog.now(), self.catalog.next_event())
+    }
+
+    fn rest(&mut self, args: Args) -> Result<Value, CallError> {
+        args.bind(&REST)?;
+        self.reading.part(self.catalog.now(), self.catalog.next_event())
     }
 
     async fn advance(&mut self, args: Args) -> Result<Value, CallError> {
@@ -425,25 +453,6 @@ impl Session {
         }
         self.reported += reports.len();
     }
-}
-
-/// What a simulator gets after a step.
-fn reading(
-    coupling: &mut Coupling,
-    next: Option<Time>,
-    (state, events): &(Ports, Ports),
-) -> Result<Value, CallError> {
-    let readings = coupling.read(state)?;
-    let events = coupling.take_events(events)?.into_iter().map(|Emitted { time, eid, port, value }| {
-        Value::List(vec![times::write(time), eid.into(), port.into(), value])
-    });
-    let events = events.collect();
-    Ok(Value::map([
-        ("now", times::write(coupling.container().now())),
-        ("next_event", times::write_next(next)),
-        ("outputs", Value::Map(ports::readings(readings.values))),
-        ("events", Value::List(events)),
-    ]))
 }
 
 #[cold]
