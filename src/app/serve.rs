@@ -12,7 +12,7 @@ use crate::agent::Container;
 use crate::channel::Config;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
-use crate::coupling::rpc::{Offer, ServeError, ServeOptions, Served, Server, replay};
+use crate::coupling::rpc::{Offer, ServeError, Served, Server, replay};
 
 pub(super) async fn serve(
     app: &Rc<App>,
@@ -39,8 +39,6 @@ pub(super) async fn serve(
     if offer.tape.is_playing() {
         return finish(replay(&offer, interrupt).await, &offer);
     }
-    let mut options = ServeOptions::default();
-    options.on_owner_loss = args.on_owner_loss;
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
     let listening = ListenOptions { insecure_bind: args.network.insecure_bind, ..ListenOptions::default() };
@@ -50,7 +48,7 @@ pub(super) async fn serve(
     let mut stdout = std::io::stdout();
     let told = writeln!(stdout, "listening at {}", listener.endpoint()).and_then(|()| stdout.flush());
     told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
-    let mut server = Server::new(listener, options);
+    let mut server = Server::new(listener, args.on_owner_loss);
     let ended = loop {
         let mut served = server.serve(&offer, interrupt.clone()).await;
         joining.leave(served.coupling.as_mut()).await;

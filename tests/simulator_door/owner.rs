@@ -9,7 +9,7 @@ use isochrone::channel::{Config, Connection, Event, RequestId};
 use isochrone::clock::Interrupt;
 use isochrone::codec::Value;
 use isochrone::coupling::Mode;
-use isochrone::coupling::rpc::{Offer, OwnerLoss, ServeError, ServeOptions, Served, Server};
+use isochrone::coupling::rpc::{Offer, OwnerLoss, ServeError, Served, Server};
 use isochrone::prelude::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -93,9 +93,7 @@ fn play_over<F: AsyncFnOnce(String, Rc<Notify>)>(
         let address = listener.endpoint().to_string().replace("tcp://", "");
         let gate = Rc::new(Notify::new());
         let offer = Offer { channel, ..offer(Mode::Exact, &gate) };
-        let mut options = ServeOptions::default();
-        options.on_owner_loss = on_owner_loss;
-        let mut server = Server::new(listener, options);
+        let mut server = Server::new(listener, on_owner_loss);
         let both = async {
             let served = async {
                 let served = server.serve(&offer, Interrupt::default()).await;

@@ -65,5 +65,5 @@ mod times;
 
 pub use desk::OwnerLoss;
 pub use replayed::replay;
-pub use server::{ServeError, ServeOptions, Served, Server};
+pub use server::{ServeError, Served, Server};
 pub use session::{Offer, Session};

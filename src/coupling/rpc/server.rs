@@ -54,19 +54,11 @@ pub struct Served {
     pub result: Result<(), ServeError>,
 }
 
-/// How a simulator is served.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ServeOptions {
-    /// What happens when the owner is gone.
-    pub on_owner_loss: OwnerLoss,
-}
-
 /// Serves one run after the other to whoever connects. Connections stay from run to run.
 #[derive(Debug)]
 pub struct Server {
     listener: Listener,
-    options: ServeOptions,
+    on_owner_loss: OwnerLoss,
     desk: Option<(Rc<Desk>, mpsc::Receiver<Job>)>,
     open: JoinSet<()>,
     connected: u64,
@@ -74,10 +66,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of those who connect to the listener.
-    pub fn new(listener: Listener, options: ServeOptions) -> Self {
+    /// A server of those who connect to the listener; what happens when the owner is gone, is said here.
+    pub fn new(listener: Listener, on_owner_loss: OwnerLoss) -> Self {
         let (open, over) = (JoinSet::new(), Interrupt::default());
-        Server { listener, options, desk: None, open, connected: 0, over }
+        Server { listener, on_owner_loss, desk: None, open, connected: 0, over }
     }
 
     /// Serves one run, from the first request to the owner's `stop`; to be called on a `LocalSet`.
@@ -105,8 +97,8 @@ impl Server {
         channel: &Config,
         interrupt: Interrupt,
     ) -> Result<(), ServeError> {
-        let Server { listener, options, desk, open, connected, over } = self;
-        let new = || Desk::new(session.catalog(), options.on_owner_loss);
+        let Server { listener, on_owner_loss, desk, open, connected, over } = self;
+        let new = || Desk::new(session.catalog(), *on_owner_loss);
         let (desk, jobs) = desk.get_or_insert_with(new);
         // what was asked of the last run and not answered is over with it
         while jobs.try_recv().is_ok() {}
