@@ -127,10 +127,17 @@ impl Out for Room<'_> {
         self.at += count;
     }
 
+    #[inline(always)]
     fn extend(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.at..).and_then(|room| room.get_mut(..bytes.len())) {
-            room.copy_from_slice(bytes);
-        }
+        copy(self.bytes, self.at, bytes);
         self.at += bytes.len();
+    }
+}
+
+/// Not a method: where only the bytes are given away, the place in them stays in a register.
+#[inline(never)]
+fn copy(room: &mut [u8; WINDOW], at: usize, bytes: &[u8]) {
+    if let Some(room) = room.get_mut(at..).and_then(|room| room.get_mut(..bytes.len())) {
+        room.copy_from_slice(bytes);
     }
 }

@@ -22,7 +22,7 @@
 //!   in a segment's head at most 1 MiB. The long form of a frame's head is for payloads of 255 bytes and more.
 //! * *check* is the upper 8 of the 64 bits of `(w + 1) * 0x9E3779B97F4A7C15`, where *w* are the three bytes before it. So a
 //!   length can be trusted before the payload is there, and a frame that crosses the end of the file is one that was cut
-//!   there.
+//!   there. Behind the last frame zeros may stand, which are room of a writer that still writes, or was killed.
 //! * *flags*: 2 volatile, may differ between two recordings of one run; 4 ignorable, a reader that does not know the kind
 //!   passes it over; others are 0.
 //! * A payload is MessagePack, integers in their shortest form but for hashes, which always have nine bytes.

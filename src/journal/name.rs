@@ -204,9 +204,16 @@ impl Numbers {
     fn put(&self, written: Option<Written>, name: &Name, out: &mut impl Out) {
         match written {
             Some(written) => out.put(written.to_le_bytes(), (written >> 56) as usize),
-            None => pack::str(out, name.as_str()),
+            None => out.extend(&spelt(name)),
         }
     }
+}
+
+#[cold]
+fn spelt(name: &Name) -> Vec<u8> {
+    let mut out = Vec::new();
+    pack::str(&mut out, name.as_str());
+    out
 }
 
 /// The names of the segment that is being read.

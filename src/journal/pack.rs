@@ -84,24 +84,26 @@ pub(super) fn uint(out: &mut impl Out, value: u64) {
 
 #[inline(always)]
 pub(super) fn int(out: &mut impl Out, value: i64) {
-    if value >= 0 { uint(out, value as u64) } else { negative(out, value) }
+    if value >= 0 {
+        return uint(out, value as u64);
+    }
+    let (bytes, count) = negative(value);
+    out.put(bytes, count);
 }
 
+/// As [`form`]. What is seldom called must not be given where the bytes go: that would have to lie in memory, always.
 #[cold]
-fn negative(out: &mut impl Out, value: i64) {
-    match value {
-        -32.. => out.put([value as u8], 1),
-        -128..-32 => out.put([0xd0, value as u8], 2),
-        -0x8000..-128 => {
-            let [a, b] = (value as i16).to_be_bytes();
-            out.put([0xd1, a, b], 3);
-        }
-        -0x8000_0000..-0x8000 => {
-            let [a, b, c, d] = (value as i32).to_be_bytes();
-            out.put([0xd2, a, b, c, d], 5);
-        }
-        _ => eight(out, 0xd3, value as u64),
-    }
+fn negative(value: i64) -> ([u8; 9], usize) {
+    let (tag, after) = match value {
+        -32.. => (value as u8, 0),
+        -128..-32 => (0xd0, 1),
+        -0x8000..-128 => (0xd1, 2),
+        -0x8000_0000..-0x8000 => (0xd2, 4),
+        _ => (0xd3, 8),
+    };
+    let mut bytes = [tag; 9];
+    bytes[1..].copy_from_slice(&(value as u64).rotate_right(8 * after).to_be_bytes());
+    (bytes, 1 + after as usize)
 }
 
 pub(super) fn float(out: &mut impl Out, value: f64) {

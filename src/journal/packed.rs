@@ -73,17 +73,14 @@ impl Packed {
         Packed(out.into())
     }
 
-    /// Packs a list of values that need not stand in one.
-    pub fn list<'v>(values: impl Iterator<Item = &'v Value>) -> Packed {
-        // the head, which comes first, needs their number
-        let (mut items, mut count) = (Vec::with_capacity(9 * values.size_hint().0), 0);
-        for value in values {
-            write(&mut items, value);
-            count += 1;
-        }
-        let mut out = Vec::with_capacity(5 + items.len());
+    /// Packs a list of values that need not stand in one. They are gone through twice: the head, which comes first, needs
+    /// their number.
+    pub fn list<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> Packed {
+        let count = values.clone().count();
+        // nearly all are numbers
+        let mut out = Vec::with_capacity(5 + 9 * count);
         pack::array(&mut out, count);
-        out.extend_from_slice(&items);
+        values.for_each(|value| write(&mut out, value));
         Packed(out.into())
     }
 

@@ -7,7 +7,8 @@
 //! | what is found | it is |
 //! |---|---|
 //! | the file ends after a frame | the end; the next segment, if there is one |
-//! | the file ends within a frame, or has only zeros from here on | a torn tail: the writer was killed |
+//! | it has only zeros from there on: the writer's room | the end |
+//! | the file, or what of it is not zero, ends within a frame | a torn tail: the writer was killed |
 //! | the same, and there is a further segment | damage |
 //! | a frame whose head or payload does not fit its sums | damage |
 //! | a record of an unknown kind | passed over if its flags allow that, else an error |
@@ -237,7 +238,10 @@ impl Reader {
         }
         let (head, rest) = self.ahead().split_at(whole);
         if rest.first_chunk().map(|sum| u32::from_le_bytes(*sum)) != Some(crc32c(head)) {
-            return Err(self.damaged("its header does not fit its checksum"));
+            let error = self.damaged("its header does not fit its checksum");
+            // its writer was killed in it, and had taken room
+            self.at += whole + 3;
+            return Err(if self.only_zeros()? { empty } else { error });
         }
         if major != frame::MAJOR {
             return Err(JournalError::Version { path: self.path.clone(), major, minor });
@@ -303,33 +307,34 @@ impl Reader {
                 if self.open_next()? {
                     continue;
                 }
-                let tail = if self.state.ended { Tail::Ended } else { Tail::Open };
+                let tail = self.whole_tail();
                 // a further segment may have been torn in its head
                 self.tail.get_or_insert(tail);
                 return Ok(None);
             }
             let head = self.ahead().first_chunk().map(Head::read);
             let Some(Some(mut head)) = head else {
-                return self.tear_or_damage(head.is_none(), BROKEN_HEAD);
+                let len = head.map(|_| HEAD);
+                return self.tear_or_damage(len, BROKEN_HEAD);
             };
             let mut start = HEAD;
             if head.len == frame::BEYOND {
                 if self.fill(LONG_HEAD)? < LONG_HEAD {
-                    return self.tear_or_damage(true, "");
+                    return self.tear_or_damage(None, "");
                 }
                 let Some(len) = self.ahead()[HEAD..].first_chunk().and_then(|len| Head::read_len(*len))
                 else {
-                    return self.tear_or_damage(false, BROKEN_HEAD);
+                    return self.tear_or_damage(Some(LONG_HEAD), BROKEN_HEAD);
                 };
                 (head.len, start) = (len, LONG_HEAD);
             }
             let whole = start + head.len;
             if self.fill(whole)? < whole {
-                return self.tear_or_damage(true, "");
+                return self.tear_or_damage(None, "");
             }
             let payload = &self.buffer[self.at + start..self.end][..head.len];
             if !head.covers(payload) {
-                return Err(self.damaged("a record does not fit its checksum"));
+                return self.tear_or_damage(Some(whole), "a record does not fit its checksum");
             }
             let decoded = decode(&head, payload, whole, &mut self.state);
             match decoded {
@@ -351,33 +356,39 @@ impl Reader {
         }
     }
 
-    /// What begins here is no frame.
+    /// What begins here is no frame. One would have so many bytes, or more than there are.
     #[cold]
-    fn tear_or_damage(&mut self, cut: bool, problem: &str) -> Result<Option<Entry>, JournalError> {
+    fn tear_or_damage(&mut self, len: Option<usize>, problem: &str) -> Result<Option<Entry>, JournalError> {
         let last = self.base.as_ref().is_none_or(|base| !segment::path_of(base, self.segment + 1).exists());
-        if cut && !last {
-            return Err(self.damaged("it ends within a record, and a further segment follows"));
-        }
+        let problem =
+            if len.is_some() { problem } else { "it ends within a record, and a further segment follows" };
         // the rest is not needed any more, so that it may be read over
-        let zeros = self.ahead().iter().all(|byte| *byte == 0);
         let error = self.damaged(problem);
-        let mut bytes = self.ahead().len() as u64;
-        let torn = cut || (last && zeros);
-        if !torn {
-            return Err(error);
-        }
+        let (mut bytes, mut used) = (0, 0);
         loop {
-            self.at = self.end;
-            bytes += self.fill(1)? as u64;
-            if self.ahead().is_empty() {
-                break;
+            if let Some(at) = self.ahead().iter().rposition(|byte| *byte != 0) {
+                used = bytes + at + 1;
             }
-            if !cut && self.ahead().iter().any(|byte| *byte != 0) {
+            if !last || len.is_some_and(|len| used >= len) {
                 return Err(error);
             }
+            bytes += self.ahead().len();
+            self.at = self.end;
+            if self.fill(1)? == 0 {
+                break;
+            }
         }
-        self.tail = Some(Tail::Torn { path: self.path.clone(), offset: self.state.offset, bytes });
+        self.tail = Some(if used == 0 {
+            self.whole_tail()
+        } else {
+            Tail::Torn { path: self.path.clone(), offset: self.state.offset, bytes: bytes as u64 }
+        });
         Ok(None)
+    }
+
+    /// How a journal ends that ends after a frame.
+    fn whole_tail(&self) -> Tail {
+        if self.state.ended { Tail::Ended } else { Tail::Open }
     }
 
     /// Goes on with the next segment, if there is one.

@@ -56,14 +56,14 @@ pub(super) trait Tell {
 
 /// What a field is in a record that borrows it.
 pub(crate) trait Lend {
-    type Lent;
+    type Lent<'a>: Copy;
 
-    fn own(lent: &Self::Lent) -> Self;
-    fn pack_lent(lent: &Self::Lent, out: &mut impl Out, numbers: &mut Numbers);
+    fn own(lent: Self::Lent<'_>) -> Self;
+    fn pack_lent(lent: Self::Lent<'_>, out: &mut impl Out, numbers: &mut Numbers);
 }
 
 impl Lend for Name {
-    type Lent = Kept;
+    type Lent<'a> = &'a Kept;
 
     fn own(lent: &Kept) -> Name {
         lent.name.clone()
@@ -75,25 +75,36 @@ impl Lend for Name {
     }
 }
 
-macro_rules! lent_as_they_are {
-    ($($type:ty),*) => {$(
+macro_rules! lent {
+    ($($type:ty as $lent:ty;)*) => {$(
         impl Lend for $type {
-            type Lent = $type;
+            type Lent<'a> = $lent;
 
-            fn own(lent: &$type) -> $type {
-                lent.clone()
+            fn own(lent: Self::Lent<'_>) -> $type {
+                lent.to_owned()
             }
 
             #[inline(always)]
-            fn pack_lent(lent: &$type, out: &mut impl Out, numbers: &mut Numbers) {
+            fn pack_lent(lent: Self::Lent<'_>, out: &mut impl Out, numbers: &mut Numbers) {
                 lent.pack(out, numbers);
             }
         }
     )*};
 }
 
-lent_as_they_are! { u64, u32, bool, Hash, Time, String, Packed, Result<Packed, String> }
-lent_as_they_are! { Option<Name>, Option<Time>, Option<Packed> }
+lent! {
+    u64 as u64;
+    u32 as u32;
+    bool as bool;
+    Hash as Hash;
+    Time as Time;
+    String as &'a String;
+    Packed as &'a Packed;
+    Result<Packed, String> as &'a Result<Packed, String>;
+    Option<Name> as &'a Option<Name>;
+    Option<Time> as &'a Option<Time>;
+    Option<Packed> as &'a Option<Packed>;
+}
 
 /// The head of an array of so many, and the stamps.
 #[inline(always)]
@@ -129,8 +140,9 @@ macro_rules! records {
         ///
         /// Why: what only passes by on its way into the file needs no names of its own, which are counted, and nothing is
         /// dropped.
+        #[derive(Clone, Copy)]
         pub(crate) enum Told<'a> {
-            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: &'a <$type as Lend>::Lent),* },)*
+            $(#[allow(dead_code, reason = "one for each kind")] $Variant { $($field: <$type as Lend>::Lent<'a>),* },)*
         }
 
         impl Told<'_> {
@@ -151,15 +163,15 @@ macro_rules! records {
                 match self {
                     $(Told::$Variant { $($field),* } => {
                         stamped(2 $(+ { stringify!($field); 1 })*, stamp, out);
-                        $(<$type as Lend>::pack_lent($field, out, numbers);)*
+                        $(<$type as Lend>::pack_lent(*$field, out, numbers);)*
                     })*
                 }
             }
         }
 
-        impl Tell for Record {
+        impl Tell for &Record {
             fn kind(&self) -> u8 {
-                self.kind()
+                Record::kind(self)
             }
 
             #[inline]

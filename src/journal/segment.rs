@@ -3,13 +3,19 @@
 //! Contract: one writer at a time, held by a lock on the first file, which ends with its process. The first sync of a
 //! segment syncs its directory too, or the file could be gone after a power cut although its contents are not. Who never
 //! syncs does not pay for that: it takes as long as thousands of records.
+//!
+//! Why zeros ahead of what is written: an operating system keeps a file in pages, and many small writes that begin and end
+//! anywhere cost it twice as much as the same bytes in room that was taken at once. A writer that ends cuts the room off.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::JournalError;
+
+/// Room is taken up to whole multiples of as much as there is, but of no more than this.
+const ROOM: usize = 256 << 10;
 
 /// Where a writer's bytes go.
 pub(super) trait Sink: fmt::Debug {
@@ -92,6 +98,9 @@ pub(super) struct Files {
     later: Option<(u32, File)>,
     /// whether the directory has been synced since the present file came into it
     listed: bool,
+    /// bytes of the present file, and with the zeros behind them
+    len: u64,
+    room: u64,
 }
 
 impl Files {
@@ -113,14 +122,18 @@ impl Files {
             }
             first.set_len(0).map_err(&error)?;
         }
-        Ok(Files { base: base.to_owned(), first, later: None, listed: false })
+        Ok(Files::new(base, first))
     }
 
     /// Opens a journal to continue it.
     pub(super) fn reopen(base: &Path) -> Result<Files, JournalError> {
         let first = OpenOptions::new().write(true).open(base).map_err(io_error("open", base))?;
         lock(&first, base)?;
-        Ok(Files { base: base.to_owned(), first, later: None, listed: false })
+        Ok(Files::new(base, first))
+    }
+
+    fn new(base: &Path, first: File) -> Files {
+        Files { base: base.to_owned(), first, later: None, listed: false, len: 0, room: 0 }
     }
 
     /// Goes to the end of a segment's valid bytes, and cuts what follows.
@@ -140,21 +153,58 @@ impl Files {
             None => &mut self.first,
         }
     }
+
+    /// Writes what the room is too small for, and takes more; the room's end.
+    #[cold]
+    fn write_and_extend(&mut self, bytes: &[u8]) -> io::Result<u64> {
+        static ZEROS: [u8; ROOM] = [0; ROOM];
+        let (begin, end) = (self.len, self.len + bytes.len() as u64);
+        let step = end.next_power_of_two().min(ROOM as u64);
+        let ahead = (end.next_multiple_of(step) - end) as usize;
+        let file = self.file();
+        // that there is no room is no failure, as long as the bytes themselves fit
+        let both = file.write_vectored(&[IoSlice::new(bytes), IoSlice::new(&ZEROS[..ahead])]).unwrap_or(0);
+        if let Some(rest) = bytes.get(both..) {
+            file.write_all(rest)?;
+        }
+        file.seek(SeekFrom::Start(end))?;
+        Ok(end.max(begin + both as u64))
+    }
+
+    fn cut_room(&mut self) -> io::Result<()> {
+        if self.room > self.len { self.cut(self.len) } else { Ok(()) }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if let Err(error) = self.cut_room() {
+            tracing::warn!("zeros are left at the end of {}: {error}", self.path().display());
+        }
+    }
 }
 
 impl Sink for Files {
     fn begin(&mut self, segment: u32) -> io::Result<()> {
         if segment > 1 {
+            self.cut_room()?;
             let path = path_of(&self.base, segment);
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
             self.later = Some((segment, file));
         }
-        self.listed = false;
+        (self.listed, self.len, self.room) = (false, 0, 0);
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file().write_all(bytes)
+        let end = self.len + bytes.len() as u64;
+        if end <= self.room {
+            self.file().write_all(bytes)?;
+        } else {
+            self.room = self.write_and_extend(bytes)?;
+        }
+        self.len = end;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -169,7 +219,9 @@ impl Sink for Files {
     fn cut(&mut self, len: u64) -> io::Result<()> {
         let file = self.file();
         file.set_len(len)?;
-        file.seek(SeekFrom::Start(len)).map(drop)
+        file.seek(SeekFrom::Start(len))?;
+        (self.len, self.room) = (len, len);
+        Ok(())
     }
 
     fn path(&self) -> PathBuf {

@@ -113,7 +113,7 @@ impl Survey {
 pub enum Repair {
     /// Nothing was to be done.
     Whole,
-    /// A torn tail was cut.
+    /// A torn tail was cut, or the room of a writer that was killed.
     CutTail {
         /// The segment.
         path: PathBuf,
@@ -153,7 +153,15 @@ pub fn repair(path: impl AsRef<Path>, cut_damage: bool) -> Result<Repair, Journa
             files.go_to(reader.position().1, *offset)?;
             Ok(Repair::CutTail { path: path.clone(), offset: *offset, bytes: *bytes })
         }
-        (Ok(()), _) => Ok(Repair::Whole),
+        (Ok(()), _) => {
+            let (path, segment, offset) = reader.position();
+            let len = path.metadata().map_err(io_error("look at", path))?.len();
+            if len == offset {
+                return Ok(Repair::Whole);
+            }
+            files.go_to(segment, offset)?;
+            Ok(Repair::CutTail { path: path.to_owned(), offset, bytes: len - offset })
+        }
         (Err(JournalError::Damaged { path, offset, .. }), _) if cut_damage => {
             let segment = (1..).find(|segment| segment::path_of(base, *segment) == path).unwrap_or(1);
             let mut kept = Vec::new();

@@ -222,20 +222,21 @@ impl Writer {
     /// # Errors
     /// It does not fit a frame, the buffer was full and could not be written, or the recording has ended.
     pub fn write(&mut self, time: Time, round: u32, record: &Record) -> Result<u64, JournalError> {
-        self.put(time, round, record)
-    }
-
-    /// The same, of a record that borrows what it tells. Where its kind is known, little more than its stores is left.
-    #[inline(always)]
-    pub(crate) fn tell(&mut self, time: Time, round: u32, told: Told<'_>) -> Result<u64, JournalError> {
-        self.put(time, round, &told)
-    }
-
-    #[inline(always)]
-    fn put(&mut self, time: Time, round: u32, record: &impl Tell) -> Result<u64, JournalError> {
         let event = self.event;
+        self.put(time, round, record).map(|()| event).map_err(|error| *error)
+    }
+
+    /// The same, of a record that borrows what it tells. Where its kind is known, little more than its stores is left: the
+    /// error is boxed so that it has no place where there is none.
+    #[inline(always)]
+    pub(crate) fn tell(&mut self, time: Time, round: u32, told: Told<'_>) -> Result<(), Box<JournalError>> {
+        self.put(time, round, told)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, time: Time, round: u32, record: impl Tell + Copy) -> Result<(), Box<JournalError>> {
         if self.counted >= self.limit && !self.turn_over()? {
-            return Ok(event);
+            return Ok(());
         }
         let (kind, numbers) = (record.kind(), &mut self.numbers);
         let stamp = (time.as_nanos().wrapping_sub(self.time.as_nanos()), round);
@@ -259,12 +260,12 @@ impl Writer {
         if self.buffer.len() >= self.most {
             self.hand_over()?;
         }
-        Ok(event)
+        Ok(())
     }
 
     /// Appends the new names, and a record that brings some, is long or volatile.
     #[cold]
-    fn put_long(&mut self, stamp: (i64, u32), record: &impl Tell) -> Result<(), JournalError> {
+    fn put_long(&mut self, stamp: (i64, u32), record: impl Tell) -> Result<(), JournalError> {
         for name in std::mem::take(&mut self.numbers.fresh) {
             // it is never too long
             let len = self.buffer.long(frame::NAME, 0, |out| pack::str(out, name.as_str()));

@@ -1,5 +1,7 @@
 //! What the kernel tells, as records.
 
+use std::any::Any;
+
 use isochrone_sim::{AgentId, Event, OrderKey, What};
 
 use super::names::Names;
@@ -8,97 +10,80 @@ use crate::journal::{Hash, Kept, Name, Packed, Record, Told};
 
 /// The record of an event; `None` for what is recorded where it is done, as an input.
 pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
+    known(names, event).or_else(|| {
+        meet(names, event);
+        known(names, event)
+    })
+}
+
+/// The same, if all names in it are known.
+fn known(names: &Names, event: &Event) -> Option<Record> {
     tell(names, event, |told| told.record())
 }
 
-/// Passes the record of an event on, if it has one.
+/// Passes the record of an event on, if it has one and all names in it are known, which they nearly always are.
 ///
 /// Why not returned: where the kind of the record is known, writing it down is a few stores.
 #[inline(always)]
-pub(crate) fn tell<R>(names: &mut Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
-    let value = || event.value.as_ref()?.downcast_ref::<Value>().map(Packed::new);
-    loop {
-        // with the names that are known, which they nearly always are
-        let known: &Names = names;
-        let agent = known.agent(event.agent);
-        match (&event.what, agent) {
-            (What::Created { by }, Some(agent)) => {
-                if let Some(by) = known.agent(*by) {
-                    return Some(then(Told::Created { agent, by }));
-                }
-            }
-            (What::Start, Some(agent)) => return Some(then(Told::Started { agent })),
-            (What::Stop, Some(agent)) => return Some(then(Told::Stopped { agent })),
-            (What::Send { to, sequence, label, hash }, Some(agent)) => {
-                if let (Some(to), Some(label)) = (known.agent(*to), known.label(label)) {
-                    let (hash, values) = (&Hash(*hash), &value());
-                    return Some(then(Told::Sent { agent, to, sequence, label, hash, values }));
-                }
-            }
-            // what it got is what was sent, so that its hash would tell nothing new
-            (What::Receive { from, sequence, label, call, .. }, Some(agent)) => {
-                if let (Some(from), Some(label)) = (known.agent(*from), known.label(label)) {
-                    let call = &u64::from(*call);
-                    return Some(then(Told::Received { agent, from, sequence, label, call }));
-                }
-            }
-            (What::Held { from, sequence }, Some(agent)) => {
-                if let Some(from) = known.agent(*from) {
-                    return Some(then(Told::Held { agent, from, sequence }));
-                }
-            }
-            (What::Refused { from, sequence }, Some(agent)) => {
-                if let Some(from) = known.agent(*from) {
-                    return Some(then(Told::Refused { agent, from, sequence }));
-                }
-            }
-            (What::Reply { to, sequence, hash, call }, Some(agent)) => {
-                if let Some(to) = known.agent(*to) {
-                    let (hash, call, value) = (&Hash(*hash), &u64::from(*call), &value());
-                    return Some(then(Told::Answered { agent, to, sequence, hash, call, value }));
-                }
-            }
-            (What::Answer { from, sequence, .. }, Some(agent)) => {
-                if let Some(from) = known.agent(of(*from)) {
-                    return Some(then(Told::Answer { agent, from, sequence }));
-                }
-            }
-            (What::Late { from, sequence }, Some(agent)) => {
-                if let Some(from) = known.agent(of(*from)) {
-                    return Some(then(Told::Late { agent, from, sequence }));
-                }
-            }
-            (What::Timer { label }, Some(agent)) => {
-                if let Some(label) = known.label(label) {
-                    return Some(then(Told::Timer { agent, label }));
-                }
-            }
-            (What::Deadline { label }, Some(agent)) => {
-                if let Some(label) = known.label(label) {
-                    return Some(then(Told::Deadline { agent, label }));
-                }
-            }
-            (What::External { name, hash }, Some(agent)) => {
-                let (name, hash) = (&Kept::from(Name::from(name.as_str())), &Hash(*hash));
-                return Some(then(Told::Resumed { agent, name, hash }));
-            }
-            (What::Failure(report), Some(agent)) => {
-                let (task, message) = (&Kept::from(Name::from(report.task.as_str())), &report.message);
-                let outcome = &format!("{:?}", report.outcome);
-                return Some(then(Told::Failed { agent, task, message, outcome }));
-            }
-            (What::Draw { purpose, n }, Some(agent)) => {
-                return Some(then(Told::Drew { agent, purpose: &Hash(*purpose), number: n }));
-            }
-            (_, Some(_)) => return None,
-            (_, None) => {}
+pub(crate) fn tell<R>(names: &Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
+    let value = || event.value.as_deref().and_then(packed);
+    let agent = names.agent(event.agent)?;
+    let told = match &event.what {
+        What::Created { by } => then(Told::Created { agent, by: names.agent(*by)? }),
+        What::Start => then(Told::Started { agent }),
+        What::Stop => then(Told::Stopped { agent }),
+        What::Send { to, sequence, label, hash } => {
+            let (to, label) = (names.agent(*to)?, names.label(label)?);
+            let (sequence, hash, values) = (*sequence, Hash(*hash), &value());
+            then(Told::Sent { agent, to, sequence, label, hash, values })
         }
-        meet(names, event);
-    }
+        // what it got is what was sent, so that its hash would tell nothing new
+        What::Receive { from, sequence, label, call, .. } => {
+            let (from, label) = (names.agent(*from)?, names.label(label)?);
+            let (sequence, call) = (*sequence, u64::from(*call));
+            then(Told::Received { agent, from, sequence, label, call })
+        }
+        What::Held { from, sequence } => {
+            then(Told::Held { agent, from: names.agent(*from)?, sequence: *sequence })
+        }
+        What::Refused { from, sequence } => {
+            then(Told::Refused { agent, from: names.agent(*from)?, sequence: *sequence })
+        }
+        What::Reply { to, sequence, hash, call } => {
+            let (to, sequence, value) = (names.agent(*to)?, *sequence, &value());
+            let (hash, call) = (Hash(*hash), u64::from(*call));
+            then(Told::Answered { agent, to, sequence, hash, call, value })
+        }
+        What::Answer { from, sequence, .. } => {
+            then(Told::Answer { agent, from: names.agent(of(*from))?, sequence: *sequence })
+        }
+        What::Late { from, sequence } => {
+            then(Told::Late { agent, from: names.agent(of(*from))?, sequence: *sequence })
+        }
+        What::Timer { label } => then(Told::Timer { agent, label: names.label(label)? }),
+        What::Deadline { label } => then(Told::Deadline { agent, label: names.label(label)? }),
+        What::External { name, hash } => {
+            let (name, hash) = (&Kept::from(Name::from(name.as_str())), Hash(*hash));
+            then(Told::Resumed { agent, name, hash })
+        }
+        What::Failure(report) => {
+            let (task, message) = (&Kept::from(Name::from(report.task.as_str())), &report.message);
+            let outcome = &format!("{:?}", report.outcome);
+            then(Told::Failed { agent, task, message, outcome })
+        }
+        What::Draw { purpose, n } => then(Told::Drew { agent, purpose: Hash(*purpose), number: *n }),
+        _ => return None,
+    };
+    Some(told)
+}
+
+/// The value of what is sent, which is seldom wanted.
+#[cold]
+fn packed(value: &dyn Any) -> Option<Packed> {
+    value.downcast_ref::<Value>().map(Packed::new)
 }
 
 /// Makes all names in an event known.
-#[cold]
 fn meet(names: &mut Names, event: &Event) {
     names.meet(event.agent);
     match &event.what {

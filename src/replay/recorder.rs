@@ -30,7 +30,7 @@ impl Recorder {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.write(time, round, record)
         {
-            self.failed.get_or_insert(error);
+            self.fail(error);
         }
     }
 
@@ -40,7 +40,7 @@ impl Recorder {
     pub(crate) fn event(&mut self, event: &Event) {
         let Some(writer) = &mut self.writer else { return };
         let written = events::tell(
-            &mut self.names,
+            &self.names,
             event,
             // unoptimized, each kind's code of each call would have its place on the stack: 845 kB, of 2 MB of a test's thread
             #[cfg_attr(not(debug_assertions), inline(always))]
@@ -48,20 +48,35 @@ impl Recorder {
         );
         let due = writer.checkpoint_due();
         match written {
-            None => {}
-            Some(Err(error)) => {
-                self.failed.get_or_insert(error);
-            }
-            Some(Ok(_)) if due => self.checkpoint((event.time, event.round), local::fingerprint()),
-            Some(Ok(_)) => {}
+            Some(Ok(())) if !due => {}
+            Some(Err(error)) => self.fail(*error),
+            written => self.event_aside(event, written.is_some()),
         }
+    }
+
+    /// An event that brings new names, or none that is recorded, or after which a checkpoint is due.
+    #[cold]
+    fn event_aside(&mut self, event: &Event, is_written: bool) {
+        let at = (event.time, event.round);
+        if !is_written {
+            let Some(record) = events::record(&mut self.names, event) else { return };
+            self.write(at, &record);
+        }
+        if self.writer.as_ref().is_some_and(Writer::checkpoint_due) {
+            self.checkpoint(at, local::fingerprint());
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: JournalError) {
+        self.failed.get_or_insert(error);
     }
 
     pub(crate) fn checkpoint(&mut self, (time, round): (Time, u32), fingerprint: u64) {
         if let Some(writer) = &mut self.writer
             && let Err(error) = writer.checkpoint(time, round, fingerprint)
         {
-            self.failed.get_or_insert(error);
+            self.fail(error);
         }
     }
 

@@ -361,22 +361,11 @@ impl Tape {
         kernel: Option<&Kernel>,
         number: u64,
         to: &str,
-        outcome: Result<&Value, String>,
-    ) -> Result<(), RunError> {
-        self.noted(kernel, number, to, || outcome.map(Packed::new));
-        self.commit()
-    }
-
-    /// Its reply is for someone in this process, who dies with the kernel: what is recorded may be written later.
-    pub fn noted(
-        &self,
-        kernel: Option<&Kernel>,
-        number: u64,
-        to: &str,
         outcome: impl FnOnce() -> Result<Packed, String>,
-    ) {
+    ) -> Result<(), RunError> {
         let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
         self.bring_forth(at, || Record::Replied { number, to: to.into(), outcome: outcome() });
+        self.commit()
     }
 
     /// Something has come out: it is recorded, or must be what was.

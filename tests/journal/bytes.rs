@@ -69,6 +69,31 @@ fn every_cut_is_a_torn_tail_and_what_came_before_is_whole() {
     }
 }
 
+/// Broken once: a frame that does not fit its sum was damage, whatever stands behind it.
+#[test]
+fn a_record_that_was_being_written_into_the_writers_room_is_a_torn_tail() {
+    let bytes = small();
+    let (all, _) = read(&bytes);
+    let mut whole = 0;
+    // without the mark at its head it is no journal
+    for cut in 8..=bytes.len() {
+        let (entries, tail) = read(&[&bytes[..cut], &[0; 700]].concat());
+        assert_eq!(entries, all[..entries.len()], "cut at {cut}");
+        match tail {
+            Err(JournalError::Empty { .. }) => assert!(entries.is_empty(), "cut at {cut}"),
+            Ok(Tail::Torn { offset, bytes, .. }) => assert_eq!(offset + bytes, cut as u64 + 700),
+            Ok(Tail::Open) => whole += 1,
+            Ok(Tail::Ended) => assert_eq!(entries.len(), all.len()),
+            other => panic!("cut at {cut}: {other:?}"),
+        }
+    }
+    assert!(whole >= all.len(), "{whole} whole of {}", all.len());
+    // what is damaged and not the last is no torn tail
+    let mut damaged = [&bytes[..], &[0; 700]].concat();
+    damaged[bytes.len() / 2] ^= 1;
+    assert!(matches!(read(&damaged).1, Err(JournalError::Damaged { .. })));
+}
+
 #[test]
 fn every_flipped_bit_is_damage() {
     let bytes = small();

@@ -157,6 +157,29 @@ fn a_second_writer_is_told_that_there_is_a_first() {
     assert_eq!((again.events(), tail), (Survey::of(&path).unwrap().events, Tail::Open));
 }
 
+/// Broken once: `Files` cut nothing when it was dropped.
+#[test]
+fn the_room_that_a_writer_has_taken_is_read_over_and_is_cut_off_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.jrn");
+    let mut journal = Writer::create(&path, header(), Options::default()).unwrap();
+    let mut extended = 0;
+    for _ in 0..50 {
+        fill(&mut journal);
+        journal.commit().unwrap();
+        let survey = Survey::of(&path).unwrap();
+        assert_eq!((survey.events, survey.tail), (journal.events(), Tail::Open));
+        let len = fs::metadata(&path).unwrap().len();
+        assert!(len < 2 * survey.bytes + 1, "{len} bytes for {}", survey.bytes);
+        extended += u32::from(len > survey.bytes);
+    }
+    assert!(extended > 40, "{extended} of 50");
+    drop(journal);
+    let survey = Survey::of(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), survey.bytes);
+    assert_eq!(survey.tail, Tail::Open);
+}
+
 #[test]
 fn what_has_ended_is_not_continued() {
     let folder = tempfile::tempdir().unwrap();

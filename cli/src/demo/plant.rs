@@ -176,7 +176,7 @@ pub async fn run(
         coupling.step(time, inputs, Some(time.saturating_add(INTERVAL))).await?;
         let readings = coupling.read(&ports)?;
         let read = || Ok(Packed::list(readings.values.iter().map(|(_, _, value)| value)));
-        tape.noted(Some(coupling.container().kernel()), asked, PLANT, read);
+        tape.replied(Some(coupling.container().kernel()), asked, PLANT, read)?;
         let mut values = readings.values.iter().map(|(eid, _, value)| number(eid, value));
         for (copy, column) in copies.iter_mut().zip(&mut columns) {
             let mut injections = vec![Power::default(); case.buses.len()];
@@ -398,4 +398,45 @@ fn watchers(trace: Option<Trace>, other: Option<Box<dyn Observer>>) -> Option<Bo
     }
     all.extend(other);
     if all.is_empty() { None } else { Some(Box::new(Watchers(all))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::path::Path;
+
+    use isochrone::journal::{Header, Level, Options, Reader, Record, Writer};
+
+    use super::*;
+
+    /// The replies that whoever kills this process now would find, of which the last must be the last record.
+    fn replies(journal: &Path) -> usize {
+        let entries: Vec<_> = Reader::open(journal).unwrap().map(Result::unwrap).collect();
+        assert!(matches!(entries.last().unwrap().record, Record::Replied { .. }));
+        entries.iter().filter(|entry| matches!(entry.record, Record::Replied { .. })).count()
+    }
+
+    /// Broken once: the reply was recorded without a commit after it; then the journal had only its head.
+    #[tokio::test]
+    async fn the_journal_has_each_step_before_the_plant_goes_on_with_its_reply() -> Result<(), Box<dyn Error>>
+    {
+        let case = Case::embedded()?;
+        let grid = Grid::new(&case)?;
+        let scenario = Scenario { steps: 50, copies: 1, seed: 1, shuffle: None };
+        let folder = tempfile::tempdir()?;
+        for level in [Level::Inputs, Level::Events] {
+            let path = folder.path().join(format!("{level}.jrn"));
+            let mut header = Header::new("demo", 1);
+            header.level = level;
+            let tape = Tape::record(Writer::create(&path, header, Options::default())?);
+            let mut seen = 0;
+            run(&case, &grid, scenario, None, &tape, Interrupt::default(), |step| {
+                assert_eq!(replies(&path), step);
+                seen = step;
+            })
+            .await?;
+            assert_eq!(seen, scenario.steps);
+        }
+        Ok(())
+    }
 }

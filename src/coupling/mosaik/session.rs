@@ -93,7 +93,10 @@ impl<'s> Session<'s> {
         }
         let number = tape.request(self.kernel(), MOSAIK, || Packed::from_request(&request));
         let result = self.do_answer(request, link).await;
-        let outcome = result.as_ref().map_err(|(kind, message)| format!("{kind}: {message}"));
+        let outcome = || {
+            let outcome = result.as_ref().map(Packed::new);
+            outcome.map_err(|(kind, message)| format!("{kind}: {message}"))
+        };
         let written = tape.replied(self.kernel(), number, MOSAIK, outcome);
         let unwritten = |error: RunError| refuse("SimulationError", error.to_string());
         let written = written.map_err(unwritten);

@@ -218,7 +218,7 @@ impl Session {
         }
         let number = tape.request(Some(self.kernel()), SIMULATOR, || Packed::from_request(&request));
         let result = self.do_answer(request).await;
-        let outcome = result.as_ref().map_err(ToString::to_string);
+        let outcome = || result.as_ref().map(Packed::new).map_err(ToString::to_string);
         let written = tape.replied(Some(self.kernel()), number, SIMULATOR, outcome);
         if let Err(error) = written {
             self.failed.get_or_insert_with(|| error.to_string());
