@@ -10,8 +10,13 @@
 //! `-- --nocapture` shows the table. The first run installs aiomas into the target directory, see `peers/setup.rs`.
 #![cfg(unix)]
 
+#[path = "support/aiomas.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod aiomas;
 #[path = "aiomas/calling.rs"]
 mod calling;
+#[path = "support/example.rs"]
+mod example;
 #[path = "aiomas/manager.rs"]
 mod manager;
 #[path = "support/net.rs"]
@@ -23,5 +28,3 @@ mod pairs;
 mod programs;
 #[path = "aiomas/serving.rs"]
 mod serving;
-#[path = "peers/setup.rs"]
-mod setup;

@@ -1,11 +1,13 @@
 //! Agents of ours and agents of the real aiomas call each other.
 
+use aiomas::programs::free_port;
 use isochrone::codec::{Codec, Value};
 use isochrone::container::Binding;
 use isochrone::prelude::*;
 use net::{Running, run};
 
 #[path = "support/aiomas.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
 mod aiomas;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
@@ -98,7 +100,7 @@ fn places(dir: &tempfile::TempDir, unix: bool) -> (String, String) {
         true => {
             (format!("ipc://[{}/ours]", dir.path().display()), format!("{}/theirs", dir.path().display()))
         }
-        false => ("tcp://127.0.0.1:0".into(), format!("127.0.0.1:{}", aiomas::free_port())),
+        false => ("tcp://127.0.0.1:0".into(), format!("127.0.0.1:{}", free_port())),
     }
 }
 
@@ -228,7 +230,7 @@ fn agents_of_both_call_each_other_over_tls() {
     let (own, theirs) = (issue("ours"), issue("theirs"));
     let tls = Tls::from_files(&authority, &own.0, &own.1, TlsFloor::V1_2).unwrap();
     let certificates = format!("{authority},{},{}", theirs.0, theirs.1);
-    let there = || format!("localhost:{}", aiomas::free_port());
+    let there = || format!("localhost:{}", free_port());
 
     run(async {
         let peer = aiomas::Peer::start(&["agents", &there(), "-n", "1", "--tls", &certificates]);

@@ -1,7 +1,7 @@
 //! Agents whose clock a simulator moves, on the network all the same: `serve --bind`, `mosaik --bind`.
 #![cfg(all(feature = "mosaik", feature = "serve"))]
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
 use isochrone::channel::{Config as ChannelConfig, Connection, Event};
@@ -10,14 +10,17 @@ use isochrone::journal::{Reader, Record};
 use isochrone::prelude::*;
 use isochrone::rpc::Request;
 use net::run;
+use programs::{Program, free_port};
 use tokio::net::TcpStream;
 
-#[path = "support/aiomas.rs"]
-#[allow(dead_code, reason = "each test uses its part")]
-mod aiomas;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod net;
+#[path = "support/programs.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod programs;
+#[path = "support/strangers.rs"]
+mod strangers;
 mod support;
 
 /// Talks each second to somebody elsewhere, who calls back.
@@ -54,23 +57,6 @@ impl Friend {
     #[output]
     fn heard(&self) -> f64 {
         self.heard
-    }
-}
-
-struct Stranger;
-
-#[agent]
-impl Stranger {
-    #[expose]
-    async fn call_back(this: This<Self>, who: Proxy, x: f64) -> Result<f64, CallError> {
-        let _ = this;
-        who.call("double").arg(x).returning().await
-    }
-
-    #[expose]
-    async fn call(this: This<Self>, url: String, method: String, args: Args) -> Result<Value, CallError> {
-        let _ = this;
-        Proxy::connect(&url, secs(5)).await?.call(&method).args(args).await
     }
 }
 
@@ -117,9 +103,8 @@ fn play(how: &'static str, steps: impl AsyncFnOnce(Simulator, &net::Running, Str
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run.jrn").display().to_string();
     run(async {
-        let build = |world: &Container| drop(world.add("stranger", Stranger).unwrap());
-        let stranger = net::Running::start("strangers", "tcp://127.0.0.1:0", |all| all, build).await;
-        let [listen, bind] = [0, 1].map(|_| format!("127.0.0.1:{}", aiomas::free_port()));
+        let stranger = strangers::start().await;
+        let [listen, bind] = [0, 1].map(|_| format!("127.0.0.1:{}", free_port()));
         let (address, friend) = (listen.clone(), format!("tcp://{bind}"));
         let (ended, program) = tokio::sync::oneshot::channel();
         let (record, url) = (path.clone(), friend.clone());
@@ -199,18 +184,16 @@ fn agents_of_a_mosaik_scenario_are_on_the_network_too() {
 fn what_keeps_a_program_off_the_network_is_its_last_line_and_mosaik_hears_it_too() {
     let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("tcp://{}", somebody.local_addr().unwrap());
-    let listen = format!("127.0.0.1:{}", aiomas::free_port());
+    let listen = format!("127.0.0.1:{}", free_port());
     let mut program = Command::new(support::example("mosaik_battery"));
-    program.args(["mosaik", "--listen", &listen, "--bind", &taken]).stdout(Stdio::null());
-    let program = program.stderr(Stdio::piped()).spawn().unwrap();
+    let program = Program::start(program.args(["mosaik", "--listen", &listen, "--bind", &taken]));
     let told = run(async {
         let mut simulator = Simulator::connect(&listen).await;
         simulator.try_ask("init", r#"["Batteries-0"]"#, r#"{"time_resolution": 1.0}"#).await.unwrap_err()
     });
-    let output = program.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
-    assert!(last.contains(&taken) && last.contains("in use"), "{said}");
+    let ended = program.ended();
+    let last = ended.complained.last().expect("it says why");
+    assert!(last.contains(&taken) && last.contains("in use"), "{ended:?}");
     assert!(told.contains(&taken) && told.contains("in use"), "{told}");
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
 }

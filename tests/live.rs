@@ -1,9 +1,10 @@
 //! A program on the wall clock and on the network: `live --bind`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use aiomas::programs::{Program, free_port};
 use isochrone::prelude::*;
 use net::run;
 
@@ -13,34 +14,25 @@ mod aiomas;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod net;
+#[path = "support/strangers.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod strangers;
 mod support;
 
-struct Live(Child);
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The first agent, live; and what it said of its address.
-fn first_agent(args: &[&str]) -> (Live, String) {
-    let mut command = Command::new(support::example("first_agent"));
-    command.arg("live").args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Live(command.spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    (child, line.trim_end().strip_prefix("listening at ").unwrap_or_else(|| panic!("{line:?}")).to_string())
+fn first_agent(args: &[&str]) -> (Program, String) {
+    let program = Program::start(Command::new(support::example("first_agent")).arg("live").args(args));
+    let line = program.line();
+    (program, line.strip_prefix("listening at ").unwrap_or_else(|| panic!("{line:?}")).to_string())
 }
 
 #[cfg(unix)]
 #[test]
 fn a_program_of_aiomas_calls_the_agents_of_a_live_program_until_ctrl_c() {
-    let (mut live, address) = first_agent(&["--bind", "tcp://localhost:0", "--codec", "msgpack"]);
+    let (live, address) = first_agent(&["--bind", "tcp://localhost:0", "--codec", "msgpack"]);
     assert!(address.starts_with("tcp://localhost:") && !address.ends_with(":0"), "{address}");
     let call = |agent: &str, method: &str| {
-        let (there, url) = (format!("127.0.0.1:{}", aiomas::free_port()), format!("{address}/{agent}"));
+        let (there, url) = (format!("127.0.0.1:{}", free_port()), format!("{address}/{agent}"));
         run(aiomas::run(&["connect", &there, &url, method, "--codec", "msgpack"]))
     };
     let said = call("room", "temperature");
@@ -49,12 +41,9 @@ fn a_program_of_aiomas_calls_the_agents_of_a_live_program_until_ctrl_c() {
     assert!(said.contains("LookupError"), "the neighbour exposes nothing: {said}");
     let said = call("cellar", "temperature");
     assert!(said.contains("does not exist"), "{said}");
-    let interrupted = Command::new("kill").args(["-INT", &live.0.id().to_string()]).status().unwrap();
-    assert!(interrupted.success());
-    let mut told = String::new();
-    live.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert!(live.0.wait().unwrap().success(), "{told}");
-    assert!(told.contains("2 agents"), "{told}");
+    live.interrupt();
+    let ended = live.ended();
+    assert!(ended.status.success() && ended.complained.concat().contains("2 agents"), "{ended:?}");
 }
 
 #[test]
@@ -86,14 +75,13 @@ fn what_cannot_be_bound_is_said_with_the_remedy() {
 #[cfg(unix)]
 #[test]
 fn who_was_cut_and_why_is_on_the_log() {
-    let (mut live, address) = first_agent(&["--bind", "tcp://127.0.0.1:0"]);
+    let (live, address) = first_agent(&["--bind", "tcp://127.0.0.1:0"]);
     let mut stream = TcpStream::connect(address.strip_prefix("tcp://").unwrap()).unwrap();
     let from = stream.local_addr().unwrap();
     stream.write_all(&100_000_u32.to_be_bytes()).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "it is cut");
-    Command::new("kill").args(["-INT", &live.0.id().to_string()]).status().unwrap();
-    let mut told = String::new();
-    live.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    live.interrupt();
+    let told = live.ended().complained.join("\n");
     let says = format!(
         "{from}: the peer announced a frame of 100000 bytes, the limit is 65536 until its first valid message"
     );
@@ -111,7 +99,7 @@ fn where_it_is_found_may_be_told_apart_from_where_it_listens() {
     ]);
     let port = address.strip_prefix("tcp://grid.example.org:").unwrap_or_else(|| panic!("{address}"));
     assert_ne!(port, "0");
-    let there = format!("127.0.0.1:{}", aiomas::free_port());
+    let there = format!("127.0.0.1:{}", free_port());
     let said = run(aiomas::run(&["connect", &there, &format!("tcp://127.0.0.1:{port}/room"), "temperature"]));
     assert!(said.contains(r#""result": 20.0"#), "{said}");
 }
@@ -140,23 +128,6 @@ impl Friend {
     }
 }
 
-/// The somebody.
-struct Stranger;
-
-#[agent]
-impl Stranger {
-    #[expose]
-    async fn call_back(this: This<Self>, who: Proxy, x: f64) -> Result<f64, CallError> {
-        let _ = this;
-        who.call("double").arg(x).returning().await
-    }
-
-    #[expose]
-    fn note(&self, x: f64) {
-        let _ = x;
-    }
-}
-
 #[test]
 fn a_live_run_on_the_network_is_replayed_without_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,15 +139,7 @@ fn a_live_run_on_the_network_is_replayed_without_one() {
         })
     };
     let peer = run(async {
-        let stranger = net::Running::start(
-            "strangers",
-            "tcp://127.0.0.1:0",
-            |all| all,
-            |world| {
-                world.add("stranger", Stranger).unwrap();
-            },
-        )
-        .await;
+        let stranger = strangers::start().await;
         let (peer, record) = (stranger.address("stranger"), path.clone());
         let there = peer.clone();
         let (ended, live) = tokio::sync::oneshot::channel();
@@ -205,15 +168,7 @@ fn agents_of_simulated_time_talk_to_others_too_and_the_port_changes_nothing() {
     let paths = [0, 1].map(|n| dir.path().join(format!("{n}.jrn")).display().to_string());
     let record = paths.clone();
     run(async {
-        let stranger = net::Running::start(
-            "strangers",
-            "tcp://127.0.0.1:0",
-            |all| all,
-            |world| {
-                world.add("stranger", Stranger).unwrap();
-            },
-        )
-        .await;
+        let stranger = strangers::start().await;
         let peer = stranger.address("stranger");
         let simulated = std::thread::spawn(move || {
             for path in &record {

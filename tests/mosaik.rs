@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "support/example.rs"]
+mod example;
 #[path = "peers/setup.rs"]
 mod setup;
 
@@ -48,13 +50,8 @@ fn run(script: &str, arguments: &[&str]) {
     println!("{said}");
 }
 
-/// An example of this build: `cargo test` has just made it, next to the directory of this test.
 fn example(name: &str) -> String {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let path: PathBuf = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(path.exists(), "{} is missing; build it with `cargo build --examples`", path.display());
-    path.display().to_string()
+    example::example(name).display().to_string()
 }
 
 /// An address where nobody listens right now.

@@ -129,7 +129,7 @@ fn a_running_container_is_called_listed_and_pinged() {
 
 #[test]
 fn a_container_of_aiomas_is_called_listed_as_far_as_it_tells_and_pinged() {
-    let there = format!("127.0.0.1:{}", aiomas::free_port());
+    let there = format!("127.0.0.1:{}", aiomas::programs::free_port());
     let peer = aiomas::Peer::start(&["agents", &there, "-n", "2"]);
     run(async {
         let (url, all) = (peer.said[1].as_str(), format!("tcp://{there}"));

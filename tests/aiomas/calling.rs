@@ -13,8 +13,10 @@ use isochrone::rpc::{Client, Remote, Service};
 use isochrone::service;
 use serde::{Deserialize, Serialize};
 
+use crate::aiomas::programs::Program;
+use crate::aiomas::python;
 use crate::net::{Running, run};
-use crate::programs::{Program, python, url};
+use crate::programs::url;
 use crate::serving::codec;
 
 /// Where one codec is spoken over one transport.

@@ -8,9 +8,11 @@ use isochrone::manager::{ManagerProxy, Moment};
 use isochrone::prelude::*;
 use serde_json::{Value, json};
 
+use crate::aiomas::programs::Program;
+use crate::aiomas::python;
 use crate::calling::Office;
+use crate::example::example;
 use crate::net::run;
-use crate::programs::{Program, example_of, python};
 
 /// What a master sees, whoever it is and whoever has the manager: `tests/peers/aiomas/master.py`, and [`master`].
 pub(crate) fn seen() -> Value {
@@ -101,7 +103,7 @@ fn an_unchanged_master_of_aiomas_drives_a_worker_its_timers_are_exact_and_it_is_
     for codec in ["json", "blosc"] {
         let directory = tempfile::tempdir().unwrap();
         let journal = directory.path().join("run.jrn");
-        let mut command = Command::new(example_of("workers"));
+        let mut command = Command::new(example("workers"));
         command.args([
             "worker",
             "--bind",
@@ -119,7 +121,7 @@ fn an_unchanged_master_of_aiomas_drives_a_worker_its_timers_are_exact_and_it_is_
         // a second after its creation at -1, then each second up to the 1800.25 that were granted
         assert_eq!(said, ["[1801, 0.0, 1800.0]"]);
         worker.finish();
-        let replayed = Command::new(example_of("workers")).arg("replay").arg(&journal).output().unwrap();
+        let replayed = Command::new(example("workers")).arg("replay").arg(&journal).output().unwrap();
         let told = String::from_utf8_lossy(&replayed.stderr);
         assert!(replayed.status.success() && told.contains(": the same, "), "{told}");
     }

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
-use crate::programs::{CODECS, Program, Side, free_address, python, url};
+use crate::aiomas::programs::Program;
+use crate::aiomas::python;
+use crate::programs::{CODECS, Side, free_address, url};
 
 /// One call of one program by the other.
 struct Pair {

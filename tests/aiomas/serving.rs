@@ -10,7 +10,9 @@ use isochrone::codec::{Codec, Value};
 use isochrone::rpc::CallError;
 use serde_json::json;
 
-use crate::programs::{CODECS, Program, Side, free_address, python, url};
+use crate::aiomas::programs::Program;
+use crate::aiomas::python;
+use crate::programs::{CODECS, Side, free_address, url};
 
 /// What became of a check.
 #[derive(serde::Deserialize)]

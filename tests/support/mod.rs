@@ -3,10 +3,14 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use isochrone::sim::Time;
+
+#[allow(unused_imports, reason = "each test uses its part")]
+pub(crate) use example::example;
+
+mod example;
 
 /// What agents saw, in the order in which they saw it. The agents of a container share one.
 #[derive(Clone, Debug, Default)]
@@ -35,14 +39,4 @@ impl Log {
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, future)
-}
-
-/// An example of this build: `cargo test` has just made it, next to the directory of this test. (`cargo test --test app`
-/// has not: there, `cargo build --examples` comes first.)
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(path.exists(), "{} is missing; build it with `cargo build --examples`", path.display());
-    path
 }
