@@ -13,6 +13,10 @@
 #[path = "support/aiomas.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod aiomas;
+#[cfg(feature = "tls")]
+#[path = "support/authority.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod authority;
 #[path = "aiomas/calling.rs"]
 mod calling;
 #[path = "support/example.rs"]

@@ -9,6 +9,10 @@ use net::{Running, run};
 #[path = "support/aiomas.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod aiomas;
+#[cfg(feature = "tls")]
+#[path = "support/authority.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod authority;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod net;
@@ -206,30 +210,12 @@ fn agents_of_aiomas_call_our_agents_in_every_codec_over_tcp_and_unix_sockets() {
 #[test]
 fn agents_of_both_call_each_other_over_tls() {
     use isochrone::channel::transport::{Tls, TlsFloor};
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
     let dir = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: String| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().unwrap();
-    let authority = write("ca.pem", params.self_signed(&key).unwrap().pem());
-    let issuer = Issuer::new(params, key);
-    let issue = |name: &str| {
-        let mut params = CertificateParams::new(["localhost".to_string()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap().pem();
-        (write(&format!("{name}.pem"), certificate), write(&format!("{name}.key"), key.serialize_pem()))
-    };
-    let (own, theirs) = (issue("ours"), issue("theirs"));
-    let tls = Tls::from_files(&authority, &own.0, &own.1, TlsFloor::V1_2).unwrap();
-    let certificates = format!("{authority},{},{}", theirs.0, theirs.1);
+    let authority = authority::Authority::new();
+    let files = |name: &str| authority.files(dir.path(), &["localhost"], name);
+    let tls = Tls::from_list(&files("ours"), TlsFloor::V1_2).unwrap();
+    let certificates = files("theirs");
     let there = || format!("localhost:{}", free_port());
 
     run(async {

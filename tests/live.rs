@@ -11,6 +11,10 @@ use net::run;
 #[path = "support/aiomas.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod aiomas;
+#[cfg(feature = "tls")]
+#[path = "support/authority.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod authority;
 #[path = "support/net.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
 mod net;
@@ -159,6 +163,23 @@ fn a_live_run_on_the_network_is_replayed_without_one() {
     let calls = journal
         .filter(|entry| matches!(entry.as_ref().unwrap().record, isochrone::journal::Record::Call { .. }));
     assert!(calls.count() > 3, "the stranger has called back");
+}
+
+/// Broken once: the files were read, which are not on the desk where the night is replayed.
+#[cfg(feature = "tls")]
+#[test]
+fn an_encrypted_run_is_replayed_without_its_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = authority::Authority::new().files(dir.path(), &["localhost"], "localhost");
+    let path = dir.path().join("run.jrn").display().to_string();
+    let live = ["--bind", "tcp://localhost:0", "--tls", &files, "--until", "200ms", "--record", &path];
+    first_agent(&live).0.finish();
+    for file in files.split(',') {
+        std::fs::remove_file(file).unwrap();
+    }
+    let mut replay = Command::new(support::example("first_agent"));
+    let ended = Program::start(replay.args(["replay", &path])).ended();
+    assert!(ended.status.success(), "{ended:?}");
 }
 
 #[test]

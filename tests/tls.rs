@@ -3,46 +3,20 @@
 
 use std::time::Duration;
 
+use authority::Authority;
 use isochrone::channel::Endpoint;
 use isochrone::channel::transport::{
     ConnectOptions, ListenOptions, Listener, Stream, Tls, TlsFloor, TransportError, connect,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
+#[path = "support/authority.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod authority;
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn issue(&self, names: &[&str], common: &str) -> (String, String) {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = names
-            .iter()
-            .map(|name| match name.parse() {
-                Ok(ip) => SanType::IpAddress(ip),
-                Err(_) => SanType::DnsName((*name).try_into().unwrap()),
-            })
-            .collect();
-        params.distinguished_name.push(DnType::CommonName, common);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    fn tls(&self, names: &[&str], common: &str, floor: TlsFloor) -> Tls {
-        let (certificate, key) = self.issue(names, common);
-        Tls::from_pem(self.pem.as_bytes(), certificate.as_bytes(), key.as_bytes(), floor).unwrap()
-    }
+fn certified(authority: &Authority, names: &[&str], common: &str, floor: TlsFloor) -> Tls {
+    let (certificate, key) = authority.issue(names, common);
+    Tls::from_pem(authority.pem.as_bytes(), certificate.as_bytes(), key.as_bytes(), floor).unwrap()
 }
 
 async fn listen(tls: Tls) -> Listener {
@@ -66,9 +40,10 @@ async fn meet(
 #[tokio::test]
 async fn both_sides_know_who_the_other_is() {
     let authority = Authority::new();
-    let mut listener = listen(authority.tls(&["localhost", "127.0.0.1"], "grid", TlsFloor::V1_2)).await;
+    let mut listener =
+        listen(certified(&authority, &["localhost", "127.0.0.1"], "grid", TlsFloor::V1_2)).await;
     let (near, far) =
-        meet(&mut listener, authority.tls(&["house.example.org"], "house", TlsFloor::V1_2)).await;
+        meet(&mut listener, certified(&authority, &["house.example.org"], "house", TlsFloor::V1_2)).await;
     let (mut near, mut far) = (near.unwrap(), far.unwrap());
     assert_eq!(near.peer().identities, ["dns:localhost", "ip:127.0.0.1", "cn:grid"]);
     assert_eq!(far.peer().identities, ["dns:house.example.org", "cn:house"]);
@@ -82,13 +57,14 @@ async fn both_sides_know_who_the_other_is() {
 #[tokio::test]
 async fn a_peer_without_a_certificate_of_our_authority_is_nobody() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let mut listener = listen(authority.tls(&["localhost"], "grid", TlsFloor::V1_2)).await;
-    let (near, far) = meet(&mut listener, other.tls(&["localhost"], "house", TlsFloor::V1_2)).await;
+    let mut listener = listen(certified(&authority, &["localhost"], "grid", TlsFloor::V1_2)).await;
+    let (near, far) = meet(&mut listener, certified(&other, &["localhost"], "house", TlsFloor::V1_2)).await;
     assert!(far.is_err());
     let error = near.unwrap_err().to_string();
     assert!(error.contains("not signed by our authority"), "{error}");
     // it accepts the next one
-    let (near, far) = meet(&mut listener, authority.tls(&["localhost"], "house", TlsFloor::V1_3)).await;
+    let (near, far) =
+        meet(&mut listener, certified(&authority, &["localhost"], "house", TlsFloor::V1_3)).await;
     near.unwrap();
     far.unwrap();
 }
@@ -96,8 +72,8 @@ async fn a_peer_without_a_certificate_of_our_authority_is_nobody() {
 #[tokio::test]
 async fn a_server_of_another_name_is_refused_with_both_names() {
     let authority = Authority::new();
-    let mut listener = listen(authority.tls(&["grid.example.org"], "grid", TlsFloor::V1_2)).await;
-    let (near, _) = meet(&mut listener, authority.tls(&["house"], "house", TlsFloor::V1_2)).await;
+    let mut listener = listen(certified(&authority, &["grid.example.org"], "grid", TlsFloor::V1_2)).await;
+    let (near, _) = meet(&mut listener, certified(&authority, &["house"], "house", TlsFloor::V1_2)).await;
     let error = near.unwrap_err().to_string();
     assert!(error.contains("grid.example.org") && error.contains("localhost"), "{error}");
 }
@@ -115,7 +91,7 @@ async fn a_certificate_without_alternative_names_is_refused_with_the_remedy() {
 #[tokio::test]
 async fn the_floor_keeps_old_peers_out_and_else_the_peer_decides() {
     let authority = Authority::new();
-    let tls = |floor| authority.tls(&["localhost"], "x", floor);
+    let tls = |floor| certified(&authority, &["localhost"], "x", floor);
     let mut listener = listen(tls(TlsFloor::V1_3)).await;
     let Endpoint::Tcp { port, .. } = *listener.endpoint() else { panic!() };
     // a client that knows 1.2 only, as aiomas does
@@ -156,11 +132,11 @@ async fn old_client(authority: &str, certificate: &str, key: &str, port: u16) ->
 #[tokio::test]
 async fn a_handshake_that_never_comes_ends_alone() {
     let authority = Authority::new();
-    let mut listener = listen(authority.tls(&["localhost"], "grid", TlsFloor::V1_2)).await;
+    let mut listener = listen(certified(&authority, &["localhost"], "grid", TlsFloor::V1_2)).await;
     let Endpoint::Tcp { port, .. } = *listener.endpoint() else { panic!() };
     let _silent = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let silent = listener.accept().await;
-    let client = authority.tls(&["house"], "house", TlsFloor::V1_2);
+    let client = certified(&authority, &["house"], "house", TlsFloor::V1_2);
     let (silent, good) = tokio::join!(silent.establish(), meet(&mut listener, client));
     assert!(silent.unwrap_err().to_string().contains("no handshake within 500ms"));
     good.0.unwrap();

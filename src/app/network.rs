@@ -14,6 +14,8 @@ use super::run::Ended;
 use crate::agent::Container;
 use crate::agent::far::Outside;
 use crate::channel::Endpoint;
+#[cfg(feature = "tls")]
+use crate::channel::transport::{Tls, TlsFloor};
 use crate::clock::Live;
 use crate::codec::Codec;
 use crate::container::{AllowList, Node, Recorded};
@@ -40,7 +42,7 @@ pub(super) struct Network {
     /// The oldest version of TLS that is spoken: 1.2 (all that aiomas knows) or 1.3
     #[cfg(feature = "tls")]
     #[arg(long, value_name = "VERSION", default_value = "1.2", requires = "tls")]
-    min_tls: crate::channel::transport::TlsFloor,
+    min_tls: TlsFloor,
     /// Lets plain TCP listen beyond this machine: everybody who gets there may call everything
     #[arg(long)]
     pub(super) insecure_bind: bool,
@@ -65,40 +67,53 @@ fn rule(text: &str) -> Result<(String, String), String> {
 }
 
 impl Network {
-    /// Whether the files are there that it names.
-    pub(super) fn check(&self) -> Result<(), Ended> {
+    /// What the flags stand for: the files are read that they name, unless the run is replayed, which needs no network.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(unused_variables, clippy::unnecessary_wraps, reason = "no files")
+    )]
+    pub(super) fn access(&self, is_replayed: bool) -> Result<Access, Ended> {
         #[cfg(feature = "tls")]
-        if let Some(files) = &self.tls {
-            let tls = crate::channel::transport::Tls::from_list(files, self.min_tls);
-            tls.map_err(|error| Ended::Usage(format!("--tls {files}: {error}")))?;
-        }
-        Ok(())
+        let tls = match &self.tls {
+            Some(files) if !is_replayed => {
+                let wrong = |error| Ended::Usage(format!("--tls {files}: {error}"));
+                Some(Tls::from_list(files, self.min_tls).map_err(wrong)?)
+            }
+            _ => None,
+        };
+        Ok(Access {
+            flags: self.clone(),
+            #[cfg(feature = "tls")]
+            tls,
+            numbers: false,
+            says: "listening at",
+        })
     }
+}
 
-    /// Puts the container on the network, if it is to be there; agents are known by their numbers, if they are to be.
+/// What a container gets on the network with.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    flags: Network,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    /// Whether agents are known by their numbers.
+    pub(super) numbers: bool,
+    /// The words before its address on stdout.
+    pub(super) says: &'static str,
+}
+
+impl Access {
+    /// Puts the container on the network, if it is to be there.
     pub(super) async fn join(
         &self,
         app: &App,
         world: &Container,
         live: &Live,
         tape: &Tape,
-        numbers: bool,
-    ) -> Result<Option<Node>, Ended> {
-        self.check()?;
-        self.join_as(app, world, live, tape, numbers, "listening at").await.map_err(Ended::Failed)
-    }
-
-    /// The same, with the words before its address on stdout.
-    async fn join_as(
-        &self,
-        app: &App,
-        world: &Container,
-        live: &Live,
-        tape: &Tape,
-        numbers: bool,
-        says: &str,
     ) -> Result<Option<Node>, String> {
-        let Some(address) = &self.bind else { return Ok(None) };
+        let (flags, numbers) = (&self.flags, self.numbers);
+        let Some(address) = &flags.bind else { return Ok(None) };
         if tape.is_playing() {
             // what came and went over the network is in the recording
             let bound = tape.bound().and_then(|text| text.parse().ok());
@@ -107,28 +122,26 @@ impl Network {
             world.kernel().provide(Rc::new(Outside(Rc::new(recorded))));
             return Ok(None);
         }
-        let failed = |error: &dyn std::fmt::Display| error.to_string();
         let mut binding = (app.network)(world.bind(address))
             .numbers(numbers)
-            .codec(self.codec)
-            .listen(|options| options.insecure_bind |= self.insecure_bind);
-        if let Some(advertise) = &self.advertise {
+            .codec(flags.codec)
+            .listen(|options| options.insecure_bind |= flags.insecure_bind);
+        if let Some(advertise) = &flags.advertise {
             binding = binding.advertise(advertise);
         }
         #[cfg(feature = "tls")]
-        if let Some(files) = &self.tls {
-            let tls = crate::channel::transport::Tls::from_list(files, self.min_tls);
-            binding = binding.tls(tls.map_err(|error| failed(&error))?);
+        if let Some(tls) = &self.tls {
+            binding = binding.tls(tls.clone());
         }
-        if !self.allow.is_empty() {
-            let list = self.allow.iter().fold(AllowList::new(), |list, (who, what)| list.rule(who, what));
+        if !flags.allow.is_empty() {
+            let list = flags.allow.iter().fold(AllowList::new(), |list, (who, what)| list.rule(who, what));
             binding = binding.allow(list);
         }
-        let node = binding.serve(live).await.map_err(|error| failed(&error))?;
+        let node = binding.serve(live).await.map_err(|error| error.to_string())?;
         // one line, and at once: scripts wait for it
         let mut stdout = std::io::stdout();
-        let told = writeln!(stdout, "{says} {}", node.endpoint()).and_then(|()| stdout.flush());
-        told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
+        let told = writeln!(stdout, "{} {}", self.says, node.endpoint()).and_then(|()| stdout.flush());
+        told.map_err(|error| format!("the address could not be printed: {error}"))?;
         Ok(Some(node))
     }
 }
@@ -142,17 +155,15 @@ pub(super) struct Joining {
 
 #[cfg(any(feature = "mosaik", feature = "serve"))]
 impl Joining {
-    /// What a run joins by, and what lets it leave. On stdout `says` comes before the address.
-    pub(super) fn new(app: &Rc<App>, network: &Network, tape: &Tape, says: &'static str) -> (Self, Join) {
-        let joining = Joining { node: Rc::default(), grace: network.grace };
-        let (app, tape, node, network) = (app.clone(), tape.clone(), joining.node.clone(), network.clone());
-        let shared = Rc::new((app, tape, node, network));
+    /// What a run joins by, and what lets it leave.
+    pub(super) fn new(app: &Rc<App>, access: Access, tape: &Tape) -> (Self, Join) {
+        let joining = Joining { node: Rc::default(), grace: access.flags.grace };
+        let shared = Rc::new((app.clone(), tape.clone(), joining.node.clone(), access));
         let join = Join::new(move |world, live| {
             let shared = shared.clone();
             Box::pin(async move {
-                let (app, tape, node, network) = &*shared;
-                let joined = network.join_as(app, world, live, tape, false, says).await?;
-                node.replace(joined);
+                let (app, tape, node, access) = &*shared;
+                node.replace(access.join(app, world, live, tape).await?);
                 Ok(())
             })
         });

@@ -71,6 +71,10 @@ pub(super) enum Taping<'a> {
 }
 
 impl Taping<'_> {
+    pub(super) fn is_replay(&self) -> bool {
+        matches!(self, Taping::Replay(..))
+    }
+
     /// The tape of a run, and the date of its time zero.
     pub(super) fn tape(
         &self,
@@ -242,6 +246,7 @@ pub(super) async fn run_simulated(
     progress: impl FnMut(Time),
 ) -> Result<Simulated, Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let access = args.network.access(tape.is_playing())?;
     check_end(&config, args.until)?;
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
     tape.attach(world.kernel());
@@ -251,7 +256,7 @@ pub(super) async fn run_simulated(
     let mut paced = Paced::new(pace.unwrap_or(1.0), interrupt).tape(tape.clone());
     let live = if pace.is_some() { paced.live() } else { free.live() };
     // agents of simulated time may call others elsewhere: it stands meanwhile
-    let node = args.network.join(app, &world, &live, tape, false).await?;
+    let node = access.join(app, &world, &live, tape).await.map_err(Ended::Failed)?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let properties = Rc::new(Properties::new(tape.clone()));
     world.kernel().provide(properties.clone());
@@ -295,6 +300,7 @@ async fn simulate(app: &App, args: &Sim, taping: &Taping<'_>, interrupt: Interru
 
 async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interrupt) -> Result<(), Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let access = args.network.access(taping.is_replay())?;
     let mut config = configure(app.config.clone(), &args.common);
     Wall::configure(&mut config);
     config.epoch = args.common.start.unwrap_or(config.epoch);
@@ -305,7 +311,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
-    let node = args.network.join(app, &world, &live, &tape, false).await?;
+    let node = access.join(app, &world, &live, &tape).await.map_err(Ended::Failed)?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
@@ -372,10 +378,10 @@ async fn serve_mosaik(
     taping: &Taping<'_>,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
-    args.network.check()?;
+    let access = args.network.access(taping.is_replay())?;
     let mut config = configure(app.config.clone(), &args.common);
     let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
-    let (joining, join) = Joining::new(app, &args.network, &tape, "listening at");
+    let (joining, join) = Joining::new(app, access, &tape);
     let models = app.types.iter().map(|kind| {
         let any_inputs = app.offer.any_inputs.contains(&kind.name);
         (kind.name.clone(), (kind.vtable, mosaik::ModelOptions { public: kind.public, any_inputs }))

@@ -20,7 +20,8 @@ pub(super) async fn serve(
     taping: &Taping<'_>,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
-    args.network.check()?;
+    let mut access = args.network.access(taping.is_replay())?;
+    access.says = "agents at";
     let mut config = configure(app.config.clone(), &args.common);
     let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
@@ -33,7 +34,7 @@ pub(super) async fn serve(
         (app.prepare)(world, &params)?;
         set_up(&app, world)
     });
-    let (joining, join) = Joining::new(&joined, &args.network, &tape, "agents at");
+    let (joining, join) = Joining::new(&joined, access, &tape);
     let channel = Config { codec: args.network.codec, ..Offer::connections() };
     let offer = Offer { models, mode, config, build, tape, join, channel };
     if offer.tape.is_playing() {

@@ -29,6 +29,8 @@ pub(super) async fn run(
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
     let params = params::parse(&args.common.params).map_err(Ended::Usage)?;
+    let mut access = args.network.access(taping.is_replay())?;
+    access.numbers = true;
     let mut config = configuration(app, args);
     let tape = taping.tape(app, &mut config, "coupled", &args.common.record)?;
     let world = Container::new(config).map_err(|error| Ended::Failed(error.to_string()))?;
@@ -42,7 +44,7 @@ pub(super) async fn run(
     let mut worker =
         Worker::new(&world, types, interrupt).map_err(|error| Ended::Failed(error.to_string()))?;
     worker.set_tape(tape.clone());
-    let node = args.network.join(app, &world, &worker.live(), &tape, true).await?;
+    let node = access.join(app, &world, &worker.live(), &tape).await.map_err(Ended::Failed)?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let result = worker.run().await;

@@ -31,28 +31,7 @@ fn started(what: &'static str) -> &'static str {
 /// The certificates of both programs; in a file each, as `--tls` wants them.
 #[cfg(feature = "tls")]
 fn certificates(directory: &Path) -> String {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "authority");
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![
-        SanType::DnsName("localhost".try_into().unwrap()),
-        SanType::IpAddress("127.0.0.1".parse().unwrap()),
-    ];
-    params.distinguished_name.push(DnType::CommonName, "localhost");
-    let key = KeyPair::generate().unwrap();
-    let own = params.signed_by(&key, &issuer).unwrap().pem();
-    let files = [("ca.pem", authority), ("own.pem", own), ("own.key", key.serialize_pem())];
-    let names = files.map(|(name, content)| {
-        let path = directory.join(name);
-        std::fs::write(&path, content).unwrap();
-        path.display().to_string()
-    });
-    names.join(",")
+    crate::authority::Authority::new().files(directory, &["localhost", "127.0.0.1"], "localhost")
 }
 
 /// What a master sees of a container that it drives, or how that differs from what it must.

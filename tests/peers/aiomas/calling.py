@@ -204,7 +204,7 @@ async def failures_have_kind_and_message(t):
 async def a_caller_that_gave_up_dies_of_the_late_reply_and_nobody_else_does(t):
     hasty, other = await t.client(), await t.client()
     try:
-        await asyncio.wait_for(hasty.remote.slow(.05, r='late'), .01)
+        await asyncio.wait_for(hasty.remote.slow(.4, r='late'), .01)
         raise AssertionError('it was not late')
     except asyncio.TimeoutError:
         pass
