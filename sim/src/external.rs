@@ -150,6 +150,17 @@ pub trait Order: 'static {
         purpose_of(&self.name())
     }
 
+    /// What is asked: two operations with the same number get the same answer if nothing else differs.
+    fn question(&self) -> u64 {
+        self.purpose()
+    }
+
+    /// What comes out when nobody can be asked, because of `why`; if nothing does, the agent's task panics with that.
+    fn refused(&self, why: &str) -> Option<Self::Output> {
+        let _ = why;
+        None
+    }
+
     /// How its output is written down.
     fn form(&self) -> Form<Self::Output>;
 
@@ -196,8 +207,10 @@ where
 trait Asks: Any {
     fn name(&self) -> String;
     fn purpose(&self) -> u64;
+    fn question(&self) -> u64;
     fn run(self: Rc<Self>, id: ExternalId) -> Running;
     fn recall(&self, written: &dyn Any) -> Outcome;
+    fn refuse(&self, why: String) -> Outcome;
 }
 
 impl<O: Order> Asks for O {
@@ -207,6 +220,17 @@ impl<O: Order> Asks for O {
 
     fn purpose(&self) -> u64 {
         Order::purpose(self)
+    }
+
+    fn question(&self) -> u64 {
+        Order::question(self)
+    }
+
+    fn refuse(&self, why: String) -> Outcome {
+        match self.refused(&why) {
+            Some(output) => Outcome::new(output, self.form()),
+            None => Outcome::failed(why),
+        }
     }
 
     fn run(self: Rc<Self>, id: ExternalId) -> Running {
@@ -255,6 +279,21 @@ impl Started {
     pub fn order<O: Order>(&self) -> Option<&O> {
         let ask: &dyn Any = &*self.ask;
         ask.downcast_ref()
+    }
+
+    /// When the agent resumes; on the wall clock, not before.
+    pub fn due(&self) -> Time {
+        self.id.due
+    }
+
+    /// What is asked, see [`Order::question`].
+    pub fn question(&self) -> u64 {
+        self.ask.question()
+    }
+
+    /// Nobody can be asked, because of `why`; the agent's closure is not called.
+    pub fn refuse(self, why: String) -> (ExternalId, Outcome) {
+        (self.id, self.ask.refuse(why))
     }
 
     /// The outcome of an earlier run; the agent's closure is not called.

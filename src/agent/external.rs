@@ -42,7 +42,7 @@ impl Externals for Ctx {
 }
 
 /// As a [`Value`].
-pub(super) fn form<T: Serialize + DeserializeOwned>() -> Form<T> {
+pub(crate) fn form<T: Serialize + DeserializeOwned>() -> Form<T> {
     Form { encode: encode::<T>, decode: decode::<T> }
 }
 

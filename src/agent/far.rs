@@ -20,12 +20,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use isochrone_sim::fingerprint::fold;
+use isochrone_sim::fingerprint::{fold, payload_hash};
 use isochrone_sim::random::purpose_of;
 use isochrone_sim::{External, ExternalOutcome, Form, Order};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::external::form;
-use super::{Externals as _, local};
+use super::local;
 use crate::channel::{Address, Endpoint};
 use crate::clock::Ends;
 use crate::codec::Value;
@@ -124,24 +126,64 @@ impl Far {
 
     /// Sends a one-way message.
     pub(crate) fn post(&self, method: &str, args: Args) {
-        let (far, method) = (self.clone(), Method::from(method.to_string()));
+        let method = Method::from(method.to_string());
         let what = format!("`{method}` to {}", self.text());
-        let start = move || far.0.post(method, args);
         if local::kernel().is_none() {
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(start());
+                runtime.spawn(self.0.post(method, args));
             }
             return;
         }
         let Some(cx) = local::ctx() else {
             return local::dead_letter(|| format!("{what}: only agents send to others elsewhere"));
         };
-        let operation = cx.external(&format!("send {what}"), Duration::ZERO, start);
+        let (far, name) = (self.clone(), format!("send {what}"));
+        let operation = cx.external_of(Errand::new(name, move || far.0.post(method, args)), Duration::ZERO);
         cx.start("send", async move {
             if let Err(error) = operation.await {
                 local::dead_letter(|| format!("{what}: {error}"));
             }
         });
+    }
+}
+
+/// Work on connections, as an operation whose failure is an error.
+pub(crate) struct Errand<T> {
+    name: String,
+    begin: Cell<Option<Begin<T>>>,
+}
+
+type Begin<T> = Box<dyn FnOnce() -> Work<Result<T, CallError>>>;
+
+impl<T> Errand<T> {
+    pub(crate) fn new(
+        name: String,
+        begin: impl FnOnce() -> Work<Result<T, CallError>> + 'static,
+    ) -> Rc<Self> {
+        Rc::new(Errand { name, begin: Cell::new(Some(Box::new(begin))) })
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Order for Errand<T> {
+    type Output = Result<T, CallError>;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn refused(&self, why: &str) -> Option<Self::Output> {
+        Some(Err(CallError::not_recorded(why)))
+    }
+
+    fn form(&self) -> Form<Self::Output> {
+        form()
+    }
+
+    async fn run(&self) -> Self::Output {
+        match self.begin.take() {
+            Some(begin) => begin().await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -215,6 +257,17 @@ impl Order for Asked {
 
     fn purpose(&self) -> u64 {
         fold(self.far.0.hash(), purpose_of(&self.method))
+    }
+
+    fn question(&self) -> u64 {
+        let args = self.args.take();
+        let asked = args.as_ref().map_or(0, |args| payload_hash(&(&args.positional, &args.keyword)));
+        self.args.set(args);
+        fold(self.purpose(), asked)
+    }
+
+    fn refused(&self, why: &str) -> Option<Answer> {
+        Some(Err(CallError::not_recorded(why)))
     }
 
     fn form(&self) -> Form<Answer> {

@@ -6,7 +6,7 @@
 mod call;
 mod container;
 mod every;
-mod external;
+pub(crate) mod external;
 pub(crate) mod far;
 mod inputs;
 mod model;

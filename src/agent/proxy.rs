@@ -22,9 +22,9 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::call::{Call, Invocation, Running, Take};
-use super::far::{Answer, Far, FarCall, Outside, Work};
+use super::far::{Answer, Errand, Far, FarCall, Outside, Work};
 use super::vtable::Vtable;
-use super::{Agent, Externals, local};
+use super::{Agent, local};
 use crate::channel::{Address, Endpoint};
 use crate::codec::{Reference, Value, from_value};
 use crate::rpc::{Args, CallError};
@@ -259,7 +259,7 @@ impl<P> Connecting<P> {
         let cx = local::ctx().ok_or_else(|| {
             CallError::new("RuntimeError", "only agents connect inside a kernel: use Container::connect")
         })?;
-        Ok(cx.external(&format!("connect {}", self.url), Duration::ZERO, move || work))
+        Ok(cx.external_of(Errand::new(format!("connect {}", self.url), move || work), Duration::ZERO))
     }
 }
 

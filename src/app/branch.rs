@@ -11,16 +11,23 @@ use super::replay::{DIFFERS, check_build, damaged};
 use super::run::{Ended, Taping, start};
 use crate::clock::Interrupt;
 use crate::journal::{Header, Level, Options, Reader, Record, Tail, Writer};
-use crate::replay::{self, Compared, Forked, Source, Tape, Verdict};
+use crate::replay::{self, Compared, Forked, Questions, Source, Stops, Tape, Verdict};
 
 pub(super) async fn fork(app: &Rc<App>, args: &Fork, interrupt: Interrupt) -> Result<(), Ended> {
     let header = readable(app, &args.path, args.force)?;
+    // where the outside moves time, its part is kept
+    let kept = match is_driven(&header) {
+        true => Some(questions(app, &header, &args.path, &interrupt).await?),
+        false => None,
+    };
     let mut own = header.clone();
     own.parent = Some((args.path.display().to_string(), args.at));
     let mut writer = overwrite(&args.record, own).map_err(Ended::Failed)?;
     // the fork's journal is whole: what came before is in it too
+    let mut last = None;
     for entry in Reader::open(&args.path).map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
+        last = Some(entry.event);
         if entry.event >= args.at {
             break;
         }
@@ -29,11 +36,52 @@ pub(super) async fn fork(app: &Rc<App>, args: &Fork, interrupt: Interrupt) -> Re
             written.map_err(|error| Ended::Failed(error.to_string()))?;
         }
     }
+    if last.is_none_or(|last| last < args.at) {
+        let (path, at) = (args.path.display(), args.at);
+        let last = last.map_or("nothing was recorded".into(), |last| format!("the last is {last}"));
+        return Err(Ended::Usage(format!("{path}: there is no event {at} to fork at: {last}")));
+    }
     let source = Source::File(args.path.clone());
-    let tape = Tape::fork(source, writer, args.at, args.seed).map_err(damaged)?;
-    go_on(app, &header, tape, interrupt).await?;
-    eprintln!("the fork is in {}", args.record.display());
-    Ok(())
+    let tape = Tape::fork(source, writer, args.at, args.seed, kept).map_err(damaged)?;
+    let ended = go_on(app, &header, &tape, interrupt).await;
+    if tape.has_gone_on() {
+        eprintln!("the fork is in {}", args.record.display());
+    }
+    ended
+}
+
+/// Whether the outside says how time goes on.
+fn is_driven(header: &Header) -> bool {
+    matches!(header.clock.as_str(), "wall" | "coupled")
+}
+
+/// What the agents of a recorded run asked the outside.
+pub(super) async fn questions(
+    app: &Rc<App>,
+    header: &Header,
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<Questions, Ended> {
+    let mut records = Reader::open(path).map_err(damaged)?.map_while(Result::ok).map(|entry| entry.record);
+    if !records.any(|record| matches!(record, Record::Result { .. })) {
+        return Ok(Questions::default());
+    }
+    let tape = Tape::play(Source::File(path.into()), Stops::default(), false).map_err(damaged)?;
+    let tape = tape.quietly().with_questions();
+    let taping = Taping::Replay(tape.clone(), header.epoch);
+    match start(app, command(app, header)?, &taping, interrupt.clone()).await {
+        Err(ended @ (Ended::Interrupted | Ended::Usage(_))) => return Err(ended),
+        // how it has failed is in the recording
+        _ => {}
+    }
+    let questions = tape.take_questions();
+    match tape.verdict() {
+        Some(Verdict::Differs(difference)) => {
+            eprintln!("what the run asked the outside cannot be found, for it differs: {difference}");
+            Err(Ended::Code(DIFFERS))
+        }
+        _ => Ok(questions),
+    }
 }
 
 pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -> Result<(), Ended> {
@@ -44,26 +92,13 @@ pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -
         eprintln!("{bytes} bytes of a torn record were cut off");
     }
     let tape = Tape::resume(Source::File(args.path.clone()), writer).map_err(damaged)?;
-    go_on(app, &header, tape, interrupt).await
+    go_on(app, &header, &tape, interrupt).await
 }
 
 /// The header of a journal from which a run can go on.
 fn readable(app: &App, path: &Path, force: bool) -> Result<Header, Ended> {
     let header = Reader::open(path).map_err(damaged)?.header().clone();
     check_build(app, &header, path, force)?;
-    let master = match command(app, &header)? {
-        Command::Sim(_) | Command::Live(_) => None,
-        #[cfg(feature = "manager")]
-        Command::Worker(_) => Some("master"),
-        _ => Some("simulator"),
-    };
-    if let Some(master) = master {
-        return Err(Ended::Usage(format!(
-            "only its {master} can let this run go on, which moves its time and is not in the recording: record it again \
-             under the {master}, with another --seed if it is to go otherwise; `replay {}` repeats what was recorded",
-            path.display()
-        )));
-    }
     if header.level < Level::Events && header.clock != "wall" {
         return Err(Ended::Usage(
             "at level inputs a recording does not tell how far the run had come: record it with --record-level events"
@@ -80,18 +115,19 @@ fn command(app: &App, header: &Header) -> Result<Command, Ended> {
         .map_err(|error| Ended::Usage(format!("the recorded command line is no longer understood: {error}")))
 }
 
-async fn go_on(app: &Rc<App>, header: &Header, tape: Tape, interrupt: Interrupt) -> Result<(), Ended> {
-    match start(app, command(app, header)?, &Taping::Replay(tape.clone(), header.epoch), interrupt).await {
-        Err(Ended::Replayed) => match tape.verdict() {
-            Some(Verdict::Differs(difference)) => {
-                eprintln!("the run does not come to where it is to go on: {difference}");
-                Err(Ended::Code(DIFFERS))
-            }
-            verdict => {
-                Err(Ended::Failed(format!("the run does not come to where it is to go on: {verdict:?}")))
-            }
-        },
-        ended => ended,
+async fn go_on(app: &Rc<App>, header: &Header, tape: &Tape, interrupt: Interrupt) -> Result<(), Ended> {
+    let taping = Taping::Replay(tape.clone(), header.epoch);
+    let ended = start(app, command(app, header)?, &taping, interrupt).await;
+    if tape.has_gone_on() {
+        return ended;
+    }
+    match tape.verdict() {
+        Some(Verdict::Differs(difference)) => {
+            eprintln!("the run does not come to where it is to go on: {difference}");
+            Err(Ended::Code(DIFFERS))
+        }
+        None if ended.is_err() => ended,
+        verdict => Err(Ended::Failed(format!("the run does not come to where it is to go on: {verdict:?}"))),
     }
 }
 

@@ -15,6 +15,7 @@
 use std::rc::Rc;
 
 use super::App;
+use super::branch::questions;
 use super::cli;
 use super::failure::{Failure, told_by};
 use super::record::{built_now, overwrite, recorded_arguments};
@@ -23,7 +24,7 @@ use super::run::{Ended, Taping, start};
 use super::shrink::MOST;
 use crate::clock::Interrupt;
 use crate::journal::{Entry, Header, Level, Options, RESEED, Reader, Record, Writer};
-use crate::replay::{Memory, Source, Stops, Tape, Verdict};
+use crate::replay::{Memory, Questions, Source, Stops, Tape, Verdict};
 
 /// What came from outside in a recording.
 pub(super) struct Inputs {
@@ -112,7 +113,8 @@ pub(super) async fn shrink(
 ) -> Result<(), Ended> {
     let arguments = recorded_arguments(&inputs.header);
     inputs.header = built_now(inputs.header);
-    let mut sieve = Sieve { app, interrupt, arguments, inputs: &inputs, failure: None, tries: 0 };
+    let questions = questions(app, &inputs.header, &args.path, &interrupt).await?;
+    let mut sieve = Sieve { app, interrupt, arguments, inputs: &inputs, questions, failure: None, tries: 0 };
     let mut entries = inputs.entries.clone();
     if !sieve.fails(&entries).await? {
         let path = args.path.display();
@@ -129,7 +131,9 @@ pub(super) async fn shrink(
     let mut header = inputs.header.clone();
     header.level = header.level.max(Level::Events);
     let writer = overwrite(&path, header).map_err(Ended::Failed)?;
-    sieve.run(&Tape::trial(inputs.source(&entries)?, writer).map_err(damaged)?).await?;
+    sieve
+        .run(&Tape::trial(inputs.source(&entries)?, writer, sieve.questions.clone()).map_err(damaged)?)
+        .await?;
     let tape = Tape::play(Source::File(path.clone()), Stops::default(), false).map_err(damaged)?;
     sieve.run(&tape.clone().quietly()).await?;
     match tape.verdict() {
@@ -167,6 +171,7 @@ struct Sieve<'a> {
     interrupt: Interrupt,
     arguments: Vec<String>,
     inputs: &'a Inputs,
+    questions: Questions,
     failure: Option<Failure>,
     tries: u32,
 }
@@ -196,7 +201,8 @@ impl Sieve<'_> {
         let mut header = self.inputs.header.clone();
         header.level = Level::Events;
         let writer = memory_writer(&written, header)?;
-        let tape = Tape::trial(self.inputs.source(entries)?, writer).map_err(damaged)?;
+        let tape =
+            Tape::trial(self.inputs.source(entries)?, writer, self.questions.clone()).map_err(damaged)?;
         self.run(&tape).await?;
         drop(tape);
         written.seal();

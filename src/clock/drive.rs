@@ -247,7 +247,7 @@ impl Drive {
     /// An input that has come already.
     pub(crate) fn try_recv(&mut self, kernel: &Kernel) -> Option<Input> {
         if self.tape.is_playing() {
-            return self.tape.next_input((kernel.now(), kernel.round()));
+            return self.tape.next_input(kernel);
         }
         self.door.try_input()
     }
@@ -373,7 +373,7 @@ impl Drive {
 
     fn let_out(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         for answered in &self.answered {
-            self.tape.answered((kernel.now(), kernel.round()), answered.number, &answered.answer);
+            self.tape.answered(kernel, answered.number, &answered.answer);
         }
         self.tape.commit()?;
         for answered in self.answered.drain(..) {

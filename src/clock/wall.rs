@@ -147,7 +147,7 @@ impl Wall {
     )]
     async fn replay(&mut self, kernel: &Kernel, tape: &Tape) -> Result<(), RunError> {
         let drive = &mut *self.drive.borrow_mut();
-        while let Some((wall, jumps)) = tape.next_turn() {
+        while let Some((wall, jumps)) = tape.next_turn(kernel) {
             if jumps {
                 self.jumps += 1;
                 kernel.jump(wall);
@@ -183,7 +183,7 @@ async fn turn(
     kernel.jump(wall);
     drive.admit_all(kernel)?;
     if drive.tape().is_playing() {
-        while let Some(came) = drive.tape().came(wall) {
+        while let Some(came) = drive.tape().came(kernel, wall) {
             match came {
                 Came::Result(id, outcome) => kernel.finish_external(id, outcome),
                 Came::Input(input) => drive.admit(kernel, input)?,

@@ -260,7 +260,13 @@ impl Coupling {
         if stop {
             self.look()?;
         }
-        let before = self.run(time, false, stop).await?;
+        // whoever follows what the agents do makes the next step for where this one has ended
+        let follows = stop || self.mode != Mode::Exact;
+        let leash = if follows { self.driver.tape().leash() } else { None };
+        let mut before = self.run_before(time, leash.filter(|_| stop), stop).await?;
+        if let Some(leash) = leash.filter(|leash| stop && *leash < time) {
+            before.shown.get_or_insert(leash);
+        }
         if let Some(shown) = before.shown {
             (self.last, self.allowed) = (shown, shown);
             return Ok(before.next);
@@ -289,10 +295,10 @@ impl Coupling {
                 let end = limit.map_or(end, |limit| end.min(limit));
                 self.allowed = end.max(time);
                 if end > time && ran.shown.is_none() {
-                    ran = self.run(end, false, stop).await?;
+                    ran = self.run_before(end, leash, stop).await?;
                 }
             }
-            Mode::Ahead => return self.run_ahead(ran.next, limit).await,
+            Mode::Ahead => return self.run_ahead(ran.next, limit, leash).await,
         }
         Ok(ran.next)
     }
@@ -346,6 +352,7 @@ impl Coupling {
         &mut self,
         next: Option<Time>,
         limit: Option<Time>,
+        leash: Option<Time>,
     ) -> Result<Option<Time>, CoupleError> {
         let kernel = self.container.kernel();
         for entity in &mut self.entities {
@@ -360,7 +367,7 @@ impl Coupling {
         }
         self.look()?;
         self.held = true;
-        let ran = self.run(limit.unwrap_or(Time::MAX), false, true).await?;
+        let ran = self.run_before(limit.unwrap_or(Time::MAX), leash, true).await?;
         self.allowed = self.container.now();
         Ok(ran.shown.or(ran.next))
     }
@@ -393,6 +400,14 @@ impl Coupling {
             watches.look();
             Ok(())
         })
+    }
+
+    /// As [`run`](Coupling::run), to just before `end`; when a recording is played, no further than the recorded run went.
+    async fn run_before(&mut self, end: Time, leash: Option<Time>, stop: bool) -> Result<Ran, CoupleError> {
+        match leash.filter(|leash| *leash < end) {
+            Some(leash) => self.run(leash, true, stop).await,
+            None => self.run(end, false, stop).await,
+        }
     }
 
     /// Lets events up to `end` happen; with `stop`, up to the first instant that changes a connected output or emits an event.

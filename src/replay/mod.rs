@@ -5,6 +5,7 @@
 //! | `tape`, `reel` | what drivers hold: nothing, a recorder, or a recording; what its clones share |
 //! | `recorder`, `events`, `names` | what is written down, and how |
 //! | `player`, `source` | a recording in the place of the outside; where it is read from |
+//! | `questions` | what agents asked the outside, for runs that have parted from their recording |
 //! | `plan` | faults of a run |
 //! | `properties` | what must always, sometimes, or never be |
 //! | `diff` | two recordings side by side |
@@ -19,6 +20,8 @@ mod plan;
 #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod player;
 mod properties;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
+mod questions;
 mod recorder;
 mod reel;
 mod source;
@@ -34,6 +37,7 @@ pub(crate) use plan::{arrange, draw};
 pub(crate) use player::INTERRUPT;
 pub use player::{Stops, Verdict};
 pub use properties::{Broken, Count, Expect, Properties, look};
+pub use questions::Questions;
 pub(crate) use reel::Left;
 pub use source::{Memory, Source};
 pub(crate) use tape::Came;

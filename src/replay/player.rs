@@ -10,18 +10,22 @@
 //! | a driver that waits for an external operation | its result, calls meanwhile | |
 //! | the kernel's observer | | events, checkpoints |
 //!
-//! In a *trial* inputs are handed in as far as they fit, and nothing is compared: what happens is written down instead.
+//! In a *trial* inputs are handed in as far as they fit, and nothing is compared: what happens is written down instead. A
+//! replay that was cut may go on as a trial with the inputs behind the cut.
+//!
+//! What agents ask the outside in a trial is answered if the recorded run asked it at that time, and refused if not.
 //!
 //! Contract: after the first difference, or the end of what was recorded, the player takes part no more; the driver asks
 //! for its [`Verdict`] after each turn and ends the run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use isochrone_sim::{Event, Started, Time, local};
+use isochrone_sim::{Event, Kernel, Started, Time, local};
 
 use super::difference::{self, Difference};
 use super::events;
 use super::names::Names;
+use super::questions::Questions;
 use super::recorder::Recorder;
 use super::source::Source;
 use crate::journal::{Entry, JournalError, Level, Name, Packed, RESEED, Reader, Record, Tail, sentence};
@@ -75,6 +79,8 @@ pub(crate) struct Player {
     source: Source,
     reader: Reader,
     head: Option<Entry>,
+    /// what was read on the way to a later record
+    ahead: VecDeque<Entry>,
     pub(crate) names: Names,
     pub(crate) level: Level,
     realtime: bool,
@@ -95,8 +101,25 @@ pub(crate) struct Player {
     pub(crate) same: u64,
     /// the time and round of the record that was taken last
     last: (Time, u32),
-    /// nothing is compared, and whatever happens is written down here
-    pub(crate) trial: Option<Recorder>,
+    pub(crate) trial: Option<Trial>,
+    /// what is asked on the way, if that is wanted
+    pub(crate) questions: Option<Questions>,
+}
+
+/// Nothing is compared, and whatever happens is written down.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) recorder: Recorder,
+    /// what the recorded run asked
+    pub(crate) questions: Questions,
+    /// operations that it did not ask for
+    pub(crate) unheard: Vec<Started>,
+}
+
+impl Trial {
+    pub(crate) fn new(recorder: Recorder, questions: Questions) -> Self {
+        Trial { recorder, questions, unheard: Vec::new() }
+    }
 }
 
 impl std::fmt::Debug for Player {
@@ -116,29 +139,25 @@ impl Player {
     }
 
     pub(crate) fn new(source: Source, stops: Stops, outward: bool) -> Result<Self, JournalError> {
-        Player::open(source, stops, outward, None)
+        Ok(Player::open(source, stops, outward, None)?.begun())
     }
 
     /// One that only hands in inputs.
-    pub(crate) fn trial(source: Source, recorder: Recorder) -> Result<Self, JournalError> {
-        Player::open(source, Stops::default(), false, Some(recorder))
+    pub(crate) fn trial(source: Source, trial: Trial) -> Result<Self, JournalError> {
+        Ok(Player::open(source, Stops::default(), false, Some(trial))?.begun())
     }
 
-    fn open(
-        source: Source,
-        stops: Stops,
-        outward: bool,
-        trial: Option<Recorder>,
-    ) -> Result<Self, JournalError> {
+    fn open(source: Source, stops: Stops, outward: bool, trial: Option<Trial>) -> Result<Self, JournalError> {
         let reader = source.open()?;
         let level = reader.header().level;
         let clock = &reader.header().clock;
         let realtime = clock == "wall";
         let is_driven = realtime || clock == "coupled";
-        let mut player = Player {
+        Ok(Player {
             source,
             reader,
             head: None,
+            ahead: VecDeque::new(),
             names: Names::default(),
             level,
             realtime,
@@ -153,23 +172,66 @@ impl Player {
             same: 0,
             last: (Time::ZERO, 0),
             trial,
-        };
-        player.next();
-        Ok(player)
+            questions: None,
+        })
+    }
+
+    /// With its first record.
+    fn begun(mut self) -> Self {
+        self.next();
+        self
     }
 
     /// One whose recording ends before this event.
     pub(crate) fn cut(source: Source, event: u64) -> Result<Self, JournalError> {
-        let mut player = Player::new(source, Stops { event: Some(event), until: None }, false)?;
+        let mut player = Player::open(source, Stops { event: Some(event), until: None }, false, None)?;
         player.is_cut = true;
-        if let Some(Verdict::Stopped { .. }) = player.verdict {
-            player.end_here();
-        }
-        Ok(player)
+        Ok(player.begun())
     }
 
-    fn end_here(&mut self) {
-        (self.verdict, self.head, self.cut_off) = (None, None, true);
+    /// Goes on as a trial behind the cut.
+    pub(crate) fn go_on(&mut self, mut trial: Trial) {
+        trial.recorder.names = std::mem::take(&mut self.names);
+        self.trial = Some(trial);
+        (self.stops, self.is_cut, self.cut_off) = (Stops::default(), false, false);
+        let last = self.last;
+        self.next();
+        self.last = last;
+    }
+
+    /// An agent asks the outside, by its operation of this number.
+    pub(crate) fn ask(&mut self, key: Key, started: Started) {
+        if let Some(questions) = &mut self.questions {
+            questions.note(&key, &started);
+        }
+        let Some(trial) = &mut self.trial else {
+            self.waiting.insert(key, started);
+            return;
+        };
+        match trial.questions.again(&key.0, &started) {
+            Some(recorded) => drop(self.waiting.insert(recorded, started)),
+            None => trial.unheard.push(started),
+        }
+    }
+
+    /// Takes operations whose results are known.
+    pub(crate) fn take_known(&mut self) -> Vec<(Started, Result<Packed, String>)> {
+        let known = self.waiting.keys().filter(|key| self.results.contains_key(key)).cloned();
+        let known: Vec<Key> = known.collect();
+        let result = |key: Key| Some((self.waiting.remove(&key)?, self.results.remove(&key)?));
+        known.into_iter().filter_map(result).collect()
+    }
+
+    /// Takes operations of a trial that must end by now and have no results; those with one that comes later only if `all`.
+    pub(crate) fn take_unheard(&mut self, now: Time, all: bool) -> Vec<Started> {
+        let Some(trial) = &mut self.trial else { return Vec::new() };
+        let mut taken: Vec<Started> = trial.unheard.extract_if(.., |started| started.due() <= now).collect();
+        if all {
+            let late = self.waiting.iter().filter(|(_, started)| started.due() <= now);
+            let late: Vec<Key> = late.map(|(key, _)| key.clone()).collect();
+            taken.extend(late.into_iter().filter_map(|key| self.waiting.remove(&key)));
+        }
+        taken
     }
 
     /// The time and round of the record that was taken last.
@@ -189,7 +251,8 @@ impl Player {
             self.last = (taken.time, taken.round);
         }
         while self.verdict.is_none() && !self.cut_off {
-            let Some(entry) = self.reader.next() else { break };
+            let read = self.ahead.pop_front().map(Ok).or_else(|| self.reader.next());
+            let Some(entry) = read else { break };
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -197,7 +260,17 @@ impl Player {
                     break;
                 }
             };
+            let beyond = self.stops.until.is_some_and(|until| entry.time > until)
+                || self.stops.event.is_some_and(|event| entry.event >= event);
+            if beyond && self.is_cut {
+                // it may go on from there as a trial
+                self.ahead.push_front(entry);
+                self.cut_off = true;
+                break;
+            }
+            let is_trial = self.trial.is_some();
             match &entry.record {
+                record if is_trial && is_brought_forth(record) => {}
                 Record::Note { breaks_replay: true, agent, text } => {
                     let agent = agent.as_ref().map(Name::to_string);
                     self.verdict = Some(Verdict::Broken { time: entry.time, agent, text: text.clone() });
@@ -208,19 +281,12 @@ impl Player {
                 Record::Checkpoint { .. } if self.is_cut => {}
                 // those come whenever their operation has ended, which has no place in simulated time
                 Record::Result { agent, call, outcome, .. } if !self.realtime => {
-                    if let Some(trial) = &mut self.trial {
-                        trial.write((entry.time, entry.round), &entry.record);
-                    }
                     self.results.insert((agent.to_string(), *call), outcome.clone());
                 }
                 record if self.outward && is_inward(record) => {}
                 _ => {
-                    let beyond = self.stops.until.is_some_and(|until| entry.time > until)
-                        || self.stops.event.is_some_and(|event| entry.event >= event);
                     self.head = Some(entry);
-                    if beyond && self.is_cut {
-                        self.end_here();
-                    } else if beyond {
+                    if beyond {
                         self.stop();
                     }
                     break;
@@ -269,8 +335,26 @@ impl Player {
     /// Writes down, in a trial, what was handed in.
     pub(crate) fn took(&mut self, entry: &Entry) {
         if let Some(trial) = &mut self.trial {
-            trial.write((entry.time, entry.round), &entry.record);
+            trial.recorder.write((entry.time, entry.round), &entry.record);
         }
+    }
+
+    /// Up to where the recorded run had come when the next request was made: in a trial that comes too late for a step that
+    /// goes further, and so it would when the trial is replayed.
+    pub(crate) fn leash(&mut self) -> Option<Time> {
+        let is_request = |entry: &&Entry| matches!(entry.record, Record::Request { .. });
+        let known = self.head.iter().chain(&self.ahead).find(is_request).map(|entry| entry.time);
+        if known.is_some() {
+            return known;
+        }
+        while let Some(Ok(entry)) = self.reader.next() {
+            let time = is_request(&&entry).then_some(entry.time);
+            self.ahead.push_back(entry);
+            if time.is_some() {
+                return time;
+            }
+        }
+        None
     }
 
     /// Compares what the kernel tells, inside the kernel.
@@ -280,28 +364,28 @@ impl Player {
             return;
         }
         if let Some(trial) = &mut self.trial {
-            return trial.event(event);
+            return trial.recorder.event(event);
         }
         let Some(record) = events::record(&mut self.names, event) else { return };
         if matches!(record, Record::Drew { .. }) && self.level < Level::Full {
             return;
         }
         self.compare((event.time, event.round), record);
-        self.reseed();
+        self.reseed(None);
         if let Some(Record::Checkpoint { .. }) = self.head().map(|head| &head.record) {
             self.checkpoint((event.time, event.round), local::fingerprint());
         }
     }
 
-    /// From the point of a fork on other numbers are drawn.
-    fn reseed(&mut self) {
+    /// From the point of a fork on other numbers are drawn; whether it is this one.
+    pub(crate) fn reseed(&mut self, kernel: Option<&Kernel>) -> bool {
         let taken =
             self.take_if(|head| matches!(&head.record, Record::Command { name, .. } if *name == RESEED));
-        if let Some(Entry { record: Record::Command { args, .. }, .. }) = taken
-            && let Some(seed) = args.value().and_then(|seed| seed.as_u64())
-        {
-            local::reseed(seed);
+        let Some(Entry { record: Record::Command { args, .. }, .. }) = taken else { return false };
+        if let Some(seed) = args.value().and_then(|seed| seed.as_u64()) {
+            reseed(kernel, seed);
         }
+        true
     }
 
     /// Compares what has come out with the next record.
@@ -311,7 +395,7 @@ impl Player {
             return;
         }
         if let Some(trial) = &mut self.trial {
-            return trial.write(at, &record);
+            return trial.recorder.write(at, &record);
         }
         match &self.head {
             Some(head) if (head.time, head.round) == at && events::is_same(&head.record, &record) => {
@@ -319,7 +403,10 @@ impl Player {
                 self.next();
             }
             None if self.is_open() => self.verdict = Some(Verdict::Recorded(self.last.0)),
-            _ => self.differ(at, Some(record)),
+            _ => {
+                // it was forked where nothing had happened
+                if self.reseed(None) { self.compare(at, record) } else { self.differ(at, Some(record)) }
+            }
         }
     }
 
@@ -367,7 +454,7 @@ impl Player {
     #[cfg(any(feature = "mosaik", feature = "serve"))]
     pub(crate) fn expect_end(&mut self) {
         match &self.head {
-            _ if self.verdict.is_some() => {}
+            _ if self.verdict.is_some() || self.trial.is_some() => {}
             None if self.is_open() => self.verdict = Some(Verdict::Recorded(self.last.0)),
             None | Some(Entry { record: Record::End { .. }, .. }) => {}
             Some(_) => self.differ(self.last, None),
@@ -398,6 +485,24 @@ impl Player {
         let rest: Vec<Entry> = self.reader.by_ref().flatten().take(256).collect();
         let difference = difference::find(&self.source, at, expected, actual, &rest);
         self.verdict = Some(Verdict::Differs(Box::new(difference)));
+    }
+}
+
+/// Other numbers are drawn from now on, inside the kernel that runs or in this one.
+pub(crate) fn reseed(kernel: Option<&Kernel>, seed: u64) {
+    match kernel {
+        Some(kernel) => kernel.reseed(seed),
+        None => local::reseed(seed),
+    }
+}
+
+/// What a trial does by itself. Its faults are on its command line, and one fork is enough.
+fn is_brought_forth(record: &Record) -> bool {
+    match record {
+        Record::End { .. } => false,
+        Record::Command { name, .. } => *name == RESEED,
+        Record::Fault { .. } => true,
+        record => !record.is_input(),
     }
 }
 

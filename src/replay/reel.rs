@@ -4,17 +4,18 @@
 //! |-------|-------|
 //! | `Recording` | the run ends |
 //! | `Playing`, nothing further | the verdict |
-//! | `Playing`, with a `Further` | the recording is at its end: then `Recording`, from the very next event |
+//! | `Playing`, with a `Further` | the recording is at its end: then, from the very next event, `Recording` or a trial |
 //!
-//! Contract: operations that waited at that point are left for the driver, with their recorded results or to be run.
+//! Contract: operations that waited where recording begins are left for the driver, with their recorded results or to be run.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, local};
+use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time};
 
-use super::player::{Key, Player};
+use super::player::{Key, Player, Trial, reseed};
+use super::questions::Questions;
 use super::recorder::Recorder;
 use crate::codec::Value;
 use crate::journal::{Name, Packed, RESEED, Record};
@@ -50,7 +51,7 @@ impl State {
     pub(crate) fn recorder(&mut self) -> Option<&mut Recorder> {
         match self {
             State::Recording(recorder) => Some(recorder),
-            State::Playing(player, _) => player.trial.as_mut(),
+            State::Playing(player, _) => player.trial.as_mut().map(|trial| &mut trial.recorder),
         }
     }
 }
@@ -61,6 +62,8 @@ pub(crate) struct Further {
     pub(crate) recorder: Recorder,
     /// of the numbers and the order that are drawn from there on
     pub(crate) seed: Option<u64>,
+    /// what the recorded run asked, if its inputs are kept
+    pub(crate) kept: Option<Questions>,
 }
 
 /// An operation that waits where a recording is at its end.
@@ -73,17 +76,23 @@ pub(crate) enum Left {
 }
 
 impl Inner {
-    pub(crate) fn go_on(&mut self) -> bool {
+    /// Goes on if the recording is at its end, in the kernel that runs or in this one.
+    pub(crate) fn go_on(&mut self, kernel: Option<&Kernel>) -> bool {
         let State::Playing(player, then) = &mut self.state else { return true };
         if !player.is_at_end() {
             return false;
         }
-        let Some(Further { mut recorder, seed }) = then.take() else { return false };
-        recorder.names = std::mem::take(&mut player.names);
+        let Some(Further { mut recorder, seed, kept }) = then.take() else { return false };
         if let Some(seed) = seed {
             recorder.write(player.last(), &reseeding(seed));
-            local::reseed(seed);
+            reseed(kernel, seed);
         }
+        if let Some(mut questions) = kept {
+            questions.forget(&self.calls);
+            player.go_on(Trial::new(recorder, questions));
+            return true;
+        }
+        recorder.names = std::mem::take(&mut player.names);
         for (key, started) in std::mem::take(&mut player.waiting) {
             self.left.push(match player.results.remove(&key) {
                 Some(outcome) => {
@@ -102,17 +111,45 @@ impl Inner {
     fn event(&mut self, event: &Event) {
         if let State::Playing(_, Some(_)) = &self.state {
             // a recording may have no events at all
-            self.go_on();
+            self.go_on(None);
         }
         match &mut self.state {
             State::Recording(recorder) => recorder.event(event),
             State::Playing(player, then) => {
                 player.event(event);
                 if then.is_some() {
-                    self.go_on();
+                    self.go_on(None);
                 }
             }
         }
+    }
+
+    /// An operation of a replay has ended; in a trial it is written down.
+    pub(crate) fn ended(&mut self, at: (Time, u32), id: ExternalId, outcome: &ExternalOutcome) {
+        let asked = self.running.remove(&id);
+        if let (Some(asked), Some(recorder)) = (asked, self.state.recorder()) {
+            write_result(recorder, at, asked, outcome);
+        }
+    }
+
+    /// Operations of a trial that nobody answers, with what their agents get.
+    pub(crate) fn refuse(
+        &mut self,
+        kernel: &Kernel,
+        unheard: Vec<Started>,
+    ) -> Vec<(ExternalId, ExternalOutcome)> {
+        let at = (kernel.now(), kernel.round());
+        let refused = unheard.into_iter().map(|started| {
+            let (agent, name) = (kernel.path(started.agent), started.name());
+            tracing::warn!(at = %at.0, "agent {agent} asks what it did not ask in the recorded run, and gets no answer: {name}");
+            let (id, outcome) = started.refuse(format!(
+                "agent {agent} asks {name} at {}, which it did not do in the recorded run: nobody is here to answer",
+                at.0
+            ));
+            self.ended(at, id, &outcome);
+            (id, outcome)
+        });
+        refused.collect()
     }
 
     pub(crate) fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
@@ -125,9 +162,7 @@ impl Inner {
             self.running.insert(started.id, (key.clone(), started.name().as_str().into()));
             match &mut self.state {
                 State::Recording(_) => to_run.push(started),
-                State::Playing(player, _) => {
-                    player.waiting.insert(key, started);
-                }
+                State::Playing(player, _) => player.ask(key, started),
             }
         }
         to_run
@@ -137,6 +172,30 @@ impl Inner {
 /// A fork is where the outside says that other numbers are drawn.
 fn reseeding(seed: u64) -> Record {
     Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
+}
+
+/// Writes down how an operation has ended.
+pub(crate) fn write_result(
+    recorder: &mut Recorder,
+    at: (Time, u32),
+    ((agent, call), name): (Key, Name),
+    outcome: &ExternalOutcome,
+) {
+    let agent = Name::new(agent);
+    let written = match (outcome.failure(), outcome.encode()) {
+        (Some(failure), _) => Err(failure.to_owned()),
+        (None, Ok(value)) => match value.downcast_ref::<Value>() {
+            Some(value) => Ok(Packed::new(value)),
+            None => {
+                return recorder.breaks(at, Some(agent), format!("`{name}` gave something that is no value"));
+            }
+        },
+        (None, Err(error)) => {
+            let text = format!("the output of `{name}` cannot be recorded: {error}");
+            return recorder.breaks(at, Some(agent), text);
+        }
+    };
+    recorder.write(at, &Record::Result { agent, call, name, outcome: written });
 }
 
 /// The outcome that was recorded.

@@ -13,13 +13,14 @@ use std::rc::Rc;
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
 
 use super::plan::Fault;
-use super::player::{Key, Player, Stops, Verdict};
+use super::player::{Player, Stops, Trial, Verdict};
+use super::questions::Questions;
 use super::recorder::Recorder;
-use super::reel::{Further, Inner, Left, State, Watch, recall};
+use super::reel::{Further, Inner, Left, State, Watch, recall, write_result};
 use super::source::Source;
 use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
 use crate::codec::Value;
-use crate::journal::{Entry, JournalError, Level, Name, Packed, Record, Writer};
+use crate::journal::{Entry, JournalError, Level, Packed, Record, Writer};
 use crate::rpc::CallError;
 
 /// What a run is recorded with, or replayed from. Clones are the same one.
@@ -65,31 +66,38 @@ impl Tape {
     /// It cannot be read.
     pub fn resume(source: Source, writer: Writer) -> Result<Tape, JournalError> {
         let player = Player::new(source, Stops::default(), false)?;
-        Ok(Tape::going_on(player, writer, None))
+        Ok(Tape::going_on(player, Further { recorder: Recorder::new(writer), seed: None, kept: None }))
     }
 
-    /// Replays a recording up to an event, and goes on from there with another seed. The writer has what came before.
+    /// Replays a recording up to an event, and goes on from there with another seed. The writer has what came before. With
+    /// what the recorded run [asked](Tape::take_questions) its inputs go on as well: as a [trial](Tape::trial).
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn fork(source: Source, writer: Writer, event: u64, seed: u64) -> Result<Tape, JournalError> {
+    pub fn fork(
+        source: Source,
+        writer: Writer,
+        event: u64,
+        seed: u64,
+        kept: Option<Questions>,
+    ) -> Result<Tape, JournalError> {
         let player = Player::cut(source, event)?;
-        Ok(Tape::going_on(player, writer, Some(seed)))
+        Ok(Tape::going_on(player, Further { recorder: Recorder::new(writer), seed: Some(seed), kept }))
     }
 
     /// Runs with the inputs of a recording, as far as they fit, and compares nothing: what happens is recorded with this
-    /// writer. For recordings of which inputs were left out.
+    /// writer. For recordings of which inputs were left out, and other seeds. What agents ask is answered if the recorded run
+    /// asked it at that time.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn trial(source: Source, writer: Writer) -> Result<Tape, JournalError> {
-        let player = Player::trial(source, Recorder::new(writer))?;
+    pub fn trial(source: Source, writer: Writer, questions: Questions) -> Result<Tape, JournalError> {
+        let player = Player::trial(source, Trial::new(Recorder::new(writer), questions))?;
         Ok(Tape::new(State::Playing(Box::new(player), None)).quietly())
     }
 
-    fn going_on(player: Player, writer: Writer, seed: Option<u64>) -> Tape {
-        let recorder = Recorder::new(writer);
-        Tape::new(State::Playing(Box::new(player), Some(Further { recorder, seed })))
+    fn going_on(player: Player, further: Further) -> Tape {
+        Tape::new(State::Playing(Box::new(player), Some(further)))
     }
 
     fn new(state: State) -> Tape {
@@ -151,6 +159,17 @@ impl Tape {
         self
     }
 
+    /// Also notes what agents ask the outside.
+    pub fn with_questions(self) -> Tape {
+        self.player(|player| player.questions = Some(Questions::default()));
+        self
+    }
+
+    /// What they have asked.
+    pub fn take_questions(&self) -> Questions {
+        self.player(|player| player.questions.take()).flatten().unwrap_or_default()
+    }
+
     /// Without a word about the run: it is one of many.
     pub fn quietly(self) -> Tape {
         if let Some(mut inner) = self.inner_mut() {
@@ -170,7 +189,10 @@ impl Tape {
         let Some(inner) = &self.0 else { return };
         let (events, full) = match &inner.borrow().state {
             State::Recording(recorder) => (recorder.level >= Level::Events, recorder.level == Level::Full),
-            State::Playing(player, _) => (player.compares_events(), player.level == Level::Full),
+            State::Playing(player, _) => {
+                let level = player.trial.as_ref().map_or(player.level, |trial| trial.recorder.level);
+                (player.compares_events() || level >= Level::Events, level == Level::Full)
+            }
         };
         let values = full || inner.borrow().values;
         if events {
@@ -212,9 +234,24 @@ impl Tape {
         self.inner().is_some_and(|inner| inner.resumed)
     }
 
-    /// The recording is at its end: from now on the run is recorded, if it was to be.
-    fn go_on(&self) -> bool {
-        self.inner_mut().is_some_and(|mut inner| inner.go_on())
+    /// What comes next is asked for, outside the kernel: the recording may be at its end, or a fork may begin.
+    fn proceed(&self, kernel: Option<&Kernel>) {
+        if let Some(mut inner) = self.inner_mut() {
+            inner.go_on(kernel);
+            if let State::Playing(player, _) = &mut inner.state {
+                player.reseed(kernel);
+            }
+        }
+    }
+
+    /// Whether a replay that was to go on does.
+    pub(crate) fn has_gone_on(&self) -> bool {
+        self.inner().is_none_or(|inner| !matches!(inner.state, State::Playing(_, Some(_))))
+    }
+
+    /// How far a step may go that a recording makes, see [`Player::leash`].
+    pub(crate) fn leash(&self) -> Option<Time> {
+        self.player(|player| player.leash()).flatten()
     }
 
     // ---- turns of a live run
@@ -231,7 +268,8 @@ impl Tape {
     }
 
     /// The next turn of the recording, and whether the clock jumps; `None` where it ends.
-    pub(crate) fn next_turn(&self) -> Option<(Time, bool)> {
+    pub(crate) fn next_turn(&self, kernel: &Kernel) -> Option<(Time, bool)> {
+        self.proceed(Some(kernel));
         let turn = self.player(|player| {
             let taken = player.take_if(|head| matches!(head.record, Record::Turn { .. }))?;
             player.took(&taken);
@@ -240,11 +278,7 @@ impl Tape {
             jump.iter().for_each(|jump| player.took(jump));
             Some((until, jump.is_some()))
         });
-        let turn = turn.flatten();
-        if turn.is_none() {
-            self.go_on();
-        }
-        turn
+        turn.flatten()
     }
 
     /// When the recorded run ended, if it came to its end.
@@ -256,10 +290,16 @@ impl Tape {
     }
 
     /// What came in at the turn at `at`, one after the other.
-    pub(crate) fn came(&self, at: Time) -> Option<Came> {
+    pub(crate) fn came(&self, kernel: &Kernel, at: Time) -> Option<Came> {
+        self.proceed(Some(kernel));
         let mut inner = self.inner_mut()?;
-        let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
+        let State::Playing(player, _) = &mut inner.state else { return None };
+        if let Some(unheard) = player.take_unheard(at, false).pop() {
+            let (id, outcome) = inner.refuse(kernel, vec![unheard]).pop()?;
+            return Some(Came::Result(id, outcome));
+        }
         loop {
+            let State::Playing(player, _) = &mut inner.state else { return None };
             let entry = player.take_if(|head| {
                 head.time == at
                     && matches!(
@@ -271,9 +311,8 @@ impl Tape {
                 return input_of(entry).map(Came::Input);
             };
             if let Some(started) = player.waiting.remove(&(agent.to_string(), *call)) {
-                player.took(&entry);
-                running.remove(&started.id);
                 let (id, outcome) = recall(started, outcome);
+                inner.ended((entry.time, entry.round), id, &outcome);
                 return Some(Came::Result(id, outcome));
             }
             // in a trial nobody may have asked
@@ -336,7 +375,9 @@ impl Tape {
     }
 
     /// An answer is about to leave.
-    pub(crate) fn answered(&self, at: (Time, u32), number: u64, answer: &Result<Value, CallError>) {
+    pub(crate) fn answered(&self, kernel: &Kernel, number: u64, answer: &Result<Value, CallError>) {
+        self.proceed(Some(kernel));
+        let at = (kernel.now(), kernel.round());
         self.bring_forth(at, || Record::Replied { number, to: "peer".into(), outcome: outcome_of(answer) });
     }
 
@@ -363,6 +404,7 @@ impl Tape {
         to: &str,
         outcome: impl FnOnce() -> Result<Packed, String>,
     ) -> Result<(), RunError> {
+        self.proceed(kernel);
         let at = kernel.map_or((Time::ZERO, 0), |kernel| (kernel.now(), kernel.round()));
         self.bring_forth(at, || Record::Replied { number, to: to.into(), outcome: outcome() });
         self.commit()
@@ -371,6 +413,7 @@ impl Tape {
     /// Something has come out: it is recorded, or must be what was.
     fn bring_forth(&self, at: (Time, u32), record: impl FnOnce() -> Record) {
         if let Some(mut inner) = self.inner_mut() {
+            inner.go_on(None);
             match &mut inner.state {
                 State::Recording(recorder) => recorder.write(at, &record()),
                 State::Playing(player, _) => player.compare(at, record()),
@@ -398,7 +441,8 @@ impl Tape {
 
     /// What the recorded simulator asks next.
     #[cfg(any(feature = "mosaik", feature = "serve"))]
-    pub(crate) fn next(&self) -> Next {
+    pub(crate) fn next(&self, kernel: Option<&Kernel>) -> Next {
+        self.proceed(kernel);
         let next = self.player(|player| {
             let entry = player.take_if(|head| {
                 matches!(head.record, Record::Request { .. } | Record::Call { .. } | Record::Command { .. })
@@ -418,7 +462,9 @@ impl Tape {
     }
 
     /// An input that entered at exactly this point of a coupled run.
-    pub(crate) fn next_input(&self, at: (Time, u32)) -> Option<Input> {
+    pub(crate) fn next_input(&self, kernel: &Kernel) -> Option<Input> {
+        self.proceed(Some(kernel));
+        let at = (kernel.now(), kernel.round());
         input_of(self.player(|player| player.take_input(at))??)
     }
 
@@ -443,54 +489,35 @@ impl Tape {
     /// An operation has ended, and the kernel is about to be told.
     pub(crate) fn finished(&self, kernel: &Kernel, id: ExternalId, outcome: &ExternalOutcome) {
         let Some(mut inner) = self.inner_mut() else { return };
-        let Some(((agent, call), name)) = inner.running.remove(&id) else { return };
-        let State::Recording(recorder) = &mut inner.state else { return };
-        let (agent, at) = (Name::new(agent), (kernel.now(), kernel.round()));
-        let written = match (outcome.failure(), outcome.encode()) {
-            (Some(failure), _) => Err(failure.to_owned()),
-            (None, Ok(value)) => match value.downcast_ref::<Value>() {
-                Some(value) => Ok(Packed::new(value)),
-                None => {
-                    return recorder.breaks(
-                        at,
-                        Some(agent),
-                        format!("`{name}` gave something that is no value"),
-                    );
-                }
-            },
-            (None, Err(error)) => {
-                let text = format!("the output of `{name}` cannot be recorded: {error}");
-                return recorder.breaks(at, Some(agent), text);
-            }
-        };
-        recorder.write(at, &Record::Result { agent, call, name, outcome: written });
+        let Some(asked) = inner.running.remove(&id) else { return };
+        if let State::Recording(recorder) = &mut inner.state {
+            write_result(recorder, (kernel.now(), kernel.round()), asked, outcome);
+        }
     }
 
     /// While time stands: hands recorded results to the kernel, or gives an input that came meanwhile. `None` when this
     /// cannot be replayed, or is not.
     pub(crate) fn unblock(&self, kernel: &Kernel) -> Option<Option<Input>> {
+        self.proceed(Some(kernel));
         let mut inner = self.inner_mut()?;
-        let Inner { state: State::Playing(player, _), running, .. } = &mut *inner else { return None };
-        let known: Vec<Key> =
-            player.waiting.keys().filter(|key| player.results.contains_key(key)).cloned().collect();
-        let mut ready = Vec::new();
-        for key in known {
-            if let (Some(started), Some(outcome)) = (player.waiting.remove(&key), player.results.remove(&key))
-            {
-                running.remove(&started.id);
-                ready.push(recall(started, &outcome));
+        let (now, at) = (kernel.now(), (kernel.now(), kernel.round()));
+        // what waited where recording begins is left for the driver
+        let State::Playing(player, _) = &mut inner.state else { return Some(None) };
+        let (known, mut unheard) = (player.take_known(), player.take_unheard(now, false));
+        if known.is_empty() && unheard.is_empty() {
+            if let Some(call) = player.take_input(at) {
+                return Some(input_of(call));
             }
-        }
-        let at = (kernel.now(), kernel.round());
-        if ready.is_empty() {
-            let call = player.take_input(at);
-            if call.is_none()
-                && !inner.go_on()
-                && let State::Playing(player, _) = &mut inner.state
-            {
+            unheard = player.take_unheard(now, true);
+            if unheard.is_empty() {
                 player.expect_result(at);
             }
-            return call.map(input_of);
+        }
+        let mut ready = inner.refuse(kernel, unheard);
+        for (started, outcome) in known {
+            let (id, outcome) = recall(started, &outcome);
+            inner.ended(at, id, &outcome);
+            ready.push((id, outcome));
         }
         drop(inner);
         for (id, outcome) in ready {

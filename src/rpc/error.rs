@@ -71,6 +71,8 @@ impl CallError {
         stopped STOPPED = "Stopped";
         /// The callee failed in a way that is not an error of its own: a panic.
         panicked PANICKED = "Panicked";
+        /// A fork of a recorded run asks what the recorded run did not ask at that time, and nobody is there to answer.
+        not_recorded NOT_RECORDED = "NotRecorded";
         /// A peer failed and said something that has no kind.
         remote REMOTE = "RemoteError";
     }

@@ -23,7 +23,7 @@ pub async fn replay(simulator: &Simulator, interrupt: Interrupt) -> Served {
         if interrupt.is_set() {
             break Err(ServeError::Interrupted);
         }
-        let done = match simulator.tape.next() {
+        let done = match simulator.tape.next(session.kernel()) {
             Next::End => break Ok(()),
             Next::Input(input) => session.handle(input).await,
             Next::Request(content) => match Request::from_content(content) {

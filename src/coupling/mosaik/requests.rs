@@ -4,15 +4,18 @@
 //! kernel waits for mosaik meanwhile, and mosaik, which answers while it waits for our step, does not deadlock.
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
-use isochrone_sim::{Ctx, local};
+use isochrone_sim::fingerprint::{fold, payload_hash};
+use isochrone_sim::{Ctx, Form, Order, local};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::agent::Externals;
+use crate::agent::external::form;
 use crate::channel::Failure;
 use crate::codec::{Value, to_value};
+use crate::rpc::CallError;
 
 /// How long mosaik may take to answer a request of an agent.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +34,8 @@ pub(crate) struct Link(pub(crate) mpsc::UnboundedSender<Ask>);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct MosaikError {
-    /// The name of mosaik's exception; `NotCoupled` when no mosaik is there, `Timeout`, `Disconnected`.
+    /// The name of mosaik's exception; `NotCoupled` when no mosaik is there, `Timeout`, `Disconnected`; `NotRecorded` in a
+    /// fork of a recorded run that did not ask this at that time.
     pub kind: String,
     /// What it says.
     pub message: String,
@@ -131,23 +135,54 @@ impl<'a> Mosaik<'a> {
             ));
         };
         let content = Value::List(vec![method.into(), Value::List(args), Value::Map(vec![])]);
-        let sender = link.0.clone();
-        let name = format!("mosaik.{method}");
-        self.cx
-            .external(&name, Duration::ZERO, move || async move {
-                let (answer, answered) = oneshot::channel();
-                if sender.send(Ask { content, answer }).is_err() {
-                    return Err(MosaikError::new("Disconnected", "mosaik is gone"));
-                }
-                match tokio::time::timeout(PATIENCE, answered).await {
-                    Ok(Ok(result)) => result.map_err(MosaikError::from_failure),
-                    Ok(Err(_)) => Err(MosaikError::new("Disconnected", "mosaik is gone")),
-                    Err(_) => {
-                        Err(MosaikError::new("Timeout", format!("no answer to `{method}` within 30 s")))
-                    }
-                }
-            })
-            .await
+        let asking = Asking { method, content, link };
+        self.cx.external_of(Rc::new(asking), Duration::ZERO).await
+    }
+}
+
+/// What is asked of mosaik, as an operation.
+struct Asking {
+    method: &'static str,
+    content: Value,
+    link: Rc<Link>,
+}
+
+impl Order for Asking {
+    type Output = Result<Value, MosaikError>;
+
+    fn name(&self) -> String {
+        format!("mosaik.{}", self.method)
+    }
+
+    fn question(&self) -> u64 {
+        match self.method {
+            // what is written makes no difference to the answer
+            "set_data" | "set_event" => self.purpose(),
+            _ => fold(self.purpose(), payload_hash(&self.content)),
+        }
+    }
+
+    fn refused(&self, why: &str) -> Option<Self::Output> {
+        Some(Err(MosaikError::new(CallError::NOT_RECORDED, why)))
+    }
+
+    fn form(&self) -> Form<Self::Output> {
+        form()
+    }
+
+    async fn run(&self) -> Self::Output {
+        let (answer, answered) = oneshot::channel();
+        if self.link.0.send(Ask { content: self.content.clone(), answer }).is_err() {
+            return Err(MosaikError::new("Disconnected", "mosaik is gone"));
+        }
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(result)) => result.map_err(MosaikError::from_failure),
+            Ok(Err(_)) => Err(MosaikError::new("Disconnected", "mosaik is gone")),
+            Err(_) => {
+                let text = format!("no answer to `{}` within 30 s", self.method);
+                Err(MosaikError::new("Timeout", text))
+            }
+        }
     }
 }
 

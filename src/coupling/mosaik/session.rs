@@ -104,7 +104,7 @@ impl<'s> Session<'s> {
         result
     }
 
-    fn kernel(&self) -> Option<&Kernel> {
+    pub(crate) fn kernel(&self) -> Option<&Kernel> {
         self.run.as_ref().map(|run| run.coupling.container().kernel())
     }
 

@@ -22,7 +22,7 @@ pub async fn replay(offer: &Offer, interrupt: Interrupt) -> Served {
         if interrupt.is_set() {
             break Err(ServeError::Interrupted);
         }
-        match offer.tape.next() {
+        match offer.tape.next(Some(session.kernel())) {
             Next::End => break Ok(()),
             Next::Input(input) => session.handle(input).await,
             Next::Request(content) => {

@@ -227,7 +227,7 @@ impl Session {
         result
     }
 
-    fn kernel(&self) -> &Kernel {
+    pub(crate) fn kernel(&self) -> &Kernel {
         self.coupling.container().kernel()
     }
 
