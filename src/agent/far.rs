@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use isochrone_sim::fingerprint::{fold, payload_hash};
 use isochrone_sim::random::purpose_of;
-use isochrone_sim::{External, ExternalOutcome, Form, Order};
+use isochrone_sim::{External, ExternalOutcome, Form, Kernel, Order};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -85,6 +85,12 @@ pub(crate) trait Gateway {
     /// The way to an agent that `text` stands for: an address, or what a [`Reach`] said.
     fn far(&self, text: &str) -> Result<Far, String>;
 
+    /// The same, if the container has got another address and all that there is of it is a recording.
+    fn moved(&self, announced: &Endpoint) -> Option<Outside> {
+        let _ = announced;
+        None
+    }
+
     /// Connects, makes sure that the agent is there, and gives what [`far`](Gateway::far) knows it by.
     fn connect(&self, address: Address, patience: Duration) -> Work<Result<String, CallError>>;
 }
@@ -92,6 +98,15 @@ pub(crate) trait Gateway {
 impl Outside {
     pub(crate) fn here() -> Option<Rc<dyn Gateway>> {
         local::shared::<Outside>().map(|outside| outside.0.clone())
+    }
+
+    /// A recorded run has got this address: so its agents say from now on.
+    pub(crate) fn moves(kernel: &Kernel, address: &str) {
+        let Ok(announced) = address.parse::<Endpoint>() else { return };
+        let moved = kernel.enter(Outside::here).and_then(|outside| outside.moved(&announced));
+        if let Some(moved) = moved {
+            kernel.provide(Rc::new(moved));
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn fork(app: &Rc<App>, args: &Fork, interrupt: Interrupt) -> Re
     }
     let source = Source::File(args.path.clone());
     let tape = Tape::fork(source, writer, args.at, args.seed, kept).map_err(damaged)?;
-    let ended = go_on(app, &header, &tape, interrupt).await;
+    let ended = go_on(app, command(app, &header)?, &header, &tape, interrupt).await;
     if tape.has_gone_on() {
         eprintln!("the fork is in {}", args.record.display());
     }
@@ -86,13 +86,56 @@ pub(super) async fn questions(
 
 pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -> Result<(), Ended> {
     let header = readable(app, &args.path, args.force)?;
+    let mut command = command(app, &header)?;
+    reopen(&mut command, args)?;
     let appended = Writer::append(&args.path, Options::default());
     let (writer, tail) = appended.map_err(damaged)?;
     if let Tail::Torn { bytes, .. } = tail {
         eprintln!("{bytes} bytes of a torn record were cut off");
     }
     let tape = Tape::resume(Source::File(args.path.clone()), writer).map_err(damaged)?;
-    go_on(app, &header, &tape, interrupt).await
+    go_on(app, command, &header, &tape, interrupt).await
+}
+
+/// Where a run listens when it goes on; or why it cannot.
+fn reopen(command: &mut Command, args: &Resume) -> Result<(), Ended> {
+    let path = args.path.display();
+    #[cfg(feature = "serve")]
+    if !matches!(command, Command::Serve(_)) && args.listen.is_some() {
+        return Err(Ended::Usage("--listen is for runs of `serve`: no simulator steps this one".into()));
+    }
+    let network = match command {
+        Command::Live(live) => &mut live.network,
+        #[cfg(feature = "manager")]
+        Command::Worker(worker) => &mut worker.network,
+        #[cfg(feature = "serve")]
+        Command::Serve(serve) => {
+            if let Some(listen) = &args.listen {
+                serve.listen = listen.clone();
+            }
+            &mut serve.network
+        }
+        #[cfg(feature = "mosaik")]
+        Command::Mosaik(_) => {
+            return Err(Ended::Usage(format!(
+                "mosaik cannot go on with a simulator that was killed: it would begin with `init` at time 0. `fork {path}` lets \
+                 the agents go on with another seed and what mosaik asked then, `replay {path}` repeats what was recorded"
+            )));
+        }
+        Command::Sim(sim) if !sim.network.is_bound() && args.bind.is_none() => return Ok(()),
+        _ => {
+            return Err(Ended::Usage(
+                "a simulated run on the network does not go on: its time would not wait until its peers have found it again. \
+                 Run it again from its beginning"
+                    .into(),
+            ));
+        }
+    };
+    if args.bind.is_some() && !network.is_bound() {
+        return Err(Ended::Usage("--bind is for runs that were on the network: this one was not".into()));
+    }
+    network.rebind(args.bind.as_ref());
+    Ok(())
 }
 
 /// The header of a journal from which a run can go on.
@@ -115,9 +158,15 @@ fn command(app: &App, header: &Header) -> Result<Command, Ended> {
         .map_err(|error| Ended::Usage(format!("the recorded command line is no longer understood: {error}")))
 }
 
-async fn go_on(app: &Rc<App>, header: &Header, tape: &Tape, interrupt: Interrupt) -> Result<(), Ended> {
+async fn go_on(
+    app: &Rc<App>,
+    command: Command,
+    header: &Header,
+    tape: &Tape,
+    interrupt: Interrupt,
+) -> Result<(), Ended> {
     let taping = Taping::Replay(tape.clone(), header.epoch);
-    let ended = start(app, command(app, header)?, &taping, interrupt).await;
+    let ended = start(app, command, &taping, interrupt).await;
     if tape.has_gone_on() {
         return ended;
     }

@@ -41,9 +41,12 @@ pub(super) enum Command {
     /// Runs a recorded run again, without a network and without a simulator, and compares: exit code 0 the same, 3 it
     /// differs, 4 the journal is damaged, 5 the program or its configuration is another one
     Replay(Replay),
-    /// Replays a run up to an event and lets it go on from there with another seed: what would have happened?
+    /// Replays a run up to an event and lets it go on from there with another seed: what would have happened? Of a run whose
+    /// time the outside moves (live, worker, mosaik, serve) the recorded input is kept: what agents then ask the outside is
+    /// answered if they asked it at that time in the recorded run, and refused (`NotRecorded`) if not
     Fork(Fork),
-    /// Replays a run that was killed to the end of its recording, and goes on from there
+    /// Replays a run that was killed to the end of its recording, and goes on from there: with its next simulator (serve), its
+    /// next master (worker), or on the wall clock (live)
     Resume(Resume),
     /// Compares two journals: exit code 0 the same, 3 the first difference with what is around it
     Diff(Diff),
@@ -221,6 +224,13 @@ pub(super) struct Fork {
 pub(super) struct Resume {
     /// The journal, which is continued
     pub(super) path: PathBuf,
+    /// Where its agents are called from now on; default: where they were
+    #[arg(long, value_name = "URL", value_parser = super::network::url)]
+    pub(super) bind: Option<String>,
+    /// Where its next simulator connects to (`serve`); default: as it was recorded
+    #[cfg(feature = "serve")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
+    pub(super) listen: Option<Endpoint>,
     /// Also if the program or its configuration is another one
     #[arg(long)]
     pub(super) force: bool,

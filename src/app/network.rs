@@ -11,14 +11,13 @@ use clap::Args;
 use super::App;
 use super::cli::span;
 use super::run::Ended;
-use crate::agent::Container;
-use crate::agent::far::Outside;
+use crate::agent::{Container, local};
 use crate::channel::Endpoint;
 #[cfg(feature = "tls")]
 use crate::channel::transport::{Tls, TlsFloor};
 use crate::clock::Live;
 use crate::codec::Codec;
-use crate::container::{AllowList, Node, Recorded};
+use crate::container::{AllowList, Later, Node, Recorded};
 #[cfg(any(feature = "mosaik", feature = "serve"))]
 use crate::coupling::{Coupling, Join};
 use crate::replay::Tape;
@@ -55,7 +54,7 @@ pub(super) struct Network {
 }
 
 /// Checked here, for it is the command line that is wrong.
-fn url(text: &str) -> Result<String, String> {
+pub(super) fn url(text: &str) -> Result<String, String> {
     text.parse::<Endpoint>().map(|_| text.into()).map_err(|error| error.to_string())
 }
 
@@ -89,6 +88,18 @@ impl Network {
             says: "listening at",
         })
     }
+
+    /// At another address than was recorded.
+    pub(super) fn rebind(&mut self, url: Option<&String>) {
+        if let Some(url) = url {
+            self.bind = Some(url.clone());
+        }
+    }
+
+    /// Whether it is on the network at all.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bind.is_some()
+    }
 }
 
 /// What a container gets on the network with.
@@ -104,6 +115,19 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// Where to listen: a run that goes on has the port that it had, for its peers look for it there.
+    fn address(&self, bind: &str, world: &Container) -> String {
+        let before = world.enter(local::shared::<Later>).and_then(|later| later.bound.clone());
+        match (bind.parse(), before) {
+            (Ok(Endpoint::Tcp { host, port: 0 }), Some(Endpoint::Tcp { port, .. }))
+                if self.flags.advertise.is_none() =>
+            {
+                Endpoint::Tcp { host, port }.to_string()
+            }
+            _ => bind.into(),
+        }
+    }
+
     /// Puts the container on the network, if it is to be there.
     pub(super) async fn join(
         &self,
@@ -116,12 +140,15 @@ impl Access {
         let Some(address) = &flags.bind else { return Ok(None) };
         if tape.is_playing() {
             // what came and went over the network is in the recording
-            let bound = tape.bound().and_then(|text| text.parse().ok());
+            let (bound, connections) = tape.network();
+            let bound: Option<Endpoint> = bound.and_then(|text| text.parse().ok());
             let local = || Endpoint::Local { name: world.kernel().config().name.clone() };
-            let recorded = Recorded { announced: bound.unwrap_or_else(local), numbers };
-            world.kernel().provide(Rc::new(Outside(Rc::new(recorded))));
+            let later = Rc::new(Later::new(bound.clone(), connections));
+            world.kernel().provide(later.clone());
+            world.kernel().provide(Recorded::outside(bound.unwrap_or_else(local), numbers, later));
             return Ok(None);
         }
+        let address = &self.address(address, world);
         let mut binding = (app.network)(world.bind(address))
             .numbers(numbers)
             .codec(flags.codec)

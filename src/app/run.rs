@@ -71,8 +71,9 @@ pub(super) enum Taping<'a> {
 }
 
 impl Taping<'_> {
+    /// Whether all that comes from outside is recorded.
     pub(super) fn is_replay(&self) -> bool {
-        matches!(self, Taping::Replay(..))
+        matches!(self, Taping::Replay(tape, _) if !tape.resumes())
     }
 
     /// The tape of a run, and the date of its time zero.
@@ -311,11 +312,17 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     (app.prepare)(&world, &params).map_err(Ended::Usage)?;
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
-    let node = access.join(app, &world, &live, &tape).await.map_err(Ended::Failed)?;
+    let mut node = access.join(app, &world, &live, &tape).await.map_err(Ended::Failed)?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
-    let result = wall.run(world.kernel(), args.until.unwrap_or(Time::MAX)).await;
+    let mut result = wall.play(world.kernel()).await;
+    if tape.is_resumed() && result.is_ok() {
+        node = access.join(app, &world, &live, &tape).await.map_err(Ended::Failed)?;
+    }
+    if result.is_ok() {
+        result = wall.run(world.kernel(), args.until.unwrap_or(Time::MAX)).await;
+    }
     // whoever still waits hears that the run is over
     drop(wall);
     if let Some(node) = node {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::cli::Serve;
 use super::network::Joining;
@@ -12,7 +13,7 @@ use crate::agent::Container;
 use crate::channel::Config;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
-use crate::coupling::rpc::{Offer, ServeError, Served, Server, replay};
+use crate::coupling::rpc::{Offer, ServeError, Served, Server, Session, play};
 
 pub(super) async fn serve(
     app: &Rc<App>,
@@ -37,8 +38,20 @@ pub(super) async fn serve(
     let (joining, join) = Joining::new(&joined, access, &tape);
     let channel = Config { codec: args.network.codec, ..Offer::connections() };
     let offer = Offer { models, mode, config, build, tape, join, channel };
+    let mut resumed = None;
     if offer.tape.is_playing() {
-        return finish(replay(&offer, interrupt).await, &offer);
+        let started = Instant::now();
+        let mut session = Session::new(&offer, interrupt.clone()).await.map_err(Ended::Failed)?;
+        let played = play(&mut session, interrupt.clone()).await;
+        match played {
+            Ok(unanswered) if offer.tape.is_resumed() && !session.is_stopped() => {
+                resumed = Some((session, unanswered))
+            }
+            played => {
+                let (coupling, wall) = (Some(session.into_coupling()), started.elapsed());
+                return finish(Served { coupling, wall, result: played.map(drop) }, &offer);
+            }
+        }
     }
 
     let failed = |error: &dyn std::fmt::Display| Ended::Failed(error.to_string());
@@ -51,7 +64,13 @@ pub(super) async fn serve(
     told.map_err(|error| failed(&format!("the address could not be printed: {error}")))?;
     let mut server = Server::new(listener, args.on_owner_loss);
     let ended = loop {
-        let mut served = server.serve(&offer, interrupt.clone()).await;
+        let mut served = match resumed.take() {
+            Some((session, unanswered)) => {
+                session.join(&offer).await.map_err(Ended::Failed)?;
+                server.go_on(session, &offer, unanswered, interrupt.clone()).await
+            }
+            None => server.serve(&offer, interrupt.clone()).await,
+        };
         joining.leave(served.coupling.as_mut()).await;
         // a set-up that has failed would fail again
         let keep = args.keep && served.coupling.is_some();

@@ -44,10 +44,15 @@ pub(super) async fn run(
     let mut worker =
         Worker::new(&world, types, interrupt).map_err(|error| Ended::Failed(error.to_string()))?;
     worker.set_tape(tape.clone());
-    let node = access.join(app, &world, &worker.live(), &tape).await.map_err(Ended::Failed)?;
+    let mut node = access.join(app, &world, &worker.live(), &tape).await.map_err(Ended::Failed)?;
     set_up(app, &world).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
-    let result = worker.run().await;
+    let mut result = worker.run().await;
+    if tape.is_resumed() && result.is_ok() && !worker.is_stopped() {
+        // its next master finds it where the last one did
+        node = access.join(app, &world, &worker.live(), &tape).await.map_err(Ended::Failed)?;
+        result = worker.run().await;
+    }
     // whoever still waits hears that the run is over
     drop(worker);
     if let Some(node) = node {

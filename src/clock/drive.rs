@@ -227,6 +227,12 @@ impl Drive {
     /// Lets an input happen at the present instant.
     pub(crate) fn admit(&mut self, kernel: &Kernel, input: Input) -> Result<(), RunError> {
         let number = self.tape.input((kernel.now(), kernel.round()), &input);
+        if let Input::Notice(notice) = &input
+            && notice.what == "bound"
+            && self.tape.is_playing()
+        {
+            far::Outside::moves(kernel, &notice.from);
+        }
         Ok(self.door.admit(kernel, number, input)?)
     }
 

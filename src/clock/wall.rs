@@ -67,11 +67,9 @@ impl Wall {
     /// What the simulation says.
     pub async fn run(&mut self, kernel: &Kernel, until: Time) -> Result<(), RunError> {
         let tape = self.drive.borrow().tape().clone();
+        self.play(kernel).await?;
         if tape.is_playing() {
-            self.replay(kernel, &tape).await?;
-            if tape.is_playing() {
-                return Ok(());
-            }
+            return Ok(());
         }
         // a run that goes on after a recording was away meanwhile
         let away = kernel.config().epoch.time(wall_date()).filter(|_| tape.is_resumed());
@@ -140,13 +138,17 @@ impl Wall {
         turn(drive, kernel, wall, due).await
     }
 
-    /// Goes through the turns of a recording.
+    /// Goes through the turns of a recording, if there is one.
     #[allow(
         clippy::await_holding_refcell_ref,
         reason = "a recording has no part in what others on the thread do"
     )]
-    async fn replay(&mut self, kernel: &Kernel, tape: &Tape) -> Result<(), RunError> {
+    pub(crate) async fn play(&mut self, kernel: &Kernel) -> Result<(), RunError> {
         let drive = &mut *self.drive.borrow_mut();
+        let tape = drive.tape().clone();
+        if !tape.is_playing() {
+            return Ok(());
+        }
         while let Some((wall, jumps)) = tape.next_turn(kernel) {
             if jumps {
                 self.jumps += 1;

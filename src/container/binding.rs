@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 use super::conn::Own;
 use super::neighbour::Site;
 use super::node::{Node, Shared};
-use super::reach::Connections;
+use super::reach::{Connections, Later};
 use super::{AllowList, neighbour};
-use crate::agent::Container;
 use crate::agent::far::PATIENCE;
+use crate::agent::{Container, local};
 use crate::channel::transport::{ConnectOptions, ListenOptions, Listener, TransportError};
 use crate::channel::{AddressError, Config, Endpoint};
 use crate::clock::{Input, Live, Notice};
@@ -236,6 +236,8 @@ impl Binding<'_> {
             same_process: self.same_process,
             withdrawn: AtomicBool::new(false),
         });
+        let later = self.container.enter(local::shared::<Later>);
+        let connections = later.as_ref().map_or(0, |later| later.connections);
         let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| Shared {
             listening: tasks.spawn(Shared::accept(shared.clone(), listener)),
             site: site.clone(),
@@ -244,12 +246,15 @@ impl Binding<'_> {
             patience: self.patience,
             config,
             connect: self.connect,
-            counter: AtomicU64::new(0),
+            counter: AtomicU64::new(connections),
             conns: Mutex::new(BTreeMap::new()),
             slots: Mutex::new(BTreeMap::new()),
             tasks: Mutex::new(Some(tasks)),
         });
         neighbour::announce(&shared);
+        if let Some(later) = later {
+            later.fulfil(&shared);
+        }
         self.container.kernel().provide(Connections(shared.clone()).into_outside());
         let detail = Value::from(&*site.told);
         live.send(Input::Notice(Notice { from: site.told.clone(), what: "bound".into(), detail }));

@@ -45,5 +45,5 @@ pub use allow::AllowList;
 pub use binding::{BindError, Binding, SameProcess};
 pub use node::Node;
 #[cfg(feature = "app")]
-pub(crate) use reach::Recorded;
+pub(crate) use reach::{Later, Recorded};
 pub use visitor::Visitor;

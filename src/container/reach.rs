@@ -4,7 +4,7 @@
 //! [neighbour](super::neighbour); what belongs to one connection is reached over that alone, for as long as it is open.
 
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use isochrone_sim::random::purpose_of;
@@ -172,11 +172,87 @@ impl Gateway for Connections {
     }
 }
 
-/// What a kernel sees when a recording stands for its connections: where it was, and nobody to talk to.
+/// What a kernel sees when a recording stands for its connections: where it was, and nobody to talk to, unless the run goes
+/// on and gets connections of its own.
 #[cfg(feature = "app")]
 pub(crate) struct Recorded {
-    pub(crate) announced: Endpoint,
-    pub(crate) numbers: bool,
+    announced: Endpoint,
+    numbers: bool,
+    later: Rc<Later>,
+}
+
+#[cfg(feature = "app")]
+impl Recorded {
+    /// To be provided to a kernel before anything happens there.
+    pub(crate) fn outside(announced: Endpoint, numbers: bool, later: Rc<Later>) -> Rc<Outside> {
+        Rc::new(Outside(Rc::new(Recorded { announced, numbers, later })))
+    }
+}
+
+/// The connections of a run that goes on after a recording: whoever has to do with a peer from before finds it by them.
+///
+/// To be provided to the kernel beside [`Recorded`]; [`Binding::serve`](super::Binding::serve) fulfils it.
+#[derive(Debug, Default)]
+pub(crate) struct Later {
+    /// where the recorded run was, and how many connections it had
+    pub(crate) bound: Option<Endpoint>,
+    pub(crate) connections: u64,
+    now: Arc<OnceLock<Weak<Shared>>>,
+}
+
+impl Later {
+    pub(crate) fn new(bound: Option<Endpoint>, connections: u64) -> Self {
+        Later { bound, connections, now: Arc::default() }
+    }
+
+    /// The connections are there.
+    pub(super) fn fulfil(&self, shared: &Arc<Shared>) {
+        let _ = self.now.set(Arc::downgrade(shared));
+    }
+}
+
+/// An agent elsewhere that was known before a recording came to its end.
+#[cfg(feature = "app")]
+struct ByRecording {
+    text: Box<str>,
+    now: Arc<OnceLock<Weak<Shared>>>,
+}
+
+#[cfg(feature = "app")]
+impl ByRecording {
+    fn far(&self) -> Result<Far, CallError> {
+        let shared = self.now.get().and_then(Weak::upgrade);
+        let shared = shared.ok_or_else(|| {
+            let text = "it belongs to the recorded run, whose connections are not there any more";
+            CallError::disconnected(format!("{}: {text}", self.text))
+        })?;
+        Connections(shared).far(&self.text).map_err(CallError::disconnected)
+    }
+}
+
+#[cfg(feature = "app")]
+impl Reach for ByRecording {
+    fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn hash(&self) -> u64 {
+        purpose_of(&self.text)
+    }
+
+    fn ask(&self, method: Method, args: Args) -> Work<Answer> {
+        match self.far() {
+            Ok(far) => far.0.ask(method, args),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn post(&self, method: Method, args: Args) -> Work<Result<(), CallError>> {
+        match self.far() {
+            Ok(far) => far.0.post(method, args),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
 }
 
 #[cfg(feature = "app")]
@@ -193,8 +269,13 @@ impl Gateway for Recorded {
         PATIENCE
     }
 
+    fn moved(&self, announced: &Endpoint) -> Option<Outside> {
+        let (announced, numbers, later) = (announced.clone(), self.numbers, self.later.clone());
+        Some(Outside(Rc::new(Recorded { announced, numbers, later })))
+    }
+
     fn far(&self, text: &str) -> Result<Far, String> {
-        Ok(Far::unreachable(text))
+        Ok(Far(Arc::new(ByRecording { text: text.into(), now: self.later.now.clone() })))
     }
 
     fn connect(&self, address: Address, _: Duration) -> Work<Result<String, CallError>> {

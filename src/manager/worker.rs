@@ -96,20 +96,27 @@ impl<'a> Worker<'a> {
         self.coupled.live()
     }
 
-    /// Serves until a master says stop.
+    /// Whether a master has said stop.
+    #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line goes on after recordings"))]
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.desk.stopped()
+    }
+
+    /// Serves until a master says stop; of a recording, to its end.
     ///
     /// # Errors
     /// What the simulation says, or that it was interrupted.
     pub async fn run(&mut self) -> Result<(), RunError> {
         let kernel = self.world.kernel();
+        // a recording has its inputs on the way
+        let is_recorded = self.coupled.tape().is_playing();
         // what the set-up has left for the first instant
         self.coupled.advance(kernel, kernel.now()).await?;
         loop {
             while let Some(until) = self.desk.granted() {
                 self.coupled.advance(kernel, until).await?;
             }
-            // a recording has had its inputs on the way
-            if self.desk.stopped() || self.coupled.tape().is_playing() {
+            if self.desk.stopped() || is_recorded {
                 return Ok(());
             }
             let interrupt = self.coupled.interrupt().clone();

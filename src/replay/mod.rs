@@ -5,7 +5,7 @@
 //! | `tape`, `reel` | what drivers hold: nothing, a recorder, or a recording; what its clones share |
 //! | `recorder`, `events`, `names` | what is written down, and how |
 //! | `player`, `source` | a recording in the place of the outside; where it is read from |
-//! | `questions` | what agents asked the outside, for runs that have parted from their recording |
+//! | `trial`, `questions` | the inputs of a recording for a run that has parted from it, and what it asks |
 //! | `plan` | faults of a run |
 //! | `properties` | what must always, sometimes, or never be |
 //! | `diff` | two recordings side by side |
@@ -27,6 +27,8 @@ mod reel;
 mod source;
 #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod tape;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
+mod trial;
 
 pub use diff::{Compared, Forked, Parted, diff};
 pub use difference::Difference;

@@ -10,10 +10,7 @@
 //! | a driver that waits for an external operation | its result, calls meanwhile | |
 //! | the kernel's observer | | events, checkpoints |
 //!
-//! In a *trial* inputs are handed in as far as they fit, and nothing is compared: what happens is written down instead. A
-//! replay that was cut may go on as a trial with the inputs behind the cut.
-//!
-//! What agents ask the outside in a trial is answered if the recorded run asked it at that time, and refused if not.
+//! In a [trial](super::trial) inputs are handed in as far as they fit, and nothing is compared.
 //!
 //! Contract: after the first difference, or the end of what was recorded, the player takes part no more; the driver asks
 //! for its [`Verdict`] after each turn and ends the run.
@@ -26,8 +23,8 @@ use super::difference::{self, Difference};
 use super::events;
 use super::names::Names;
 use super::questions::Questions;
-use super::recorder::Recorder;
 use super::source::Source;
+use super::trial::{Trial, is_brought_forth};
 use crate::journal::{Entry, JournalError, Level, Name, Packed, RESEED, Reader, Record, Tail, sentence};
 
 /// Why a recording ended that `Ctrl-C` has cut off at an arbitrary point.
@@ -77,16 +74,16 @@ pub(crate) type Key = (String, u64);
 
 pub(crate) struct Player {
     source: Source,
-    reader: Reader,
-    head: Option<Entry>,
+    pub(super) reader: Reader,
+    pub(super) head: Option<Entry>,
     /// what was read on the way to a later record
-    ahead: VecDeque<Entry>,
+    pub(super) ahead: VecDeque<Result<Entry, JournalError>>,
     pub(crate) names: Names,
     pub(crate) level: Level,
     realtime: bool,
     /// whether the outside says when the run ends
     is_driven: bool,
-    stops: Stops,
+    pub(super) stops: Stops,
     /// only what leaves the run is compared
     outward: bool,
     /// results that were passed on the way
@@ -94,32 +91,16 @@ pub(crate) struct Player {
     /// operations that agents wait for
     pub(crate) waiting: BTreeMap<Key, Started>,
     pub(crate) verdict: Option<Verdict>,
-    cut_off: bool,
+    pub(super) cut_off: bool,
     /// whether the run goes on where it stops
-    is_cut: bool,
+    pub(super) is_cut: bool,
     /// records that have come out again
     pub(crate) same: u64,
     /// the time and round of the record that was taken last
-    last: (Time, u32),
+    pub(super) last: (Time, u32),
     pub(crate) trial: Option<Trial>,
     /// what is asked on the way, if that is wanted
     pub(crate) questions: Option<Questions>,
-}
-
-/// Nothing is compared, and whatever happens is written down.
-#[derive(Debug)]
-pub(crate) struct Trial {
-    pub(crate) recorder: Recorder,
-    /// what the recorded run asked
-    pub(crate) questions: Questions,
-    /// operations that it did not ask for
-    pub(crate) unheard: Vec<Started>,
-}
-
-impl Trial {
-    pub(crate) fn new(recorder: Recorder, questions: Questions) -> Self {
-        Trial { recorder, questions, unheard: Vec::new() }
-    }
 }
 
 impl std::fmt::Debug for Player {
@@ -129,13 +110,22 @@ impl std::fmt::Debug for Player {
 }
 
 impl Player {
-    /// Of whom the first notice `bound` was.
-    pub(crate) fn bound(&self) -> Option<String> {
+    /// Of whom the first notice `bound` was, and how many connections there have been.
+    pub(crate) fn network(&self) -> (Option<String>, u64) {
         // from the beginning, in a reader of its own: the run has not begun
-        self.source.open().ok()?.find_map(|entry| match entry.ok()?.record {
-            Record::Command { from, name, .. } if name.as_str() == "bound" => Some(from.as_str().to_string()),
-            _ => None,
-        })
+        let (mut bound, mut connections) = (None, 0);
+        for entry in self.source.open().into_iter().flatten().map_while(Result::ok) {
+            let Record::Command { from, name, args } = entry.record else { continue };
+            match name.as_str() {
+                "bound" => drop(bound.get_or_insert_with(|| from.as_str().to_string())),
+                "connected" => {
+                    let number = args.value().and_then(|number| number.as_u64());
+                    connections = connections.max(number.unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
+        (bound, connections)
     }
 
     pub(crate) fn new(source: Source, stops: Stops, outward: bool) -> Result<Self, JournalError> {
@@ -189,49 +179,12 @@ impl Player {
         Ok(player.begun())
     }
 
-    /// Goes on as a trial behind the cut.
-    pub(crate) fn go_on(&mut self, mut trial: Trial) {
-        trial.recorder.names = std::mem::take(&mut self.names);
-        self.trial = Some(trial);
-        (self.stops, self.is_cut, self.cut_off) = (Stops::default(), false, false);
-        let last = self.last;
-        self.next();
-        self.last = last;
-    }
-
-    /// An agent asks the outside, by its operation of this number.
-    pub(crate) fn ask(&mut self, key: Key, started: Started) {
-        if let Some(questions) = &mut self.questions {
-            questions.note(&key, &started);
-        }
-        let Some(trial) = &mut self.trial else {
-            self.waiting.insert(key, started);
-            return;
-        };
-        match trial.questions.again(&key.0, &started) {
-            Some(recorded) => drop(self.waiting.insert(recorded, started)),
-            None => trial.unheard.push(started),
-        }
-    }
-
     /// Takes operations whose results are known.
     pub(crate) fn take_known(&mut self) -> Vec<(Started, Result<Packed, String>)> {
         let known = self.waiting.keys().filter(|key| self.results.contains_key(key)).cloned();
         let known: Vec<Key> = known.collect();
         let result = |key: Key| Some((self.waiting.remove(&key)?, self.results.remove(&key)?));
         known.into_iter().filter_map(result).collect()
-    }
-
-    /// Takes operations of a trial that must end by now and have no results; those with one that comes later only if `all`.
-    pub(crate) fn take_unheard(&mut self, now: Time, all: bool) -> Vec<Started> {
-        let Some(trial) = &mut self.trial else { return Vec::new() };
-        let mut taken: Vec<Started> = trial.unheard.extract_if(.., |started| started.due() <= now).collect();
-        if all {
-            let late = self.waiting.iter().filter(|(_, started)| started.due() <= now);
-            let late: Vec<Key> = late.map(|(key, _)| key.clone()).collect();
-            taken.extend(late.into_iter().filter_map(|key| self.waiting.remove(&key)));
-        }
-        taken
     }
 
     /// The time and round of the record that was taken last.
@@ -245,13 +198,13 @@ impl Player {
     }
 
     /// Takes the head away and reads the next record; what is about the journal itself is passed over.
-    fn next(&mut self) -> Option<Entry> {
+    pub(super) fn next(&mut self) -> Option<Entry> {
         let taken = self.head.take();
         if let Some(taken) = &taken {
             self.last = (taken.time, taken.round);
         }
         while self.verdict.is_none() && !self.cut_off {
-            let read = self.ahead.pop_front().map(Ok).or_else(|| self.reader.next());
+            let read = self.ahead.pop_front().or_else(|| self.reader.next());
             let Some(entry) = read else { break };
             let entry = match entry {
                 Ok(entry) => entry,
@@ -264,7 +217,7 @@ impl Player {
                 || self.stops.event.is_some_and(|event| entry.event >= event);
             if beyond && self.is_cut {
                 // it may go on from there as a trial
-                self.ahead.push_front(entry);
+                self.ahead.push_front(Ok(entry));
                 self.cut_off = true;
                 break;
             }
@@ -337,24 +290,6 @@ impl Player {
         if let Some(trial) = &mut self.trial {
             trial.recorder.write((entry.time, entry.round), &entry.record);
         }
-    }
-
-    /// Up to where the recorded run had come when the next request was made: in a trial that comes too late for a step that
-    /// goes further, and so it would when the trial is replayed.
-    pub(crate) fn leash(&mut self) -> Option<Time> {
-        let is_request = |entry: &&Entry| matches!(entry.record, Record::Request { .. });
-        let known = self.head.iter().chain(&self.ahead).find(is_request).map(|entry| entry.time);
-        if known.is_some() {
-            return known;
-        }
-        while let Some(Ok(entry)) = self.reader.next() {
-            let time = is_request(&&entry).then_some(entry.time);
-            self.ahead.push_back(entry);
-            if time.is_some() {
-                return time;
-            }
-        }
-        None
     }
 
     /// Compares what the kernel tells, inside the kernel.
@@ -482,7 +417,8 @@ impl Player {
             return;
         }
         let expected = self.head.take();
-        let rest: Vec<Entry> = self.reader.by_ref().flatten().take(256).collect();
+        let ahead = self.ahead.drain(..);
+        let rest: Vec<Entry> = ahead.chain(self.reader.by_ref()).flatten().take(256).collect();
         let difference = difference::find(&self.source, at, expected, actual, &rest);
         self.verdict = Some(Verdict::Differs(Box::new(difference)));
     }
@@ -493,16 +429,6 @@ pub(crate) fn reseed(kernel: Option<&Kernel>, seed: u64) {
     match kernel {
         Some(kernel) => kernel.reseed(seed),
         None => local::reseed(seed),
-    }
-}
-
-/// What a trial does by itself. Its faults are on its command line, and one fork is enough.
-fn is_brought_forth(record: &Record) -> bool {
-    match record {
-        Record::End { .. } => false,
-        Record::Command { name, .. } => *name == RESEED,
-        Record::Fault { .. } => true,
-        record => !record.is_input(),
     }
 }
 

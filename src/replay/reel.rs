@@ -14,9 +14,10 @@ use std::rc::Rc;
 
 use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time};
 
-use super::player::{Key, Player, Trial, reseed};
+use super::player::{Key, Player, reseed};
 use super::questions::Questions;
 use super::recorder::Recorder;
+use super::trial::Trial;
 use crate::codec::Value;
 use crate::journal::{Name, Packed, RESEED, Record};
 

@@ -13,11 +13,12 @@ use std::rc::Rc;
 use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
 
 use super::plan::Fault;
-use super::player::{Player, Stops, Trial, Verdict};
+use super::player::{Player, Stops, Verdict};
 use super::questions::Questions;
 use super::recorder::Recorder;
 use super::reel::{Further, Inner, Left, State, Watch, recall, write_result};
 use super::source::Source;
+use super::trial::Trial;
 use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
 use crate::codec::Value;
 use crate::journal::{Entry, JournalError, Level, Packed, Record, Writer};
@@ -126,9 +127,9 @@ impl Tape {
         self.inner().is_some_and(|inner| matches!(inner.state, State::Playing(..)))
     }
 
-    /// Where the recorded run was on the network, as the notice `bound` says.
-    pub(crate) fn bound(&self) -> Option<String> {
-        self.player(|player| player.bound()).flatten()
+    /// Where the recorded run was on the network, as the notice `bound` says, and how many connections it had.
+    pub(crate) fn network(&self) -> (Option<String>, u64) {
+        self.player(|player| player.network()).unwrap_or_default()
     }
 
     fn inner(&self) -> Option<Ref<'_, Inner>> {
@@ -242,6 +243,13 @@ impl Tape {
                 player.reseed(kernel);
             }
         }
+    }
+
+    /// Whether it is replayed up to its end and then goes on as it did.
+    pub(crate) fn resumes(&self) -> bool {
+        let resumes =
+            |state: &State| matches!(state, State::Playing(_, Some(further)) if further.seed.is_none());
+        self.inner().is_some_and(|inner| resumes(&inner.state))
     }
 
     /// Whether a replay that was to go on does.

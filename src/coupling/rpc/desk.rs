@@ -167,10 +167,11 @@ impl Desk {
         (Rc::new(Desk { catalog, policy, state: RefCell::default(), changed: Notify::new(), jobs }), queue)
     }
 
-    /// Begins the next run, without an owner. Connections and holds stay.
-    pub(crate) fn begin(&self, catalog: Rc<Catalog>) {
+    /// Begins the next run, or goes on with one, without an owner. Connections and holds stay; `unanswered` is what the last
+    /// owner may not have heard.
+    pub(crate) fn begin(&self, catalog: Rc<Catalog>, unanswered: Value) {
         let mut state = self.state.borrow_mut();
-        *state = State { holders: std::mem::take(&mut state.holders), ..State::default() };
+        *state = State { holders: std::mem::take(&mut state.holders), unanswered, ..State::default() };
         drop(state);
         self.catalog.replace(catalog);
         self.changed.notify_waiters();
@@ -267,7 +268,7 @@ impl Desk {
             return Err(CallError::new("NotOwner", text));
         }
         self.check_idle(&state)?;
-        let moves = matches!(request.path.as_str(), "sim/step" | "clock/advance").then(|| name_of(&request));
+        let moves = moving(&request);
         if moves.is_some() && state.holders.contains_key(&from.id) {
             let text = "you hold the clock yourself: release it first";
             return Err(CallError::new("ValueError", text));
@@ -366,11 +367,7 @@ impl Desk {
                 let at = self.now();
                 let text = match &answer {
                     Some(Ok(reply)) => {
-                        state.unanswered = Value::map([
-                            ("owner", Value::from(&*from.name)),
-                            ("request", what.as_str().into()),
-                            ("reply", reply.clone()),
-                        ]);
+                        state.unanswered = unanswered(&from.name, what, reply.clone());
                         format!(
                             "the owner {} was lost in the middle of {what}, which has ended at {at}",
                             from.name
@@ -408,6 +405,16 @@ impl Desk {
             changed.await;
         }
     }
+}
+
+/// What a request is called that moves time.
+pub(super) fn moving(request: &Request) -> Option<String> {
+    matches!(request.path.as_str(), "sim/step" | "clock/advance").then(|| name_of(request))
+}
+
+/// The reply that an owner did not get.
+pub(super) fn unanswered(owner: &str, request: &str, reply: Value) -> Value {
+    Value::map([("owner", Value::from(owner)), ("request", request.into()), ("reply", reply)])
 }
 
 /// `sim/step(15min)`: what it is, and to which time; the inputs of a thousand agents are left out.

@@ -14,7 +14,7 @@
 //! | `inject(at, agent, port, value, source="inject")` | writes to an input at a later time, after the inputs of a step at that time | null |
 //! | `get(outputs)` | reads `{agent: [port]}` now | a reading |
 //! | `rest()` | what did not fit into the last reply | a reading |
-//! | `unanswered()` | | what a lost owner did not get: `{owner, request, reply}`, or null |
+//! | `unanswered()` | | what a lost owner did not get: `{owner, request, reply}`, or null; after `resume`, the reply to the step that was recorded last |
 //! | `stop()` | ends the run well | `{now, steps, fingerprint, failed}` |
 //!
 //! A *reading* is `{now, next_event, outputs: {agent: {port: value}}, events: [[time, agent, port, value]], more}`. `now` is where
@@ -64,6 +64,11 @@ mod session;
 mod times;
 
 pub use desk::OwnerLoss;
+#[cfg_attr(
+    not(feature = "app"),
+    allow(unused_imports, reason = "the command line goes on after recordings")
+)]
+pub(crate) use replayed::play;
 pub use replayed::replay;
 pub use server::{ServeError, Served, Server};
 pub use session::{Offer, Session};

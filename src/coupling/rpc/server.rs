@@ -75,14 +75,25 @@ impl Server {
     /// Serves one run, from the first request to the owner's `stop`; to be called on a `LocalSet`.
     pub async fn serve(&mut self, offer: &Offer, interrupt: Interrupt) -> Served {
         let started = Instant::now();
-        let mut session = match Session::new(offer, interrupt.clone()).await {
-            Ok(session) => session,
+        match Session::new(offer, interrupt.clone()).await {
+            Ok(session) => self.go_on(session, offer, Value::Null, interrupt).await,
             Err(message) => {
                 let result = Err(ServeError::SetUp(message));
-                return Served { coupling: None, wall: started.elapsed(), result };
+                Served { coupling: None, wall: started.elapsed(), result }
             }
-        };
-        let result = self.run(&mut session, &offer.channel, interrupt).await;
+        }
+    }
+
+    /// Serves the rest of a run that has begun; `unanswered` is the reply that its last owner may not have heard.
+    pub(crate) async fn go_on(
+        &mut self,
+        mut session: Session,
+        offer: &Offer,
+        unanswered: Value,
+        interrupt: Interrupt,
+    ) -> Served {
+        let started = Instant::now();
+        let result = self.run(&mut session, &offer.channel, unanswered, interrupt).await;
         let result = match (result, session.failed()) {
             (Err(ServeError::Interrupted), _) => Err(ServeError::Interrupted),
             (_, Some(failed)) => Err(ServeError::Failed(failed.to_string())),
@@ -95,6 +106,7 @@ impl Server {
         &mut self,
         session: &mut Session,
         channel: &Config,
+        unanswered: Value,
         interrupt: Interrupt,
     ) -> Result<(), ServeError> {
         let Server { listener, on_owner_loss, desk, open, connected, over } = self;
@@ -102,7 +114,7 @@ impl Server {
         let (desk, jobs) = desk.get_or_insert_with(new);
         // what was asked of the last run and not answered is over with it
         while jobs.try_recv().is_ok() {}
-        desk.begin(session.catalog());
+        desk.begin(session.catalog(), unanswered);
         let desk = desk.clone();
         let mut work = std::pin::pin!(work(&desk, session, jobs, interrupt));
         loop {

@@ -27,7 +27,7 @@ use crate::replay::Tape;
 use crate::rpc::{Args, Bound, CallError, Param, Request, Signature};
 
 /// What the simulator is called in journals.
-const SIMULATOR: &str = "simulator";
+pub(super) const SIMULATOR: &str = "simulator";
 /// Agents that one request may create.
 const MAX_CREATED: u64 = 100_000;
 
@@ -185,6 +185,17 @@ impl Session {
     /// Whether the simulator has said that it is done.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// What the run is recorded with, or replayed from.
+    pub(crate) fn tape(&self) -> &Tape {
+        self.coupling.tape()
+    }
+
+    /// Puts the agents on the network after all: a recording is at its end, and the run goes on.
+    #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line goes on after recordings"))]
+    pub(crate) async fn join(&self, offer: &Offer) -> Result<(), String> {
+        offer.join.join(&self.coupling).await
     }
 
     /// Ends the run and hands out the agents, for the summary.

@@ -1,251 +1,34 @@
-//! What would have happened otherwise, of runs whose time the outside moves: the recorded input is kept, and nothing else.
-#![cfg(all(unix, feature = "serve", feature = "mosaik", feature = "manager"))]
+//! What would have happened otherwise: the recorded input is kept, and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
-use isochrone::channel::{Config as ChannelConfig, Connection, Event};
-use isochrone::codec::{Limits, Value, json};
-use isochrone::coupling::mosaik::Mosaik;
-use isochrone::journal::{Reader, Record};
+use isochrone::channel::{Config as ChannelConfig, Connection};
+use isochrone::codec::Value;
+use isochrone::journal::Record;
 use isochrone::prelude::*;
 use isochrone::replay::{self, Forked, Source};
-use net::run;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
-#[path = "support/net.rs"]
-#[allow(dead_code, reason = "each test uses its part")]
-mod net;
+use crate::net::run;
+use crate::program::{Night, app, ask, at, converse, good};
 
-/// Bids what it draws.
-#[derive(Default)]
-struct Trader {
-    price: f64,
-    bid: f64,
-    answers: Vec<Value>,
-    marked: u64,
-}
-
-#[agent(eid = "trader_{n}")]
-impl Trader {
-    #[constructor]
-    fn new() -> Self {
-        Trader::default()
-    }
-
-    #[input]
-    fn price(&mut self, prices: Inputs<f64>) {
-        self.price = prices.sum();
-    }
-
-    /// Asks mosaik for a load that it draws.
-    #[input(trigger)]
-    async fn ask(this: This<Self>, _: Inputs<bool>) {
-        let load = format!("Grid.load_{}", this.random("which").below(2));
-        let asked = Value::map([(load, Value::list(["kw"]))]);
-        let answer = match Mosaik::of(&this).get_data(asked).await {
-            Ok(value) => value,
-            Err(error) => Value::list([error.kind, error.message]),
-        };
-        this.with(|me| me.answers.push(answer));
-    }
-
-    /// Calls another trader with what it draws.
-    #[input(trigger)]
-    async fn call(this: This<Self>, addresses: Inputs<String>) {
-        for (_, address) in addresses {
-            let price = this.random("price").below(2);
-            let called = async {
-                let trader = Proxy::connect(&address, secs(5)).await?;
-                trader.call("mark").arg(price).returning::<u64>().await
-            };
-            let answer = match called.await {
-                Ok(marked) => Value::list([price, marked]),
-                Err(error) => Value::list([error.kind(), error.message()]),
-            };
-            this.with(|me| me.answers.push(answer));
-        }
-    }
-
-    /// Each answer is another one.
-    #[expose]
-    fn mark(&mut self, price: u64) -> u64 {
-        self.marked += 10;
-        self.marked + price
-    }
-
-    #[every(seconds = 1)]
-    fn draw(&mut self, cx: &Ctx) {
-        self.bid = self.price + cx.random("bid").uniform();
-    }
-
-    #[expose]
-    fn set_price(&mut self, price: f64) -> f64 {
-        self.price = price;
-        self.bid
-    }
-
-    #[output]
-    fn bid(&self) -> f64 {
-        self.bid
-    }
-
-    #[output(event)]
-    fn answers(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.answers)
-    }
-}
-
-/// Moves on at random moments.
-#[derive(Default)]
-struct Walker {
-    steps: u32,
-}
-
-#[agent(eid = "walker_{n}")]
-impl Walker {
-    #[constructor]
-    fn new() -> Self {
-        Walker::default()
-    }
-
-    #[start]
-    async fn walk(this: This<Self>) {
-        loop {
-            let rests = this.random("rests").uniform();
-            this.sleep(secs(4).mul_f64(rests)).await;
-            this.with(|me| me.steps += 1);
-        }
-    }
-
-    #[output(on_change)]
-    fn steps(&self) -> u32 {
-        self.steps
-    }
-}
-
-fn app(args: &[&str]) -> String {
-    let app = App::new("traders").agent::<Trader>("Trader").agent::<Walker>("Walker").scenario(|world| {
-        world.add("maker", Trader::default())?;
-        Ok(())
-    });
-    format!("{:?}", app.run([&["traders"], args].concat()))
-}
-
+/// Forks in the middle: the past is the same, the inputs are, the fork replays, and is named as what it is.
 #[track_caller]
-fn good(args: &[&str]) {
-    assert_eq!(app(args), "ExitCode(unix_exit_status(0))", "{args:?}");
-}
-
-/// Asks something, and answers what is asked meanwhile.
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection<S>,
-    text: &str,
-    answer: impl Fn(&Value) -> Value,
-) -> Value {
-    let content = json::decode(text.as_bytes(), &Limits::default()).expect(text);
-    let request = connection.channel().request(&content).unwrap();
-    loop {
-        match connection.event().await.unwrap().expect("connected") {
-            Event::Answer { request: id, result } if request == id => {
-                return result.unwrap_or_else(|error| panic!("{text}: {error:?}"));
-            }
-            Event::Request { id, content } => connection.channel().reply(&id, &answer(&content)).unwrap(),
-            _ => {}
-        }
-    }
-}
-
-/// Asks one thing after the other.
-async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    requests: &[String],
-    answer: impl Fn(&Value) -> Value,
-) {
-    let mut connection = Connection::new(stream, ChannelConfig::default());
-    for text in requests {
-        ask(&mut connection, text, &answer).await;
-    }
-}
-
-async fn at(path: &Path) -> UnixStream {
-    loop {
-        match UnixStream::connect(path).await {
-            Ok(stream) => return stream,
-            Err(_) => tokio::time::sleep(millis(5)).await,
-        }
-    }
-}
-
-/// The journals of a test.
-struct Night(tempfile::TempDir);
-
-impl Night {
-    fn new() -> Night {
-        Night(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).display().to_string()
-    }
-
-    fn socket(&self) -> (PathBuf, String) {
-        let path = self.0.path().join("socket");
-        let url = format!("ipc://[{}]", path.display());
-        (path, url)
-    }
-
-    fn records(&self, name: &str) -> Vec<(u64, Record)> {
-        let reader = Reader::open(self.path(name)).unwrap();
-        reader.map(|entry| entry.unwrap()).map(|entry| (entry.event, entry.record)).collect()
-    }
-
-    /// What came out of it, as text.
-    fn replies(&self, name: &str) -> Vec<String> {
-        let replies = self.records(name).into_iter().filter_map(|(_, record)| match record {
-            Record::Replied { outcome, .. } => Some(format!("{outcome:?}")),
-            _ => None,
-        });
-        replies.collect()
-    }
-
-    /// What came in.
-    fn inputs(&self, name: &str) -> Vec<String> {
-        let inputs = self.records(name).into_iter().filter_map(|(_, record)| match record {
-            Record::Request { content, .. } => Some(content.to_string()),
-            Record::Call { method, args, .. } => Some(format!("{method} {args:?}")),
-            Record::Turn { until } => Some(until.to_string()),
-            _ => None,
-        });
-        inputs.collect()
-    }
-
-    /// The event of the request or call with this number, in the order in which they came.
-    fn event(&self, name: &str, number: usize) -> u64 {
-        let is_input =
-            |(_, record): &&(u64, Record)| matches!(record, Record::Request { .. } | Record::Call { .. });
-        self.records(name).iter().filter(is_input).nth(number).expect("so many came").0
-    }
-
-    /// Forks in the middle: the past is the same, the inputs are, the fork replays, and is named as what it is.
-    #[track_caller]
-    fn fork(&self, from: &str, at: u64, seed: &str, to: &str) {
-        let (parent, fork) = (self.path(from), self.path(to));
-        good(&["fork", &parent, "--at", &at.to_string(), "--seed", seed, "--record", &fork]);
-        assert_eq!(self.inputs(to), self.inputs(from), "what came in is kept");
-        good(&["replay", &fork]);
-        let sources = [&parent, &fork].map(|path| Source::File(path.into()));
-        let compared = replay::diff(&sources[0], &sources[1]).unwrap();
-        let seed: u64 = seed.parse().unwrap();
-        let told = |fork: &Forked| (fork.is_second, fork.event, fork.seed);
-        assert_eq!(compared.forks.iter().map(told).collect::<Vec<_>>(), [(true, at, seed)]);
-        let counts = |record: &Record| !matches!(record, Record::Origin { .. } | Record::Checkpoint { .. });
-        let before =
-            self.records(from).iter().filter(|(event, record)| *event < at && counts(record)).count();
-        assert!(compared.same >= before as u64, "{} of {before} are the same", compared.same);
-        assert!(compared.parted.is_some(), "other numbers were drawn");
-    }
+fn fork(night: &Night, from: &str, at: u64, seed: &str, to: &str) {
+    let (parent, fork) = (night.path(from), night.path(to));
+    good(&["fork", &parent, "--at", &at.to_string(), "--seed", seed, "--record", &fork]);
+    assert_eq!(night.inputs(to), night.inputs(from), "what came in is kept");
+    good(&["replay", &fork]);
+    let sources = [&parent, &fork].map(|path| Source::File(path.into()));
+    let compared = replay::diff(&sources[0], &sources[1]).unwrap();
+    let seed: u64 = seed.parse().unwrap();
+    let told = |fork: &Forked| (fork.is_second, fork.event, fork.seed);
+    assert_eq!(compared.forks.iter().map(told).collect::<Vec<_>>(), [(true, at, seed)]);
+    let counts = |record: &Record| !matches!(record, Record::Origin { .. } | Record::Checkpoint { .. });
+    let before = night.records(from).iter().filter(|(event, record)| *event < at && counts(record)).count();
+    assert!(compared.same >= before as u64, "{} of {before} are the same", compared.same);
+    assert!(compared.parted.is_some(), "other numbers were drawn");
 }
 
 /// How many are the same at the beginning, and that the last are not.
@@ -275,13 +58,13 @@ fn a_run_at_the_simulators_door_is_forked_with_its_requests_and_so_is_the_fork()
 
     // between two steps, and in the middle of one
     for (number, off) in [(6, 0), (6, 4)] {
-        night.fork("run.jrn", night.event("run.jrn", number) + off, "9", "fork.jrn");
+        fork(&night, "run.jrn", night.event("run.jrn", number) + off, "9", "fork.jrn");
         assert_eq!(part_at(&night.replies("run.jrn"), &night.replies("fork.jrn")), number);
-        night.fork("fork.jrn", night.event("fork.jrn", 9) + off, "10", "again.jrn");
+        fork(&night, "fork.jrn", night.event("fork.jrn", 9) + off, "10", "again.jrn");
         assert_eq!(part_at(&night.replies("fork.jrn"), &night.replies("again.jrn")), 9);
     }
     // of a fork what came before it: the first seed is not drawn from
-    night.fork("again.jrn", night.event("again.jrn", 4), "11", "other.jrn");
+    fork(&night, "again.jrn", night.event("again.jrn", 4), "11", "other.jrn");
     assert_eq!(part_at(&night.replies("again.jrn"), &night.replies("other.jrn")), 4);
 }
 
@@ -315,7 +98,7 @@ fn steps_that_follow_what_agents_do_are_forked_as_they_were_made() {
         });
         assert_eq!(door.join().unwrap(), "ExitCode(unix_exit_status(0))");
         for number in [3, 6] {
-            night.fork("run.jrn", night.event("run.jrn", number), "9", "fork.jrn");
+            fork(&night, "run.jrn", night.event("run.jrn", number), "9", "fork.jrn");
             let refused: Vec<String> =
                 night.replies("fork.jrn").into_iter().filter(|reply| reply.starts_with("Err")).collect();
             assert!(refused.is_empty(), "{mode}: {refused:?}");
@@ -360,7 +143,7 @@ fn what_mosaik_was_not_asked_at_that_time_is_refused_by_name_and_what_it_was_is_
     // it is gone without a word, as mosaik is when it fails
     assert_eq!(mosaik.join().unwrap(), "ExitCode(unix_exit_status(1))");
 
-    night.fork("run.jrn", night.event("run.jrn", 15), "9", "fork.jrn");
+    fork(&night, "run.jrn", night.event("run.jrn", 15), "9", "fork.jrn");
     let (before, after) = (night.replies("run.jrn"), night.replies("fork.jrn"));
     let data = |replies: &[String]| -> Vec<String> { replies[4..].iter().step_by(2).cloned().collect() };
     let (before, after) = (data(&before), data(&after));
@@ -408,7 +191,7 @@ fn a_call_that_a_peer_was_not_made_at_that_time_is_refused_by_name() {
     assert_eq!(door.join().unwrap(), "ExitCode(unix_exit_status(0))");
     assert_eq!(peers.join().unwrap(), "ExitCode(unix_exit_status(0))");
 
-    night.fork("run.jrn", night.event("run.jrn", 8), "9", "fork.jrn");
+    fork(&night, "run.jrn", night.event("run.jrn", 8), "9", "fork.jrn");
     let (before, after) = (night.replies("run.jrn"), night.replies("fork.jrn"));
     assert_eq!(part_at(&before, &after), 8);
     let answers = |reply: &String| reply.split("answers").last().unwrap().to_owned();
@@ -442,11 +225,11 @@ fn a_worker_is_forked_with_the_calls_of_its_master() {
     assert_eq!(worker.join().unwrap(), "ExitCode(unix_exit_status(0))");
 
     for off in [0, 1, 2] {
-        night.fork("run.jrn", night.event("run.jrn", 13) + off, "9", "fork.jrn");
+        fork(&night, "run.jrn", night.event("run.jrn", 13) + off, "9", "fork.jrn");
         let same = part_at(&night.replies("run.jrn")[..23], &night.replies("fork.jrn")[..23]);
         assert!((13..=14).contains(&same), "{same}");
     }
-    night.fork("fork.jrn", night.event("fork.jrn", 17), "10", "again.jrn");
+    fork(&night, "fork.jrn", night.event("fork.jrn", 17), "10", "again.jrn");
 }
 
 #[test]
@@ -467,7 +250,7 @@ fn a_live_run_is_forked_at_once_with_the_turns_and_calls_of_the_night() {
         converse(at(&socket).await, &requests[5..], |_| Value::Null).await;
     });
     assert_eq!(live.join().unwrap(), "ExitCode(unix_exit_status(0))");
-    night.fork("run.jrn", night.event("run.jrn", 3), "9", "fork.jrn");
+    fork(&night, "run.jrn", night.event("run.jrn", 3), "9", "fork.jrn");
     assert!(part_at(&night.replies("run.jrn"), &night.replies("fork.jrn")) >= 5);
 }
 
