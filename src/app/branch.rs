@@ -69,10 +69,10 @@ pub(super) async fn questions(
     let tape = Tape::play(Source::File(path.into()), Stops::default(), false).map_err(damaged)?;
     let tape = tape.quietly().with_questions();
     let taping = Taping::Replay(tape.clone(), header.epoch);
-    match start(app, command(app, header)?, &taping, interrupt.clone()).await {
-        Err(ended @ (Ended::Interrupted | Ended::Usage(_))) => return Err(ended),
-        // how it has failed is in the recording
-        _ => {}
+    let ended = start(app, command(app, header)?, &taping, interrupt.clone()).await;
+    // how else it has failed is in the recording
+    if let Err(ended @ (Ended::Interrupted | Ended::Usage(_))) = ended {
+        return Err(ended);
     }
     let questions = tape.take_questions();
     match tape.verdict() {

@@ -81,7 +81,7 @@ impl Player {
         if known.is_some() {
             return known;
         }
-        while let Some(read) = self.reader.next() {
+        for read in self.reader.by_ref() {
             let time = read.as_ref().ok().filter(is_request).map(|entry| entry.time);
             let is_last = time.is_some() || read.is_err();
             self.ahead.push_back(read);

@@ -148,6 +148,13 @@ impl Door {
     }
 }
 
+impl Drop for Door {
+    fn drop(&mut self) {
+        // one that a failed test leaves is ended
+        let _ = self.program.kill();
+    }
+}
+
 #[test]
 fn a_door_that_was_killed_opens_again_where_it_was() {
     let night = Night::new();
