@@ -491,15 +491,4 @@ fn a_recorded_run_is_replayed_without_a_simulator_also_if_its_owner_was_lost() {
     let said = String::from_utf8_lossy(&replayed.stderr);
     assert!(replayed.status.success(), "{said}");
     assert!(said.contains(&format!("fingerprint {fingerprint}")) && said.contains("the same"), "{said}");
-    // who would say when it is to step further, and what it is to be told?
-    let fork = folder.path().join("fork.jrn");
-    let fork = ["fork", path, "--at", "5", "--seed", "9", "--record", fork.to_str().expect("text")];
-    for further in [&fork[..], &["resume", path]] {
-        let refused =
-            Command::new(support::example("plant_controller")).args(further).output().expect("runs");
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(2), "{said}");
-        assert!(said.contains("only its simulator can let this run go on"), "why: {said}");
-        assert!(said.contains("record it again") && said.contains(&format!("`replay {path}`")), "{said}");
-    }
 }
