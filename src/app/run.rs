@@ -18,6 +18,8 @@ use crate::clock::{FreeRun, Interrupt, Paced, RunError, Wall};
 use crate::codec::Value;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+use crate::coupling::{ServeError, Served};
 use crate::replay::{INTERRUPT, Properties, Tape, arrange};
 
 const FAILED: u8 = 1;
@@ -378,6 +380,10 @@ fn tell(world: &Container, summary: Summary) {
     eprintln!("{summary}");
 }
 
+/// How a run under mosaik ends that does not fail.
+#[cfg(feature = "mosaik")]
+const WELL: &str = "mosaik said stop";
+
 #[cfg(feature = "mosaik")]
 async fn serve_mosaik(
     app: &Rc<App>,
@@ -415,16 +421,16 @@ async fn serve_mosaik(
             })
         },
     };
-    let failed = |error: mosaik::ServeError| Ended::Failed(error.to_string());
+    let failed = |error: ServeError| Ended::Failed(error.to_string());
     if tape.is_playing() {
-        return finish(mosaik::replay(&simulator, interrupt).await, &tape);
+        return finish(mosaik::replay(&simulator, interrupt).await, &tape, WELL);
     }
     match (&args.connect, &args.listen) {
         (Some(address), _) => {
             let stream = mosaik::connect(address).await.map_err(failed)?;
             let mut served = mosaik::serve(stream, &simulator, interrupt).await;
             joining.leave(served.coupling.as_mut()).await;
-            finish(served, &tape)
+            finish(served, &tape, WELL)
         }
         (None, Some(address)) => {
             loop {
@@ -444,9 +450,9 @@ async fn serve_mosaik(
                 let mut served = mosaik::serve(stream, &simulator, interrupt.clone()).await;
                 joining.leave(served.coupling.as_mut()).await;
                 // somebody who only looked whether there is a listener is no mosaik
-                let looked = matches!(served.result, Err(mosaik::ServeError::Lost(_)));
+                let looked = matches!(served.result, Err(ServeError::Lost(_)));
                 let again = args.keep || (looked && served.coupling.is_none());
-                match finish(served, &tape) {
+                match finish(served, &tape, WELL) {
                     Err(Ended::Failed(message)) if again => tracing::warn!("{message}"),
                     Err(ended) => return Err(ended),
                     Ok(()) if again => {}
@@ -470,20 +476,21 @@ fn with(given: &Value, told: &Value) -> Value {
     Value::Map(entries)
 }
 
-#[cfg(feature = "mosaik")]
-fn finish(served: mosaik::Served, tape: &Tape) -> Result<(), Ended> {
+/// Ends the recording of a run under a simulator, and says what became of it.
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub(super) fn finish(served: Served, tape: &Tape, well: &str) -> Result<(), Ended> {
     let mut written = Ok(());
     if let Some(coupling) = &served.coupling {
         let kernel = coupling.container().kernel();
-        written = tape.finish(kernel, &ended(&served.result, "mosaik said stop"));
+        written = tape.finish(kernel, &ended(&served.result, well));
         let (steps, _) = coupling.counts();
         if !tape.is_quiet() {
-            eprintln!("{}", Summary::of(kernel, Time::ZERO, served.wall).steps(steps));
+            eprintln!("{}", Summary::of(kernel, kernel.config().start, served.wall).steps(steps));
         }
     }
     match served.result {
         Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),
-        Err(mosaik::ServeError::Interrupted) => Err(interrupted()),
+        Err(ServeError::Interrupted) => Err(interrupted()),
         Err(error) => Err(Ended::Failed(error.to_string())),
     }
 }

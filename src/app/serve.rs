@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use super::cli::Serve;
 use super::network::Joining;
-use super::run::{Ended, Taping, configure, ended, interrupted, set_up};
-use super::summary::Summary;
+use super::run::{Ended, Taping, configure, finish, set_up};
 use super::{App, params};
 use crate::agent::Container;
 use crate::channel::Config;
 use crate::channel::transport::{ListenOptions, Listener};
 use crate::clock::Interrupt;
-use crate::coupling::rpc::{Offer, ServeError, Served, Server, Session, play};
+use crate::coupling::Served;
+use crate::coupling::rpc::{Offer, Server, Session, play};
+
+/// How a run ends that does not fail.
+const WELL: &str = "the simulator said stop";
 
 pub(super) async fn serve(
     app: &Rc<App>,
@@ -49,7 +52,7 @@ pub(super) async fn serve(
             }
             played => {
                 let (coupling, wall) = (Some(session.into_coupling()), started.elapsed());
-                return finish(Served { coupling, wall, result: played.map(drop) }, &offer);
+                return finish(Served { coupling, wall, result: played.map(drop) }, &offer.tape, WELL);
             }
         }
     }
@@ -74,7 +77,7 @@ pub(super) async fn serve(
         joining.leave(served.coupling.as_mut()).await;
         // a set-up that has failed would fail again
         let keep = args.keep && served.coupling.is_some();
-        match finish(served, &offer) {
+        match finish(served, &offer.tape, WELL) {
             Err(Ended::Failed(message)) if keep => tracing::warn!("{message}"),
             Ok(()) if keep => {}
             ended => break ended,
@@ -82,21 +85,4 @@ pub(super) async fn serve(
     };
     server.close().await;
     ended
-}
-
-fn finish(served: Served, offer: &Offer) -> Result<(), Ended> {
-    let mut written = Ok(());
-    if let Some(coupling) = &served.coupling {
-        let kernel = coupling.container().kernel();
-        written = offer.tape.finish(kernel, &ended(&served.result, "the simulator said stop"));
-        if !offer.tape.is_quiet() {
-            let summary = Summary::of(kernel, offer.config.start, served.wall);
-            eprintln!("{}", summary.steps(coupling.counts().0));
-        }
-    }
-    match served.result {
-        Ok(()) => written.map_err(|error| Ended::Failed(format!("the recording: {error}"))),
-        Err(ServeError::Interrupted) => Err(interrupted()),
-        Err(error) => Err(Ended::Failed(error.to_string())),
-    }
 }

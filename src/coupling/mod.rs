@@ -48,6 +48,8 @@ mod ports;
 mod relations;
 #[cfg(feature = "serve")]
 pub mod rpc;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+mod served;
 mod step;
 mod watch;
 
@@ -57,4 +59,6 @@ pub use error::CoupleError;
 pub use join::Join;
 pub use mode::Mode;
 pub use relations::relate;
+#[cfg(any(feature = "mosaik", feature = "serve"))]
+pub use served::{ServeError, Served};
 pub use step::Coupling;

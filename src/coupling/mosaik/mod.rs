@@ -34,5 +34,5 @@ mod simulator;
 
 pub use replayed::replay;
 pub use requests::{Mosaik, MosaikError};
-pub use server::{ServeError, Served, connect, listen, serve};
+pub use server::{connect, listen, serve};
 pub use simulator::{Api, Extra, Kind, ModelOptions, Setup, Simulator, StepLog};

@@ -5,10 +5,10 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::requests::Link;
-use super::server::{ServeError, Served};
 use super::session::Session;
 use super::simulator::Simulator;
 use crate::clock::Interrupt;
+use crate::coupling::{ServeError, Served};
 use crate::replay::Next;
 use crate::rpc::Request;
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,48 +17,16 @@ use super::simulator::Simulator;
 use crate::channel::{ChannelError, Config, Connection, Event, Failure, RequestId};
 use crate::clock::{Input, Interrupt};
 use crate::codec::Value;
-use crate::coupling::Coupling;
+use crate::coupling::{ServeError, Served};
 use crate::rpc::Request;
-
-/// Why a run under mosaik ended other than by `stop`.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// mosaik could not be reached, or an address not be listened on.
-    #[error("{address}: {error}")]
-    Address {
-        /// Where.
-        address: String,
-        /// Why.
-        error: io::Error,
-    },
-    /// The connection ended without a `stop`.
-    #[error("the connection to mosaik was lost{}: mosaik has ended without saying `stop`, or the network failed", .0.as_ref().map_or(String::new(), |error| format!(" ({error})")))]
-    Lost(Option<ChannelError>),
-    /// mosaik ended before the run began: most often the scenario has a mistake.
-    #[error("mosaik has ended before the run began; what it said last tells why")]
-    Early,
-    /// The run failed; mosaik was told.
-    #[error("{0}")]
-    Failed(String),
-    /// Somebody asked the program to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// A run that has ended, with its agents, for the summary.
-#[derive(Debug)]
-pub struct Served {
-    /// The agents, if mosaik came as far as `init`.
-    pub coupling: Option<Coupling>,
-    /// How long it took.
-    pub wall: Duration,
-    /// How it ended.
-    pub result: Result<(), ServeError>,
-}
 
 fn address_error(address: &str) -> impl Fn(io::Error) -> ServeError {
     move |error| ServeError::Address { address: address.into(), error }
+}
+
+fn lost(error: Option<ChannelError>) -> ServeError {
+    let why = error.map_or(String::new(), |error| format!(" ({error})"));
+    ServeError::Lost(format!("the connection to mosaik was lost{why}"))
 }
 
 /// Connects to a mosaik that has started this program (`cmd`).
@@ -107,7 +75,7 @@ where
         (Ok(()) | Err(ServeError::Lost(_)), Some(message), _)
         | (Err(ServeError::Lost(_)), None, Some((_, message))) => Err(ServeError::Failed(message)),
         (Err(ServeError::Lost(_)), None, None) if session.has_begun() == Some(false) => {
-            Err(ServeError::Early)
+            Err(ServeError::Early("mosaik"))
         }
         (result, ..) => result,
     };
@@ -229,8 +197,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                 Ok(Came::Nothing)
             }
             Ok(Some(_)) => Ok(Came::Nothing),
-            Ok(None) => Err(ServeError::Lost(None)),
-            Err(error) => Err(ServeError::Lost(Some(error))),
+            Ok(None) => Err(lost(None)),
+            Err(error) => Err(lost(Some(error))),
         }
     }
 

@@ -70,5 +70,5 @@ pub use desk::OwnerLoss;
 )]
 pub(crate) use replayed::play;
 pub use replayed::replay;
-pub use server::{ServeError, Served, Server};
+pub use server::Server;
 pub use session::{Offer, Session};

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::desk;
-use super::server::{ServeError, Served};
 use super::session::{Offer, Session};
 use crate::clock::Interrupt;
 use crate::codec::Value;
+use crate::coupling::{ServeError, Served};
 use crate::replay::Next;
 use crate::rpc::Request;
 

@@ -19,40 +19,11 @@ use crate::channel::Config;
 use crate::channel::transport::{Incoming, Listener};
 use crate::clock::Interrupt;
 use crate::codec::Value;
-use crate::coupling::Coupling;
+use crate::coupling::{ServeError, Served};
 use crate::rpc::{self, CallError, Entry, Request, Service};
 
 /// How long connections may take to get their last replies.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Why a run ended other than by `stop`.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// It could not begin.
-    #[error("{0}")]
-    SetUp(String),
-    /// The simulator is gone.
-    #[error("{0}, without a `stop`: the simulator has failed, or the network")]
-    Lost(String),
-    /// The run failed; the simulator was told.
-    #[error("{0}")]
-    Failed(String),
-    /// Somebody asked the program to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// A run that has ended, with its agents, for the summary.
-#[derive(Debug)]
-pub struct Served {
-    /// The agents, if the run began.
-    pub coupling: Option<Coupling>,
-    /// How long it took.
-    pub wall: Duration,
-    /// How it ended.
-    pub result: Result<(), ServeError>,
-}
 
 /// Serves one run after the other to whoever connects. Connections stay from run to run.
 #[derive(Debug)]
