@@ -62,6 +62,12 @@ impl House {
         kept.ok_or_else(|| CallError::new("ValueError", "nobody was kept"))?.call(&method).arg(arg).await
     }
 
+    /// As if somebody else had told it so.
+    #[expose]
+    fn trip(&self) -> Result<(), CallError> {
+        Err(CallError::new("Fault", "it tripped").with_trace([r#"  File "/home/me/plant.py", line 3"#]))
+    }
+
     #[expose]
     async fn hang(this: This<Self>) {
         this.sleep(days(1)).await;
@@ -502,6 +508,23 @@ fn services_stand_beside_agents_and_come_and_go() {
         assert!(a.node.services().remove("sub"));
         assert_eq!(peer.call("sub/hi").await.unwrap_err().kind(), "LookupError");
         a.stop().await;
+    });
+}
+
+/// Broken once: nobody could ask for them.
+#[test]
+fn failures_tell_peers_no_paths_of_this_machine_unless_that_is_wanted() {
+    run(async {
+        for tell in [false, true] {
+            let services = Service::new();
+            services.tell_traces(tell);
+            let house = |world: &Container| drop(world.add("house", House::default()).unwrap());
+            let a = Running::start("a", "tcp://127.0.0.1:0", |all| all.services(services), house).await;
+            let error = plain(&a).await.call("agents/house/trip").await.unwrap_err();
+            assert_eq!((error.kind(), error.message()), ("Fault", "it tripped"));
+            assert_eq!(error.trace().concat().contains("/home/me/plant.py"), tell, "{:?}", error.trace());
+            a.stop().await;
+        }
     });
 }
 

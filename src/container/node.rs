@@ -146,6 +146,7 @@ impl Shared {
             Arc::new(Conn::new(number, self.site.own.clone(), &name, who.identities.clone(), endpoint));
         let root = Root { shared: self.clone(), conn: conn.clone() };
         let service = Service::of(Entry::handler(root));
+        service.tell_traces(self.services.tells_traces());
         let (peer, driver) = Peer::over(stream, who, self.config.clone(), service);
         conn.open(peer.clone());
         lock(&self.conns).insert(number, conn.clone());

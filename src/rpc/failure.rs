@@ -26,9 +26,12 @@ impl CallError {
     /// The content of a failure for an aiomas peer: one text of several lines whose last is `kind: message`.
     pub fn to_aiomas(&self) -> Value {
         let mut text = String::new();
-        for line in self.trace() {
-            text.push_str(line.trim_end_matches('\n'));
-            text.push('\n');
+        // as Python's is told from the exception: one that has no head is given it, and its lines stand back
+        let is_ours = self.trace().first().is_some_and(|line| line != HEAD);
+        let (head, indent) = if is_ours { (Some(HEAD), "  ") } else { (None, "") };
+        for line in head.into_iter().chain(self.trace().iter().map(String::as_str)) {
+            let indent = if line == HEAD || line.starts_with(' ') { "" } else { indent };
+            text.extend([indent, line.trim_end_matches('\n'), "\n"]);
         }
         text.push_str(&self.to_string());
         text.push('\n');
@@ -125,6 +128,10 @@ mod tests {
             assert_eq!(CallError::from_failure(Failure::Remote(error.to_aiomas())), error);
             assert_eq!(CallError::from_failure(Failure::Remote(error.to_mosaik())), error);
         }
+        // one that Python has not written is told as if it had
+        let ours = CallError::new("TooMuch", "9 kW").with_trace(["House#1.set"]);
+        let told = CallError::from_failure(Failure::Remote(ours.to_aiomas()));
+        assert_eq!(told, CallError::new("TooMuch", "9 kW").with_trace([HEAD, "  House#1.set"]));
         assert_eq!(CallError::timeout("late").to_mosaik(), Value::list(["Timeout", "late"]));
         let closed = CallError::from_failure(Failure::Closed("the peer closed the connection".into()));
         assert_eq!(closed.to_string(), "Disconnected: the peer closed the connection");

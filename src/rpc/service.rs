@@ -208,12 +208,13 @@ impl Service {
     }
 
     /// Lets failures tell callers where they come from, file names included. Off, for they are none of a stranger's
-    /// business.
+    /// business. A container's [services](crate::container::Binding::services) say so for its agents too, to peers that connect
+    /// from then on.
     pub fn tell_traces(&self, tell: bool) {
         self.0.traces.store(tell, Ordering::Relaxed);
     }
 
-    pub(super) fn tells_traces(&self) -> bool {
+    pub(crate) fn tells_traces(&self) -> bool {
         self.0.traces.load(Ordering::Relaxed)
     }
 

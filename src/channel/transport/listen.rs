@@ -265,4 +265,20 @@ mod tests {
         assert_eq!((time("127.0.0.1"), time("::1"), time("::ffff:127.0.0.1")), (None, None, None));
         assert_eq!(options.first_frame_from(None), None);
     }
+
+    /// Broken once: nothing was set where connections are accepted; one whose machine is switched off stays for ever then.
+    #[tokio::test]
+    async fn sockets_of_both_sides_send_at_once_and_notice_that_the_other_is_gone() {
+        let address = "tcp://127.0.0.1:0".parse().unwrap();
+        let mut listener = Listener::bind(&address, ListenOptions::default()).await.unwrap();
+        let (there, options) = (listener.endpoint().clone(), super::super::ConnectOptions::default());
+        let (near, far) = tokio::join!(super::super::connect(&there, &options), listener.accept());
+        for stream in [near.unwrap(), far.establish().await.unwrap()] {
+            let Io::Tcp(stream) = stream.io else { panic!("it is plain TCP") };
+            let socket = socket2::SockRef::from(&stream);
+            assert!(stream.nodelay().unwrap() && socket.keepalive().unwrap());
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        }
+    }
 }
