@@ -183,9 +183,35 @@ impl Lamp {
     }
 }
 
-/// Agents of three types, which run ahead.
+#[derive(Default)]
+struct Quiet {
+    seconds: u64,
+}
+
+#[agent]
+impl Quiet {
+    #[constructor]
+    fn new(seconds: u64) -> Self {
+        Quiet { seconds }
+    }
+
+    fn period(&self) -> std::time::Duration {
+        secs(self.seconds)
+    }
+
+    #[every(period)]
+    fn tick(&mut self) {}
+
+    #[output]
+    fn nothing(&self) -> u64 {
+        0
+    }
+}
+
+/// Agents of four types, which run ahead.
 fn ahead() -> Coupling {
     let models = [
+        ("Quiet".to_string(), Vtable::of::<Quiet>()),
         ("Gauge".to_string(), Vtable::of::<Gauge>()),
         ("Lamp".to_string(), Vtable::of::<Lamp>()),
         ("Chatty".to_string(), Vtable::of::<Chatty>()),
@@ -219,6 +245,29 @@ fn ahead_ends_where_a_connected_output_of_any_type_is_new() {
         coupling.connect(&[hundreds, lit]);
         assert_eq!(step(&mut coupling, 110).await, 112);
     });
+}
+
+/// Broken once: agents whose first one has run count as all that have; so do those that were not created in a row.
+#[test]
+fn ahead_looks_at_whoever_has_run_beside_some_of_a_type() {
+    for order in [["Quiet", "Quiet", "Lamp"], ["Quiet", "Lamp", "Quiet"]] {
+        let mut coupling = ahead();
+        run(async {
+            let mut periods = [5u64, 3].into_iter();
+            for model in order {
+                let seconds = if model == "Quiet" { periods.next() } else { None };
+                let args =
+                    seconds.map_or(Args::default(), |seconds| Args::default().kwarg("seconds", seconds));
+                coupling.create(model, 1, &args).expect("created");
+            }
+            let port = |eid, port| coupling.locate(eid, port).expect("a port");
+            let ports = [port("Quiet_0", "nothing"), port("Quiet_1", "nothing"), port("Lamp_0", "lit")];
+            coupling.connect(&ports);
+            for at in (0..70).step_by(7) {
+                assert_eq!(step(&mut coupling, at).await, at + 7, "{order:?}");
+            }
+        });
+    }
 }
 
 /// Broken once: events are not looked for.

@@ -19,7 +19,7 @@ use crate::pending::{ESCALATED, EXTERNAL, INJECTED, MAIL, RARE, READY, REPLIES, 
 use crate::reply::ReplyNote;
 use crate::task::Tasks;
 use crate::time::Time;
-use crate::waiter::{RESTART, SIDE};
+use crate::waiter::{NO_TASK, RESTART, SIDE};
 use crate::wheel::RadixWheel;
 
 /// A turn is on until this is dropped.
@@ -245,15 +245,16 @@ impl Core {
     fn fire_beat(&self, beat: u32, at: u64, tasks: &mut Tasks, ready: &mut Vec<u32>) -> u64 {
         let mut beats = self.beats.borrow_mut();
         let members = beats.take(beat);
-        let mut sum: u64 = 0;
+        let (mut sum, mut end) = (0u64, ready.len());
+        ready.resize(end + members.len(), NO_TASK);
         for task in &members {
             let Some(slot) = tasks.slots.get_mut(*task as usize).filter(|slot| slot.alive) else { continue };
             sum = sum.wrapping_add(fired(at, slot.agent));
-            if !slot.queued {
-                slot.queued = true;
-                ready.push(*task);
-            }
+            // no branch: whoever is queued already is overwritten by the next one
+            ready[end] = *task;
+            end += usize::from(!std::mem::replace(&mut slot.queued, true));
         }
+        ready.truncate(end);
         beats.give_back(members);
         sum
     }

@@ -75,13 +75,19 @@ impl Wait {
         self.0 >> 48 == u64::from(core.id())
     }
 
+    /// The timer, if it is armed.
+    #[inline(always)]
+    fn timer(self) -> TimerId {
+        TimerId::from_bits(self.0)
+    }
+
     #[inline(always)]
     fn state(self) -> State {
         match self {
             Wait::NEW => State::New,
             Wait::DONE => State::Done,
             Wait(bits) if bits & DUE != 0 => State::Due(Seat::from_bits(bits)),
-            Wait(bits) => State::Armed(TimerId::from_bits(bits)),
+            _ => State::Armed(self.timer()),
         }
     }
 }
@@ -206,9 +212,10 @@ impl Deadline {
     }
 
     fn disarm(&mut self) {
-        current::try_with(|core| match self.wait.state() {
-            State::Armed(timer) if self.wait.is_of(core) => cancel(core, &core.deadlines, timer, self.when),
-            _ => {}
+        current::try_with(|core| {
+            if self.wait.is_of(core) {
+                cancel(core, &core.deadlines, self.wait.timer(), self.when);
+            }
         });
     }
 }

@@ -81,9 +81,10 @@ pub(crate) trait Watch: fmt::Debug {
     /// Watches some outputs of an agent from now on, and returns its place here; `None` for an agent of another type.
     fn add(&mut self, kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<u32>;
 
-    /// Whether an output of these agents is not what it was at the last look; inside the kernel. All of them are watched here,
-    /// at the places that `seats` tells by their numbers. An agent without state (it is stopped) has no news.
-    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat]) -> bool;
+    /// Whether an output of the first of these agents, which are in order and each there once, is not what it was at the last
+    /// look, and how many they are: those that `seats` places here by their numbers, in this class. Inside the kernel. An
+    /// agent without state (it is stopped) has no news.
+    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat], class: u32) -> (bool, usize);
 }
 
 /// Where an agent is watched.
@@ -102,6 +103,8 @@ struct Watched<A: Agent> {
     agents: Vec<This<A>>,
     /// for each agent and output, if it is watched, the hash of what was last seen
     seen: Vec<Option<u64>>,
+    /// the number of the first agent, if the numbers of all others follow it
+    row: Option<u32>,
 }
 
 impl<A: Agent> fmt::Debug for Watched<A> {
@@ -110,24 +113,45 @@ impl<A: Agent> fmt::Debug for Watched<A> {
     }
 }
 
+impl<A: Agent> Watched<A> {
+    /// Whether these begin with all that are watched here: mostly agents were created together, and all have run.
+    fn are_all(&self, agents: &[AgentId]) -> bool {
+        let Some((first, last)) = self.row.zip(self.agents.len().checked_sub(1)) else { return false };
+        let is = |at: usize| agents.get(at).is_some_and(|agent| agent.ordinal() == first + at as u32);
+        // in order, and each once: between the two there is room for the others only
+        is(0) && is(last)
+    }
+}
+
 impl<A: Agent> Watch for Watched<A> {
     fn add(&mut self, kernel: &Kernel, agent: AgentId, ports: &[usize]) -> Option<u32> {
+        let (number, here) = (agent.ordinal(), self.agents.len() as u32);
         self.agents.push(kernel.this(kernel.reference::<A>(agent)?)?);
+        self.row = if here == 0 { Some(number) } else { self.row.filter(|first| first + here == number) };
         self.seen.extend((0..A::MODEL.outputs.len()).map(|port| ports.contains(&port).then_some(0)));
         u32::try_from(self.agents.len() - 1).ok()
     }
 
-    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat]) -> bool {
+    fn have_changed(&mut self, agents: &[AgentId], seats: &[Seat], class: u32) -> (bool, usize) {
         let outputs = A::MODEL.outputs.len();
-        let mut difference = 0;
+        let (mut difference, mut looked_at) = (0, 0);
+        if self.are_all(agents) {
+            for (agent, seen) in self.agents.iter().zip(self.seen.chunks_exact_mut(outputs.max(1))) {
+                difference |= agent.try_with(|me| difference_to(me, seen)).unwrap_or(0);
+            }
+            return (difference != 0, self.agents.len());
+        }
         for agent in agents {
-            let Some(seat) = seats.get(agent.ordinal() as usize) else { continue };
+            let Some(seat) = seats.get(agent.ordinal() as usize).filter(|seat| seat.class == class) else {
+                break;
+            };
+            looked_at += 1;
             let place = seat.place as usize;
             let seen = self.seen.get_mut(place * outputs..(place + 1) * outputs);
             let (Some(agent), Some(seen)) = (self.agents.get(place), seen) else { continue };
             difference |= agent.try_with(|me| difference_to(me, seen)).unwrap_or(0);
         }
-        difference != 0
+        (difference != 0, looked_at)
     }
 }
 
@@ -244,7 +268,7 @@ impl<A: Agent> Table<A> {
     }
 
     fn watch() -> Watching {
-        Box::new(Watched::<A> { agents: Vec::new(), seen: Vec::new() })
+        Box::new(Watched::<A> { agents: Vec::new(), seen: Vec::new(), row: None })
     }
 }
 

@@ -49,16 +49,15 @@ impl Watches {
 
     /// Whether one of the outputs of these agents is not what it was at the last look; inside the kernel.
     pub(crate) fn have_changed(&mut self, agents: &[AgentId]) -> bool {
-        let class =
-            |agent: &AgentId| self.seats.get(agent.ordinal() as usize).map_or(NOWHERE, |place| place.class);
         let (mut changed, mut left) = (false, agents);
-        while let Some(first) = left.first().map(class) {
-            let together = left.iter().position(|agent| class(agent) != first).unwrap_or(left.len());
-            let (agents, rest) = left.split_at(together);
-            if let Some((_, watching)) = self.classes.get_mut(first as usize) {
-                changed |= watching.have_changed(agents, &self.seats);
-            }
-            left = rest;
+        while let Some(first) = left.first() {
+            let class = self.seats.get(first.ordinal() as usize).map_or(NOWHERE, |seat| seat.class);
+            let (news, together) = match self.classes.get_mut(class as usize) {
+                Some((_, watching)) => watching.have_changed(left, &self.seats, class),
+                None => (false, 1),
+            };
+            changed |= news;
+            left = left.get(together..).unwrap_or_default();
         }
         changed
     }
