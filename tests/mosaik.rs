@@ -8,6 +8,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use isochrone::journal::{Reader, Record};
+
 #[path = "support/example.rs"]
 mod example;
 #[path = "peers/setup.rs"]
@@ -91,6 +93,72 @@ fn the_energy_scenario_replays_without_python_and_a_changed_battery_is_named() {
 
     let (code, text) = replay(&changed, &journal, &["--against"]);
     assert_eq!(code, 3, "what leaves the run is another thing: {text}");
+}
+
+/// A run of `more.py`, recorded.
+fn recorded(folder: &Path, scenario: &str) -> PathBuf {
+    let journal = folder.join("run.jrn");
+    let command = format!("{} mosaik %(addr)s --record {}", example("mosaik_more"), journal.display());
+    run("more.py", &["--only", scenario, "--cmd", &command]);
+    journal
+}
+
+/// What mosaik asked, and the agents whose code ran.
+fn asked(journal: &Path) -> (Vec<String>, Vec<String>) {
+    let (mut asked, mut started) = (Vec::new(), Vec::new());
+    for entry in Reader::open(journal).unwrap() {
+        match entry.unwrap().record {
+            Record::Request { content, .. } => asked.push(content.to_string()),
+            Record::Started { agent } => started.push(agent.to_string()),
+            _ => {}
+        }
+    }
+    (asked, started)
+}
+
+fn ask(args: &[&str]) -> (i32, String) {
+    let out = Command::new(example("mosaik_more")).args(args).output().unwrap();
+    let text = [out.stdout, out.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (out.status.code().unwrap(), text)
+}
+
+#[test]
+fn a_run_that_failed_under_mosaik_is_shrunk_to_the_input_that_an_agent_does_not_bear() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = recorded(folder.path(), "a_panic_under_escalate");
+    let (before, started) = asked(&journal);
+    assert!(before.len() == 6 && started == ["bomb_0", "bomb_1"], "{before:?} {started:?}");
+    let smaller = folder.path().join("smaller.jrn");
+    let paths = [&journal, &smaller].map(|path| path.display().to_string());
+    let (code, text) = ask(&["shrink", &paths[0], "--to", &paths[1]]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("agent bomb_0 failed at 50s in poke: boom"), "{text}");
+    let (left, started) = asked(&smaller);
+    assert_eq!(left.len(), 3, "init, create, and the step with the 13: {left:?}");
+    assert!(left[2].starts_with("[\"step\"") && left[2].contains("[13]"), "{left:?}");
+    assert_eq!(started, ["bomb_0"], "the other is left out");
+    let (code, text) = ask(&["replay", &paths[1]]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_run_under_mosaik_is_forked_and_what_agents_ask_is_answered_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = recorded(folder.path(), "async_get_related_entities_in_three_forms");
+    let fork = folder.path().join("fork.jrn");
+    let paths = [&journal, &fork].map(|path| path.display().to_string());
+    let (code, text) = ask(&["fork", &paths[0], "--at", "12", "--seed", "9", "--record", &paths[1]]);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(asked(&fork), asked(&journal));
+    let (code, text) = ask(&["replay", &paths[1]]);
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = ask(&["diff", &paths[0], &paths[1]]);
+    assert_eq!(code, 0, "{text}");
+    // its agents draw nothing
+    assert!(text.contains("is a fork of") && text.contains("the same, "), "{text}");
+    let answered = Reader::open(&fork).unwrap().map(|entry| entry.unwrap());
+    let answered = answered.filter(|entry| entry.event > 12 && matches!(entry.record, Record::Result { .. }));
+    assert!(answered.count() > 0, "something was asked after the fork");
 }
 
 fn replay(program: &str, journal: &Path, flags: &[&str]) -> (i32, String) {

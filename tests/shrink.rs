@@ -23,7 +23,7 @@ struct Tank {
     litres: i64,
 }
 
-#[agent]
+#[agent(eid = "tank_{n}")]
 impl Tank {
     #[constructor]
     fn new() -> Self {
@@ -61,9 +61,21 @@ impl Tank {
     }
 }
 
+/// Has nothing to do with it.
+struct Bystander;
+
+#[agent]
+impl Bystander {
+    #[every(millis = 50)]
+    fn stand(&mut self) {}
+}
+
 fn app(args: &[&str]) -> String {
     let app = App::new("tanks").agent::<Tank>("Tank").scenario(|world| {
         world.add("tank", Tank::default())?;
+        for n in 0..5 {
+            world.add(&format!("bystander_{n}"), Bystander)?;
+        }
         Ok(())
     });
     let code = app.run([&["tanks"], args].concat());
@@ -80,6 +92,16 @@ fn told(path: &Path) -> (Vec<String>, usize) {
         _ => None,
     });
     (calls.collect(), records.iter().filter(|record| matches!(record, Record::Turn { .. })).count())
+}
+
+/// The agents whose code ran.
+fn started(path: &Path) -> Vec<String> {
+    let records = Reader::open(path).unwrap().map(|entry| entry.unwrap().record);
+    let started = records.filter_map(|record| match record {
+        Record::Started { agent } => Some(agent.to_string()),
+        _ => None,
+    });
+    started.collect()
 }
 
 /// Records a live run that peers call until it ends.
@@ -125,6 +147,8 @@ fn a_live_run_is_shrunk_to_the_calls_that_it_needs_to_fail_and_replays() {
     let (calls, less) = told(&smaller);
     assert_eq!(calls, ["close", "fill"]);
     assert!(less <= 3 && less < turns, "{less} turns of {turns}");
+    assert_eq!(started(Path::new(&journal)).len(), 6);
+    assert_eq!(started(&smaller), ["tank"], "the others are left out");
     assert_eq!(app(&["replay", smaller.to_str().unwrap()]), "ExitCode(unix_exit_status(0))");
     let broken = Reader::open(&smaller).unwrap().map(Result::unwrap).any(
         |entry| matches!(entry.record, Record::Failed { message, .. } if message.contains("no tank bursts")),
@@ -159,12 +183,15 @@ fn a_coupled_run_is_shrunk_to_the_requests_that_it_needs_to_fail_and_replays() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, socket) = (folder.path().join("run.jrn"), folder.path().join("socket"));
     let (record, listen) = (journal.display().to_string(), format!("ipc://[{}]", socket.display()));
-    let door = std::thread::spawn(move || app(&["serve", "--listen", &listen, "--record", &record]));
-    let mut requests = vec![r#"["sim/create", ["Tank"], {}]"#.to_owned()];
+    let fault = ["--fault", "5s:bystander_1:crash"];
+    let door = std::thread::spawn(move || {
+        app(&[&["serve", "--listen", &listen, "--record", &record][..], &fault[..]].concat())
+    });
+    let mut requests = vec![r#"["sim/create", ["Tank", 4], {}]"#.to_owned()];
     for second in 0..24 {
         let lid = if second == 11 { r#", "lid": {"valve": 1.0}"# } else { "" };
         requests.push(format!(
-            r#"["sim/step", ["{second}s", {{"tank": {{"inflow": {{"pipe": {second}.0}}{lid}}}}}], {{}}]"#
+            r#"["sim/step", ["{second}s", {{"tank_2": {{"inflow": {{"pipe": {second}.0}}{lid}}}}}], {{}}]"#
         ));
     }
     run(simulate(&socket, &requests));
@@ -181,7 +208,13 @@ fn a_coupled_run_is_shrunk_to_the_requests_that_it_needs_to_fail_and_replays() {
     let (journal, smaller) = (journal.display().to_string(), folder.path().join("run.min.jrn"));
     assert_eq!(app(&["shrink", &journal]), "ExitCode(unix_exit_status(0))");
     let left = asked(&smaller);
-    assert!(left.len() == 2 && left[0].contains("11s") && left[1].contains("23s"), "{left:?}");
+    assert!(left.len() == 3 && left[1].contains("11s") && left[2].contains("23s"), "{left:?}");
+    assert_eq!(started(&smaller), ["tank_2"], "the others are left out");
+    let faults = |path: &Path| {
+        let records = Reader::open(path).unwrap().map(|entry| entry.unwrap().record);
+        records.filter(|record| matches!(record, Record::Fault { .. })).count()
+    };
+    assert_eq!((faults(Path::new(&journal)), faults(&smaller)), (1, 0), "nor is the fault needed");
     assert_eq!(app(&["replay", smaller.to_str().unwrap()]), "ExitCode(unix_exit_status(0))");
     let broken = Reader::open(&smaller).unwrap().map(Result::unwrap).any(
         |entry| matches!(entry.record, Record::Failed { message, .. } if message.contains("no tank bursts")),

@@ -27,6 +27,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whether time is the wall's: then wakes from outside are allowed, and `external` resumes when its result is there.
     pub realtime: bool,
+    /// Paths of agents that are gone as soon as they have been created, before any code of theirs but the constructor runs.
+    pub without: Vec<String>,
 }
 
 impl Config {
@@ -43,6 +45,7 @@ impl Config {
             mailbox: 65_536,
             policy: Policy::default(),
             realtime: false,
+            without: Vec::new(),
         }
     }
 }

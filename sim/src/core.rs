@@ -518,6 +518,9 @@ impl Core {
         )?;
         self.with_class::<A, _>(class, |inbox| inbox.add(self, id, state, factory));
         self.observe(id, || What::Created { by: creator });
+        if !self.config.without.is_empty() {
+            self.leave_out(id);
+        }
         Ok(Ref::new(self.id, class, id))
     }
 

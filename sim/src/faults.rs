@@ -100,6 +100,19 @@ impl Core {
         true
     }
 
+    /// An agent that was just created crashes before its first code runs, if the run is to be without it.
+    #[cold]
+    pub(crate) fn leave_out(&self, agent: AgentId) {
+        let path = self.path(agent);
+        if self.config.without.contains(&path) {
+            let number = self.next_injection();
+            let crash = move |core: &Core| {
+                core.inject_fault(agent, Injected::Crash);
+            };
+            self.enter_at(self.now(), number, Box::new(crash));
+        }
+    }
+
     fn end_pause(&self, agent: AgentId) {
         // it may have crashed meanwhile, and hold another lock by now
         if self.locks.borrow().get(&agent) == Some(&PAUSED) {

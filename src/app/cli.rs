@@ -55,7 +55,7 @@ pub(super) enum Command {
     Verify(Verify),
     /// Searches seeds and faults for a run that fails: exit code 3 and the line that repeats it
     Explore(Explore),
-    /// Makes a failing run smaller: drops the faults and agents, or the calls and requests from outside, that it does not need
+    /// Makes a failing run smaller: drops the faults, the calls and requests from outside, and the agents that it does not need
     Shrink(Shrink),
     /// Runs as a simulator under mosaik, which starts it (`cmd`) or connects to it (`connect`)
     #[cfg(feature = "mosaik")]
@@ -108,6 +108,12 @@ pub(super) struct Common {
     /// A parameter of the scenario, as name=value; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE")]
     pub(super) params: Vec<String>,
+    /// Does something to an agent: WHEN:AGENT:crash, :err, :pause:SPAN or :restart:SPAN; can be repeated
+    #[arg(long = "fault", value_name = "FAULT")]
+    pub(super) faults: Vec<Fault>,
+    /// Leaves an agent out: it is gone as soon as it has been created; can be repeated
+    #[arg(long, value_name = "AGENT")]
+    pub(super) without: Vec<String>,
     #[command(flatten)]
     pub(super) record: Record,
 }
@@ -188,12 +194,6 @@ pub(super) struct Sim {
     pub(super) strict: Option<Duration>,
     #[command(flatten)]
     pub(super) network: Network,
-    /// Does something to an agent: WHEN:AGENT:crash, :err, :pause:SPAN or :restart:SPAN; can be repeated
-    #[arg(long = "fault", value_name = "FAULT")]
-    pub(super) faults: Vec<Fault>,
-    /// Leaves an agent of the set-up out; can be repeated
-    #[arg(long, value_name = "AGENT")]
-    pub(super) without: Vec<String>,
     /// An error if whoever waits for an answer at this time still waits for it at the end
     #[arg(long, value_name = "SPAN", value_parser = time)]
     pub(super) progress_since: Option<Time>,
@@ -376,6 +376,22 @@ pub(super) struct Serve {
     pub(super) mode: Option<Mode>,
     #[command(flatten)]
     pub(super) network: Network,
+}
+
+/// What all runs have, of the command line of one.
+pub(super) fn common(app: &App, arguments: &[String]) -> Result<Common, String> {
+    let wrong = |error: clap::Error| format!("the recorded command line is no longer understood: {error}");
+    match parse(app, arguments).map_err(wrong)?.command {
+        Command::Sim(args) => Ok(args.common),
+        Command::Live(args) => Ok(args.common),
+        #[cfg(feature = "manager")]
+        Command::Worker(args) => Ok(args.common),
+        #[cfg(feature = "mosaik")]
+        Command::Mosaik(args) => Ok(args.common),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => Ok(args.common),
+        _ => Err("the recorded command line is no run".into()),
+    }
 }
 
 /// What is of no use without a network.

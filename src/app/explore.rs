@@ -61,7 +61,7 @@ async fn search(app: &Rc<App>, args: &Explore, interrupt: &Interrupt) -> Result<
             if agents.is_empty() {
                 agents = population(app, &sim, interrupt).await?;
             }
-            sim.faults = draw(seed, &agents, sim.until);
+            sim.common.faults = draw(seed, &agents, sim.until);
         }
         if let Some(span) = args.liveness {
             sim.progress_since = Some(sim.until);
@@ -69,7 +69,7 @@ async fn search(app: &Rc<App>, args: &Explore, interrupt: &Interrupt) -> Result<
         }
         let tried = attempt(app, &sim, &Tape::default(), interrupt).await?;
         seen.runs += 1;
-        seen.faults += sim.faults.len() as u64;
+        seen.faults += sim.common.faults.len() as u64;
         for (name, count) in tried.properties.counts() {
             let sum = seen.properties.entry(name.into()).or_insert(Count { looks: 0, held: 0, ..count });
             sum.looks += count.looks;
@@ -172,7 +172,7 @@ fn share(args: &Explore, arguments: &[String], interrupt: &Interrupt) -> Result<
 }
 
 /// A command line without flags that have a value.
-fn without(arguments: &[String], flags: &[&str]) -> Vec<String> {
+pub(super) fn without(arguments: &[String], flags: &[&str]) -> Vec<String> {
     let mut kept = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {

@@ -126,8 +126,8 @@ pub(super) fn arguments(command: &str, sim: &Sim) -> Vec<String> {
         flag("progress-since", since.to_string());
     }
     common.params.iter().for_each(|param| flag("param", param.clone()));
-    sim.faults.iter().for_each(|fault| flag("fault", fault.to_string()));
-    sim.without.iter().for_each(|agent| flag("without", agent.clone()));
+    sim.common.faults.iter().for_each(|fault| flag("fault", fault.to_string()));
+    sim.common.without.iter().for_each(|agent| flag("without", agent.clone()));
     line
 }
 

@@ -64,6 +64,12 @@ pub(super) fn recorded_arguments(header: &Header) -> Vec<String> {
     std::iter::once(header.scenario.as_str()).chain(arguments).map(str::to_owned).collect()
 }
 
+/// The header of a run with another command line, which is given without the program's name.
+pub(super) fn with_arguments(mut header: Header, arguments: &[String]) -> Header {
+    header.configuration.insert(ARGUMENTS.into(), run_arguments(arguments).join("\n"));
+    header
+}
+
 /// The header of another recording of a run, made by this build.
 pub(super) fn built_now(recorded: Header) -> Header {
     Header { build: build(), ..recorded }

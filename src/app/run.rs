@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Instant;
 
-use isochrone_sim::{Config, Epoch, Outcome, Time};
+use isochrone_sim::{Config, Epoch, Kernel, Outcome, Time};
 
 use super::cli::{Cli, Command, Common, Live, Record, Sim};
 #[cfg(feature = "mosaik")]
@@ -190,6 +190,7 @@ pub(super) fn configure(mut config: Config, common: &Common) -> Config {
     config.shuffle = common.shuffle.or(config.shuffle);
     config.epoch = common.start.unwrap_or(config.epoch);
     config.policy = common.policy.unwrap_or(config.policy);
+    config.without.clone_from(&common.without);
     config
 }
 
@@ -218,11 +219,21 @@ fn watch_ctrl_c(interrupt: Interrupt) {
     });
 }
 
-pub(super) fn set_up(app: &App, world: &Container) -> Result<(), String> {
+pub(super) fn set_up(app: &App, world: &Container, common: &Common, tape: &Tape) -> Result<(), String> {
     for policy in &app.policies {
         policy(world);
     }
-    world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))
+    world.enter(|| (app.build)(world)).map_err(|error| format!("the set-up failed: {error}"))?;
+    arrange(world.kernel(), &common.faults, tape)
+}
+
+/// Says which agents were to be left out and have never been there.
+pub(super) fn tell_missed(kernel: &Kernel, tape: &Tape) {
+    let missed =
+        kernel.config().without.iter().filter(|path| !tape.is_quiet() && kernel.find(path).is_none());
+    for path in missed {
+        tracing::warn!("no agent {path:?} was there to be left out");
+    }
 }
 
 fn check_end(config: &Config, until: Time) -> Result<(), Ended> {
@@ -260,10 +271,12 @@ pub(super) async fn run_simulated(
     let live = if pace.is_some() { paced.live() } else { free.live() };
     // agents of simulated time may call others elsewhere: it stands meanwhile
     let node = access.join(app, &world, &live, tape).await.map_err(Ended::Failed)?;
-    set_up(app, &world).map_err(Ended::Failed)?;
+    set_up(app, &world, &args.common, tape).map_err(Ended::Failed)?;
+    if let Some(path) = args.common.without.iter().find(|path| world.kernel().find(path).is_none()) {
+        return Err(Ended::Usage(format!("no agent {path:?} is here to be left out")));
+    }
     let properties = Rc::new(Properties::new(tape.clone()));
     world.kernel().provide(properties.clone());
-    arrange(world.kernel(), &args.faults, &args.without, tape).map_err(Ended::Usage)?;
     let result = match pace {
         None => free.run(world.kernel(), args.until, progress).await.map(drop),
         Some(_) => {
@@ -315,7 +328,7 @@ async fn go_live(app: &App, args: &Live, taping: &Taping<'_>, interrupt: Interru
     let (wall, live) = Wall::new(interrupt);
     // first, so that the set-up knows where its agents are for others
     let mut node = access.join(app, &world, &live, &tape).await.map_err(Ended::Failed)?;
-    set_up(app, &world).map_err(Ended::Failed)?;
+    set_up(app, &world, &args.common, &tape).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut wall = wall.max_lag(args.max_lag).tape(tape.clone());
     let mut result = wall.play(world.kernel()).await;
@@ -352,6 +365,7 @@ pub(super) fn conclude(
         Err(RunError::Interrupted(_)) => INTERRUPT.into(),
         result => ended(result, "it was to end here"),
     };
+    tell_missed(world.kernel(), tape);
     let written = tape.finish(world.kernel(), &because);
     if !tape.is_quiet() {
         tell(world, Summary::of(world.kernel(), from, started.elapsed()));
@@ -414,10 +428,10 @@ async fn serve_mosaik(
         tape: tape.clone(),
         join,
         build: {
-            let app = app.clone();
+            let (app, tape, common) = (app.clone(), tape.clone(), args.common);
             Rc::new(move |world, setup| {
                 (app.prepare)(world, &with(&given, &setup.params))?;
-                set_up(&app, world)
+                set_up(&app, world, &common, &tape)
             })
         },
     };
@@ -482,6 +496,7 @@ pub(super) fn finish(served: Served, tape: &Tape, well: &str) -> Result<(), Ende
     let mut written = Ok(());
     if let Some(coupling) = &served.coupling {
         let kernel = coupling.container().kernel();
+        tell_missed(kernel, tape);
         written = tape.finish(kernel, &ended(&served.result, well));
         let (steps, _) = coupling.counts();
         if !tape.is_quiet() {

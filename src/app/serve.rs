@@ -34,9 +34,10 @@ pub(super) async fn serve(
     drop(scratch);
     let models = app.types.iter().map(|kind| (kind.name.clone(), (kind.vtable, kind.public))).collect();
     let (mode, app, joined) = (args.mode.unwrap_or(app.mode), app.clone(), app.clone());
+    let (common, played) = (args.common, tape.clone());
     let build = Rc::new(move |world: &Container| {
         (app.prepare)(world, &params)?;
-        set_up(&app, world)
+        set_up(&app, world, &common, &played)
     });
     let (joining, join) = Joining::new(&joined, access, &tape);
     let channel = Config { codec: args.network.codec, ..Offer::connections() };

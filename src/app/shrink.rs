@@ -56,7 +56,7 @@ pub(super) async fn run(app: &Rc<App>, args: &Shrink, interrupt: Interrupt) -> R
     println!("{}", failure.message);
     println!(
         "  messages  {after} of {before}, and {} agents left out, after {tries} runs",
-        sim.without.len()
+        sim.common.without.len()
     );
     println!("  journal   {}", path.display());
     println!("  reproduce {}", line(app, &sim));
@@ -99,12 +99,12 @@ impl Smaller<'_> {
 
     /// Drops faults: halves of them first, then ever smaller parts.
     async fn faults(&mut self) -> Result<(), Ended> {
-        let mut size = self.sim.faults.len();
+        let mut size = self.sim.common.faults.len();
         while size > 0 {
             let mut at = 0;
-            while at < self.sim.faults.len() {
+            while at < self.sim.common.faults.len() {
                 let mut sim = self.sim.clone();
-                sim.faults.drain(at..(at + size).min(sim.faults.len()));
+                sim.common.faults.drain(at..(at + size).min(sim.common.faults.len()));
                 if !self.try_it(sim).await? {
                     at += size;
                 }
@@ -117,14 +117,14 @@ impl Smaller<'_> {
     /// Leaves agents of the set-up out, in the same way.
     async fn agents(&mut self, all: Vec<String>) -> Result<(), Ended> {
         let mut left: Vec<String> =
-            all.into_iter().filter(|agent| !self.sim.without.contains(agent)).collect();
+            all.into_iter().filter(|agent| !self.sim.common.without.contains(agent)).collect();
         let mut size = left.len() / 2;
         while size > 0 {
             let mut at = 0;
             while at < left.len() {
                 let part = at..(at + size).min(left.len());
                 let mut sim = self.sim.clone();
-                sim.without.extend_from_slice(&left[part.clone()]);
+                sim.common.without.extend_from_slice(&left[part.clone()]);
                 if self.try_it(sim).await? {
                     left.drain(part);
                 } else {

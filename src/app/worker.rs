@@ -45,7 +45,7 @@ pub(super) async fn run(
         Worker::new(&world, types, interrupt).map_err(|error| Ended::Failed(error.to_string()))?;
     worker.set_tape(tape.clone());
     let mut node = access.join(app, &world, &worker.live(), &tape).await.map_err(Ended::Failed)?;
-    set_up(app, &world).map_err(Ended::Failed)?;
+    set_up(app, &world, &args.common, &tape).map_err(Ended::Failed)?;
     let (from, started) = (world.now(), Instant::now());
     let mut result = worker.run().await;
     if tape.is_resumed() && result.is_ok() && !worker.is_stopped() {

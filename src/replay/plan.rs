@@ -83,20 +83,11 @@ pub(crate) fn draw(seed: u64, agents: &[String], until: Time) -> Vec<Fault> {
     faults
 }
 
-/// Lets faults happen in a run that has not begun, and leaves agents out of it.
+/// Lets faults happen in a run that has not begun.
 ///
 /// # Errors
-/// An agent that is to be left out is not there, or a fault lies in the past.
-pub(crate) fn arrange(
-    kernel: &Kernel,
-    faults: &[Fault],
-    without: &[String],
-    tape: &Tape,
-) -> Result<(), String> {
-    for path in without {
-        let agent = kernel.find(path).ok_or_else(|| format!("no agent {path:?} is here to be left out"))?;
-        kernel.inject_fault(agent, Injected::Crash);
-    }
+/// A fault lies in the past.
+pub(crate) fn arrange(kernel: &Kernel, faults: &[Fault], tape: &Tape) -> Result<(), String> {
     for fault in faults.iter().cloned() {
         let (at, tape) = (fault.at, tape.clone());
         let inject = move || {
