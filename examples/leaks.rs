@@ -4,6 +4,8 @@
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=clock       reads the system's clock
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=stopwatch   measures with the system's clock
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=map         goes through a std HashMap
+//! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=sum         adds up what is in one
+//! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=static      keeps something that outlives the run
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=dice        draws from a generator without a seed
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=select      waits with tokio's `select!`
 //! cargo run --example leaks -- verify --seeds 0..4 --until 10s --param leak=none        none: waits with `isochrone::select!`
@@ -17,6 +19,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use isochrone::prelude::*;
@@ -34,6 +37,8 @@ enum Leak {
     Clock,
     Stopwatch,
     Map,
+    Sum,
+    Static,
     Dice,
     Select,
 }
@@ -76,6 +81,17 @@ impl Leaky {
                 for load in loads {
                     ledger.note(load).send();
                 }
+            }
+            Leak::Sum => {
+                let sum = this.with(|me| me.loads.values().map(|load| load / 3.0).sum());
+                ledger.note(sum).send();
+            }
+            Leak::Static => {
+                static LOOKED: AtomicBool = AtomicBool::new(false);
+                if LOOKED.swap(true, Ordering::Relaxed) {
+                    this.random("noise").uniform();
+                }
+                ledger.note(1.0).send();
             }
             Leak::Dice => ledger.note((RandomState::new().build_hasher().finish() % 6) as f64).send(),
             Leak::Select => {

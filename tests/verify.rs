@@ -41,6 +41,16 @@ fn an_agent_that_goes_through_a_hash_map_is_caught() {
 }
 
 #[test]
+fn an_agent_that_adds_up_what_is_in_a_hash_map_is_caught() {
+    is_caught("sum", "rounding: a sum in another order");
+}
+
+#[test]
+fn an_agent_that_keeps_something_beyond_the_run_and_draws_once_more_is_caught() {
+    is_caught("static", "an extra random draw");
+}
+
+#[test]
 fn an_agent_that_draws_without_a_seed_is_caught() {
     is_caught("dice", "a number that no seed determines");
 }
