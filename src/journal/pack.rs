@@ -106,6 +106,7 @@ fn negative(value: i64) -> ([u8; 9], usize) {
     (bytes, 1 + after as usize)
 }
 
+#[inline]
 pub(super) fn float(out: &mut impl Out, value: f64) {
     eight(out, 0xcb, value.to_bits());
 }

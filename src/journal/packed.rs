@@ -77,10 +77,15 @@ impl Packed {
     /// their number.
     pub fn list<'v>(values: impl Iterator<Item = &'v Value> + Clone) -> Packed {
         let count = values.clone().count();
-        // nearly all are numbers
         let mut out = Vec::with_capacity(5 + 9 * count);
         pack::array(&mut out, count);
-        values.for_each(|value| write(&mut out, value));
+        for value in values {
+            match value {
+                // as nearly all are
+                Value::Float(value) => pack::float(&mut out, *value),
+                value => write(&mut out, value),
+            }
+        }
         Packed(out.into())
     }
 

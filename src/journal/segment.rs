@@ -5,7 +5,8 @@
 //! syncs does not pay for that: it takes as long as thousands of records.
 //!
 //! Why zeros ahead of what is written: an operating system keeps a file in pages, and many small writes that begin and end
-//! anywhere cost it twice as much as the same bytes in room that was taken at once. A writer that ends cuts the room off.
+//! anywhere cost it twice as much as the same bytes in room that was taken at once. Where it can, it is also told to choose
+//! the places on the disk for many pages at once. A writer that ends gives back what it has not used.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,6 +17,8 @@ use super::error::JournalError;
 
 /// Room is taken up to whole multiples of as much as there is, but of no more than this.
 const ROOM: usize = 256 << 10;
+/// Places on the disk are chosen for so much at once.
+const PLACES: u64 = 8 << 20;
 
 /// Where a writer's bytes go.
 pub(super) trait Sink: fmt::Debug {
@@ -101,6 +104,8 @@ pub(super) struct Files {
     /// bytes of the present file, and with the zeros behind them
     len: u64,
     room: u64,
+    /// up to here there are places on the disk, or none were to be had
+    placed: u64,
 }
 
 impl Files {
@@ -133,7 +138,7 @@ impl Files {
     }
 
     fn new(base: &Path, first: File) -> Files {
-        Files { base: base.to_owned(), first, later: None, listed: false, len: 0, room: 0 }
+        Files { base: base.to_owned(), first, later: None, listed: false, len: 0, room: 0, placed: 0 }
     }
 
     /// Goes to the end of a segment's valid bytes, and cuts what follows.
@@ -161,6 +166,11 @@ impl Files {
         let (begin, end) = (self.len, self.len + bytes.len() as u64);
         let step = end.next_power_of_two().min(ROOM as u64);
         let ahead = (end.next_multiple_of(step) - end) as usize;
+        // small files are best left to the operating system
+        if end > self.placed && end > ROOM as u64 {
+            places(self.file(), begin, PLACES);
+            self.placed = begin + PLACES;
+        }
         let file = self.file();
         // that there is no room is no failure, as long as the bytes themselves fit
         let both = file.write_vectored(&[IoSlice::new(bytes), IoSlice::new(&ZEROS[..ahead])]).unwrap_or(0);
@@ -172,7 +182,7 @@ impl Files {
     }
 
     fn cut_room(&mut self) -> io::Result<()> {
-        if self.room > self.len { self.cut(self.len) } else { Ok(()) }
+        if self.room.max(self.placed) > self.len { self.cut(self.len) } else { Ok(()) }
     }
 }
 
@@ -192,7 +202,7 @@ impl Sink for Files {
             let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
             self.later = Some((segment, file));
         }
-        (self.listed, self.len, self.room) = (false, 0, 0);
+        (self.listed, self.len, self.room, self.placed) = (false, 0, 0, 0);
         Ok(())
     }
 
@@ -220,7 +230,7 @@ impl Sink for Files {
         let file = self.file();
         file.set_len(len)?;
         file.seek(SeekFrom::Start(len))?;
-        (self.len, self.room) = (len, len);
+        (self.len, self.room, self.placed) = (len, len, len);
         Ok(())
     }
 
@@ -228,6 +238,15 @@ impl Sink for Files {
         path_of(&self.base, self.later.as_ref().map_or(1, |(segment, _)| *segment))
     }
 }
+
+/// Chooses places on the disk, which are no part of the file yet. Without them it is as it was.
+#[cfg(target_os = "linux")]
+fn places(file: &File, from: u64, len: u64) {
+    let _ = rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, from, len);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn places(_: &File, _: u64, _: u64) {}
 
 fn sync_directory(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory_of(path))?.sync_all() } else { Ok(()) }
