@@ -99,7 +99,6 @@ pub(super) async fn resume(app: &Rc<App>, args: &Resume, interrupt: Interrupt) -
 
 /// Where a run listens when it goes on; or why it cannot.
 fn reopen(command: &mut Command, args: &Resume) -> Result<(), Ended> {
-    let path = args.path.display();
     #[cfg(feature = "serve")]
     if !matches!(command, Command::Serve(_)) && args.listen.is_some() {
         return Err(Ended::Usage("--listen is for runs of `serve`: no simulator steps this one".into()));
@@ -117,6 +116,7 @@ fn reopen(command: &mut Command, args: &Resume) -> Result<(), Ended> {
         }
         #[cfg(feature = "mosaik")]
         Command::Mosaik(_) => {
+            let path = args.path.display();
             return Err(Ended::Usage(format!(
                 "mosaik cannot go on with a simulator that was killed: it would begin with `init` at time 0. `fork {path}` lets \
                  the agents go on with another seed and what mosaik asked then, `replay {path}` repeats what was recorded"

@@ -50,10 +50,11 @@ pub(super) enum Command {
     Resume(Resume),
     /// Compares two journals: exit code 0 the same, 3 the first difference with what is around it
     Diff(Diff),
-    /// Runs the scenario again and again with each seed, and names the agent and the event at which a run differs from
-    /// another with the same seed: exit code 3
+    /// Runs the scenario, or a recorded run, again and again with each seed, and names the agent and the event at which a run
+    /// differs from another with the same seed: exit code 3
     Verify(Verify),
-    /// Searches seeds and faults for a run that fails: exit code 3 and the line that repeats it
+    /// Searches seeds and faults for a run of the scenario, or of a recording's inputs, that fails: exit code 3 and the line
+    /// that repeats it
     Explore(Explore),
     /// Makes a failing run smaller: drops the faults, the calls and requests from outside, and the agents that it does not need
     Shrink(Shrink),
@@ -254,6 +255,10 @@ pub(super) struct Verify {
     /// Which seeds, as 0..64: of the random streams and of the order that the laws leave open
     #[arg(long, value_name = "FROM..TO", default_value = "0..64", value_parser = seeds)]
     pub(super) seeds: Range<u64>,
+    /// The recorded run that is repeated, with the inputs that it had: for programs that a simulator, a master or the wall's
+    /// clock drives. Its own command line counts
+    #[arg(long, value_name = "FILE")]
+    pub(super) journal: Option<PathBuf>,
     /// How often each seed is run
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..))]
     pub(super) times: u32,
@@ -266,6 +271,10 @@ pub(super) struct Explore {
     /// Which seeds, as 0..10000: of the random streams and of the order that the laws leave open
     #[arg(long, value_name = "FROM..TO", default_value = "0..1000", value_parser = seeds)]
     pub(super) seeds: Range<u64>,
+    /// The recorded run that is searched, with the inputs that it had: for programs that a simulator, a master or the wall's
+    /// clock drives. Its own command line counts
+    #[arg(long, value_name = "FILE", conflicts_with = "liveness")]
+    pub(super) journal: Option<PathBuf>,
     /// Lets faults happen to agents: which kinds, how many, when and whom is drawn for each run
     #[arg(long)]
     pub(super) swarm: bool,

@@ -4,22 +4,33 @@
 //! `--swarm` faults are drawn from it, so whatever is found is found again by its number. Journals are kept of failing
 //! runs only.
 //!
+//! Of a run that the outside drove the recorded inputs are searched, [again and again](super::trial). One in which agents ask
+//! what they did not ask when it was recorded gets no answer: what it fails with then is no finding.
+//!
 //! Several jobs are several processes: agents need not be `Send`, and a process that dies is a finding too.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
+use isochrone_sim::Time;
+
 use super::App;
 use super::cli::{Explore, Sim};
-use super::failure::{Failure, attempt, line, program, record};
+use super::failure::{Failure, attempt, check_population, line, program, record};
+use super::replay::damaged;
 use super::run::Ended;
+use super::trial::Trials;
 use super::verify::seeded;
 use crate::clock::Interrupt;
-use crate::replay::{Count, Expect, Tape, draw};
+use crate::journal::{Level, Reader};
+use crate::replay::{Count, Expect, Source, Tape, draw};
 
 const FOUND: u8 = 3;
+const NOT_AGAIN: &str =
+    "  but not when it is run again: the run is no function of its seed, `verify` says why\n";
 
 /// What a search has seen.
 #[derive(Debug, Default)]
@@ -27,6 +38,8 @@ struct Seen {
     runs: u64,
     faults: u64,
     failures: u64,
+    /// runs that failed after they had asked what was not recorded
+    unheard: u64,
     properties: BTreeMap<String, Count>,
 }
 
@@ -39,7 +52,10 @@ pub(super) async fn run(
     let seen = if args.jobs > 1 {
         share(args, arguments, &interrupt)?
     } else {
-        search(app, args, &interrupt).await?
+        match &args.journal {
+            Some(path) => search_recorded(app, args, path, &interrupt).await?,
+            None => search(app, args, &interrupt).await?,
+        }
     };
     if args.worker {
         seen.tell_parent();
@@ -68,6 +84,7 @@ async fn search(app: &Rc<App>, args: &Explore, interrupt: &Interrupt) -> Result<
             sim.until = sim.until.saturating_add(span);
         }
         let tried = attempt(app, &sim, &Tape::default(), interrupt).await?;
+        check_population(app, tried.agents.len())?;
         seen.runs += 1;
         seen.faults += sim.common.faults.len() as u64;
         for (name, count) in tried.properties.counts() {
@@ -86,10 +103,56 @@ async fn search(app: &Rc<App>, args: &Explore, interrupt: &Interrupt) -> Result<
     Ok(seen)
 }
 
+/// Searches a recorded run.
+async fn search_recorded(
+    app: &Rc<App>,
+    args: &Explore,
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<Seen, Ended> {
+    let mut seen = Seen::default();
+    let trials = Trials::of(app, path, interrupt.clone()).await?;
+    let (inputs, level) = (Source::File(path.into()), Level::Events);
+    let last = Reader::open(path).map_err(damaged)?.map_while(Result::ok).last();
+    let end = last.map_or(Time::ZERO, |last| last.time);
+    let mut agents: Vec<String> = Vec::new();
+    for seed in args.seeds.clone() {
+        if args.swarm && agents.is_empty() {
+            agents = trials.attempt(&trials.seeded(seed, &[]), inputs.clone(), level).await?.agents;
+        }
+        let faults = if args.swarm { draw(seed, &agents, end) } else { Vec::new() };
+        let arguments = trials.seeded(seed, &faults);
+        let tried = trials.attempt(&arguments, inputs.clone(), level).await?;
+        seen.runs += 1;
+        seen.faults += faults.len() as u64;
+        let Some(failure) = tried.failure else { continue };
+        if tried.refused {
+            seen.unheard += 1;
+            continue;
+        }
+        seen.failures += 1;
+        let kept = args.keep.join(format!("{}-{seed}.jrn", app.name));
+        let again = trials.record(&arguments, inputs.clone(), Level::Full, &kept).await?;
+        let mut text = format!("seed {seed} fails: {}\n", failure.message);
+        if again.is_none_or(|again| again.kind != failure.kind) {
+            text += NOT_AGAIN;
+        }
+        let (program, kept) = (program(app), kept.display());
+        text += &format!(
+            "  journal   {kept}\n  reproduce {program} replay {kept}\n  smaller   {program} shrink {kept}"
+        );
+        println!("{text}");
+        if !args.keep_going {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
 /// The names of the agents that there are without any fault.
 async fn population(app: &App, sim: &Sim, interrupt: &Interrupt) -> Result<Vec<String>, Ended> {
     let mut sim = sim.clone();
-    sim.until = isochrone_sim::Time::ZERO;
+    sim.until = Time::ZERO;
     Ok(attempt(app, &sim, &Tape::default(), interrupt).await?.agents)
 }
 
@@ -107,9 +170,7 @@ async fn found(
     let mut text = format!("seed {seed} fails: {}\n", failure.message);
     match again.failure {
         Some(again) if again.kind == failure.kind => {}
-        _ => {
-            text += "  but not when it is run again: the run is no function of its seed, `verify` says why\n"
-        }
+        _ => text += NOT_AGAIN,
     }
     text += &format!("  journal   {} ({messages} messages and answers)\n", path.display());
     text += &format!("  reproduce {}\n", line(app, sim));
@@ -199,7 +260,7 @@ impl Seen {
             };
             println!("{TOLD}property {expect} {} {} {name}", count.looks, count.held);
         }
-        println!("{TOLD}runs {} {} {}", self.runs, self.faults, self.failures);
+        println!("{TOLD}runs {} {} {} {}", self.runs, self.faults, self.failures, self.unheard);
     }
 
     fn hear(&mut self, line: &str) {
@@ -212,6 +273,7 @@ impl Seen {
             self.runs += number(&mut words);
             self.faults += number(&mut words);
             self.failures += number(&mut words);
+            self.unheard += number(&mut words);
             return;
         }
         let expect = match words.next() {
@@ -227,7 +289,7 @@ impl Seen {
     }
 
     fn tell(&self) {
-        let Seen { runs, faults, failures, properties } = self;
+        let Seen { runs, faults, failures, unheard, properties } = self;
         for (name, count) in properties {
             let Count { expect, looks, held } = count;
             let said = match expect {
@@ -241,5 +303,10 @@ impl Seen {
             println!("{name:?} {said}");
         }
         println!("{runs} runs, {faults} faults, {failures} failures");
+        if *unheard > 0 {
+            println!(
+                "{unheard} more failed, after agents had asked what they did not ask in the recorded run: no findings"
+            );
+        }
     }
 }

@@ -65,6 +65,18 @@ pub(super) async fn attempt(
     Ok(Tried { failure, properties, agents })
 }
 
+/// Where nobody is, nothing is found.
+pub(super) fn check_population(app: &App, agents: usize) -> Result<(), Ended> {
+    if agents > 0 {
+        return Ok(());
+    }
+    let name = &app.name;
+    Err(Ended::Usage(format!(
+        "the set-up of {name} creates no agents, whoever drives it does: record a run (`--record run.jrn`), and say \
+         --journal run.jrn"
+    )))
+}
+
 /// What two failures of one mistake have in common, whoever makes it.
 fn kind(error: &RunError) -> String {
     match error {

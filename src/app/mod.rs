@@ -29,6 +29,7 @@ mod serve;
 mod shrink;
 mod sieve;
 mod summary;
+mod trial;
 mod verify;
 #[cfg(feature = "manager")]
 mod worker;

@@ -25,12 +25,12 @@ pub(super) const MOST: u32 = 5_000;
 
 pub(super) async fn run(app: &Rc<App>, args: &Shrink, interrupt: Interrupt) -> Result<(), Ended> {
     let reader = Reader::open(&args.path).map_err(|error| Ended::Failed(error.to_string()))?;
-    check_build(app, reader.header(), &args.path, true)?;
     let inputs = Inputs::of(reader)?;
     if !inputs.is_empty() {
         return sieve::shrink(app, args, inputs, interrupt).await;
     }
     let reader = Reader::open(&args.path).map_err(|error| Ended::Failed(error.to_string()))?;
+    check_build(app, reader.header(), &args.path, true)?;
     let arguments = recorded_arguments(reader.header());
     let before = messages(reader);
     let sim = match cli::parse(app, &arguments).map(|cli| cli.command) {

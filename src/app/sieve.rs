@@ -1,8 +1,7 @@
 //! A recording with fewer inputs, of a run that still fails in the same way.
 //!
-//! Why by trials: what the others do when one input is missing is known only when the program has run without it. Each
-//! trial hands the program what is left of the recording, compares nothing, and writes down what happens; what it has
-//! written is the smaller recording, and a strict replay must bring it forth again.
+//! Which of them are needed is found by [trials](super::trial): of the smallest that fails, what was written down is the
+//! smaller recording.
 //!
 //! | left out, in this order | of |
 //! |-------------------------|----|
@@ -19,28 +18,24 @@
 use std::rc::Rc;
 
 use super::App;
-use super::branch::questions;
 use super::cli;
-use super::explore::without;
-use super::failure::{Failure, told_by};
-use super::record::{built_now, overwrite, recorded_arguments, with_arguments};
+use super::failure::Failure;
 use super::replay::damaged;
-use super::run::{Ended, Taping, start};
+use super::run::Ended;
 use super::shrink::MOST;
+use super::trial::{Trials, recording, text_of};
 use crate::clock::Interrupt;
-use crate::journal::{Entry, Header, Level, Options, RESEED, Reader, Record, Writer};
-use crate::replay::{Fault, Memory, Questions, Source, Stops, Tape, Verdict};
+use crate::journal::{Entry, Level, RESEED, Reader, Record};
+use crate::replay::{Fault, Source};
 
 /// What came from outside in a recording.
 pub(super) struct Inputs {
-    header: Header,
     entries: Vec<Entry>,
 }
 
 impl Inputs {
     /// Of a recording that can be replayed.
     pub(super) fn of(reader: Reader) -> Result<Inputs, Ended> {
-        let header = reader.header().clone();
         let mut entries = Vec::new();
         for entry in reader {
             let entry = entry.map_err(damaged)?;
@@ -62,21 +57,13 @@ impl Inputs {
                 _ => {}
             }
         }
-        Ok(Inputs { header, entries })
+        Ok(Inputs { entries })
     }
 
     /// Whether there are none: then the run is a function of its command line.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-}
-
-fn memory_writer(memory: &Memory, header: Header) -> Result<Writer, Ended> {
-    Writer::to_stream(memory.clone(), header, Options::default()).map_err(failed)
-}
-
-fn failed(error: impl std::fmt::Display) -> Ended {
-    Ended::Failed(error.to_string())
 }
 
 /// What is left of a run.
@@ -152,15 +139,14 @@ pub(super) async fn shrink(
     inputs: Inputs,
     interrupt: Interrupt,
 ) -> Result<(), Ended> {
-    let questions = questions(app, &inputs.header, &args.path, &interrupt).await?;
-    let arguments = recorded_arguments(&inputs.header);
-    let header = built_now(inputs.header);
-    let common = cli::common(app, &arguments).map_err(Ended::Usage)?;
-    let whole =
-        Left { faults: common.faults, entries: inputs.entries, agents: Vec::new(), without: common.without };
-    let arguments = without(&arguments, &["--fault", "--without"]);
-    let mut sieve =
-        Sieve { app, interrupt, arguments, header, questions, failure: None, left: whole.clone(), tries: 0 };
+    let trials = Trials::of(app, &args.path, interrupt).await?;
+    let whole = Left {
+        faults: trials.common.faults.clone(),
+        entries: inputs.entries,
+        agents: Vec::new(),
+        without: trials.common.without.clone(),
+    };
+    let mut sieve = Sieve { trials, failure: None, left: whole.clone(), tries: 0 };
     let Some(agents) = sieve.fails(&whole).await? else {
         let path = args.path.display();
         return Err(Ended::Failed(format!(
@@ -179,12 +165,11 @@ pub(super) async fn shrink(
     sieve.thin(Part::IdleTurns).await?;
 
     let path = args.to.clone().unwrap_or_else(|| super::shrink::beside(&args.path));
-    let mut header = sieve.header_of(&sieve.left);
-    header.level = header.level.max(Level::Events);
-    let writer = overwrite(&path, header).map_err(Ended::Failed)?;
-    let tape = Tape::trial(sieve.source(&sieve.left)?, writer, sieve.questions.clone());
-    sieve.run(&sieve.left, &tape.map_err(damaged)?).await?;
-    if let Some(text) = sieve.differs(&sieve.left, Source::File(path.clone())).await? {
+    let (arguments, trials) = (sieve.arguments(&sieve.left), &sieve.trials);
+    let level = trials.recorded().level.max(Level::Events);
+    trials.record(&arguments, sieve.source(&sieve.left)?, level, &path).await?;
+    if let Some(verdict) = trials.differs(&arguments, Source::File(path.clone())).await? {
+        let text = text_of(verdict);
         return Err(Ended::Failed(format!("the smaller run is not the same when it is replayed: {text}")));
     }
     if let Some(failure) = &sieve.failure {
@@ -203,12 +188,7 @@ pub(super) async fn shrink(
 }
 
 struct Sieve<'a> {
-    app: &'a Rc<App>,
-    interrupt: Interrupt,
-    /// the recorded command line, without the faults and agents that are left out
-    arguments: Vec<String>,
-    header: Header,
-    questions: Questions,
+    trials: Trials<'a>,
     failure: Option<Failure>,
     left: Left,
     tries: u32,
@@ -218,49 +198,11 @@ impl Sieve<'_> {
     fn arguments(&self, of: &Left) -> Vec<String> {
         let faults = of.faults.iter().map(|fault| ["--fault".into(), fault.to_string()]);
         let without = of.without.iter().map(|agent| ["--without".into(), agent.clone()]);
-        self.arguments.iter().cloned().chain(faults.chain(without).flatten()).collect()
+        self.trials.arguments.iter().cloned().chain(faults.chain(without).flatten()).collect()
     }
 
-    fn header_of(&self, of: &Left) -> Header {
-        with_arguments(self.header.clone(), &self.arguments(of)[1..])
-    }
-
-    /// A recording of these inputs and nothing else.
     fn source(&self, of: &Left) -> Result<Source, Ended> {
-        let memory = Memory::default();
-        let mut writer = memory_writer(&memory, self.header.clone())?;
-        for Entry { time, round, record, .. } in &of.entries {
-            writer.write(*time, *round, record).map_err(failed)?;
-        }
-        writer.commit().map_err(failed)?;
-        drop(writer);
-        memory.seal();
-        Ok(Source::Memory(memory))
-    }
-
-    /// Runs the recorded command with this tape.
-    async fn run(&self, of: &Left, tape: &Tape) -> Result<(), Ended> {
-        let cli = cli::parse(self.app, self.arguments(of)).map_err(|error| {
-            Ended::Usage(format!("the recorded command line is no longer understood: {error}"))
-        })?;
-        let taping = Taping::Replay(tape.clone(), self.header.epoch);
-        // how it has failed is in what it has written
-        match start(self.app, cli.command, &taping, self.interrupt.clone()).await {
-            Err(ended @ Ended::Interrupted) => Err(ended),
-            _ if self.interrupt.is_set() => Err(Ended::Interrupted),
-            _ => Ok(()),
-        }
-    }
-
-    /// How a strict replay of what a trial has written differs from it.
-    async fn differs(&self, of: &Left, written: Source) -> Result<Option<String>, Ended> {
-        let tape = Tape::play(written, Stops::default(), false).map_err(damaged)?.quietly();
-        self.run(of, &tape).await?;
-        Ok(match tape.verdict() {
-            None | Some(Verdict::Recorded(_)) => None,
-            Some(Verdict::Differs(difference)) => Some(difference.to_string()),
-            Some(verdict) => Some(format!("{verdict:?}")),
-        })
+        recording(self.trials.recorded(), &of.entries)
     }
 
     /// Whether the run fails as the whole one does, with what is left; the agents that there are then.
@@ -269,27 +211,15 @@ impl Sieve<'_> {
             return Ok(None);
         }
         self.tries += 1;
-        let memory = Memory::default();
-        let mut header = self.header_of(of);
-        header.level = Level::Events;
-        let writer = memory_writer(&memory, header)?;
-        let tape = Tape::trial(self.source(of)?, writer, self.questions.clone()).map_err(damaged)?;
-        self.run(of, &tape).await?;
-        drop(tape);
-        memory.seal();
-        let written = Source::Memory(memory);
-        let Some(found) = told_by(written.open().map_err(damaged)?) else { return Ok(None) };
+        let arguments = self.arguments(of);
+        let tried = self.trials.attempt(&arguments, self.source(of)?, Level::Events).await?;
+        let Some(found) = tried.failure else { return Ok(None) };
         let is_same = self.failure.as_ref().is_none_or(|before| before.kind == found.kind);
-        if !is_same || self.differs(of, written.clone()).await?.is_some() {
+        if !is_same || self.trials.differs(&arguments, tried.written).await?.is_some() {
             return Ok(None);
         }
         self.failure = Some(found);
-        let created = written.open().map_err(damaged)?.map_while(Result::ok);
-        let created = created.filter_map(|entry| match entry.record {
-            Record::Created { agent, .. } => Some(agent.to_string()),
-            _ => None,
-        });
-        Ok(Some(created.filter(|agent| !of.without.contains(agent)).collect()))
+        Ok(Some(tried.agents.into_iter().filter(|agent| !of.without.contains(agent)).collect()))
     }
 
     /// Leaves out what is of this kind, as far as the run fails all the same.

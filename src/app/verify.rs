@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::App;
 use super::cli::{Sim, Verify};
-use super::failure::{arguments, called};
+use super::failure::{arguments, called, check_population};
 use super::run::{Ended, Simulated, configure, run_simulated};
+use super::trial::Trials;
 use crate::clock::{Interrupt, RunError};
 use crate::journal::{Header, Level, Options, Writer};
 use crate::replay::{Difference, Memory, Source, Stops, Tape, Verdict};
@@ -14,15 +15,24 @@ const DIFFERS: u8 = 3;
 
 pub(super) async fn run(app: &Rc<App>, args: &Verify, interrupt: Interrupt) -> Result<(), Ended> {
     let mut failed = 0;
+    let trials = match &args.journal {
+        Some(path) => Some((Trials::of(app, path, interrupt.clone()).await?, Source::File(path.clone()))),
+        None => None,
+    };
     for seed in args.seeds.clone() {
-        let sim = seeded(&args.sim, seed);
-        let (first, difference) = compare(app, &sim, args.times, &interrupt).await?;
+        let (first, difference) = match &trials {
+            Some((trials, inputs)) => repeat(trials, inputs, seed, args.times).await?,
+            None => compare(app, &seeded(&args.sim, seed), args.times, &interrupt).await?,
+        };
         if let Some(message) = first {
             failed += 1;
             eprintln!("note: seed {seed} fails, whenever it is run: {message}");
         }
         if let Some(mut difference) = difference {
-            let mut again = arguments("verify", &args.sim);
+            let mut again = match &args.journal {
+                Some(path) => vec!["verify".into(), "--journal".into(), path.display().to_string()],
+                None => arguments("verify", &args.sim),
+            };
             again.extend(["--seeds".into(), format!("{seed}..{}", seed + 1)]);
             difference.reproduce = Some(called(app, again));
             eprintln!("seed {seed}: two runs of one seed differ\n{difference}");
@@ -43,6 +53,26 @@ pub(super) fn seeded(sim: &Sim, seed: u64) -> Sim {
     sim.common.seed = Some(seed);
     sim.common.shuffle = Some(seed);
     sim
+}
+
+/// The same, of a recorded run.
+async fn repeat(
+    trials: &Trials<'_>,
+    inputs: &Source,
+    seed: u64,
+    times: u32,
+) -> Result<(Option<String>, Option<Box<Difference>>), Ended> {
+    let arguments = trials.seeded(seed, &[]);
+    let tried = trials.attempt(&arguments, inputs.clone(), Level::Full).await?;
+    let failed = tried.failure.map(|failure| failure.message);
+    for _ in 1..times {
+        match trials.differs(&arguments, tried.written.clone()).await? {
+            Some(Verdict::Differs(difference)) => return Ok((failed, Some(difference))),
+            Some(other) => return Err(Ended::Failed(format!("the comparison has ended: {other:?}"))),
+            None => {}
+        }
+    }
+    Ok((failed, None))
 }
 
 /// Runs it once and records it, and then in lock step with that: what it failed with, and the first difference.
@@ -83,6 +113,7 @@ async fn once(app: &App, sim: &Sim, tape: &Tape, interrupt: &Interrupt) -> Resul
         Err(error @ RunError::Interrupted(_)) => return Err(error.into()),
         Err(error) => Some(error.to_string()),
     };
+    check_population(app, world.kernel().population() as usize)?;
     tape.finish(world.kernel(), failed.as_deref().unwrap_or("it was to end here"))
         .map_err(|error| Ended::Failed(error.to_string()))?;
     Ok(failed)

@@ -193,6 +193,7 @@ impl Recorded {
 ///
 /// To be provided to the kernel beside [`Recorded`]; [`Binding::serve`](super::Binding::serve) fulfils it.
 #[derive(Debug, Default)]
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line goes on after recordings"))]
 pub(crate) struct Later {
     /// where the recorded run was, and how many connections it had
     pub(crate) bound: Option<Endpoint>,
@@ -201,6 +202,7 @@ pub(crate) struct Later {
 }
 
 impl Later {
+    #[cfg(feature = "app")]
     pub(crate) fn new(bound: Option<Endpoint>, connections: u64) -> Self {
         Later { bound, connections, now: Arc::default() }
     }

@@ -142,7 +142,9 @@ impl Inner {
         let at = (kernel.now(), kernel.round());
         let refused = unheard.into_iter().map(|started| {
             let (agent, name) = (kernel.path(started.agent), started.name());
-            tracing::warn!(at = %at.0, "agent {agent} asks what it did not ask in the recorded run, and gets no answer: {name}");
+            if !self.quiet {
+                tracing::warn!(at = %at.0, "agent {agent} asks what it did not ask in the recorded run, and gets no answer: {name}");
+            }
             let (id, outcome) = started.refuse(format!(
                 "agent {agent} asks {name} at {}, which it did not do in the recorded run: nobody is here to answer",
                 at.0

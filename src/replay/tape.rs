@@ -257,6 +257,11 @@ impl Tape {
         self.inner().is_none_or(|inner| !matches!(inner.state, State::Playing(_, Some(_))))
     }
 
+    /// Whether an agent got no answer in a trial.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.player(|player| player.trial.as_ref().is_some_and(|trial| trial.has_refused)).unwrap_or(false)
+    }
+
     /// How far a step may go that a recording makes, see [`Player::leash`].
     pub(crate) fn leash(&self) -> Option<Time> {
         self.player(|player| player.leash()).flatten()

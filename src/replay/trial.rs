@@ -26,11 +26,13 @@ pub(crate) struct Trial {
     pub(crate) questions: Questions,
     /// operations that it did not ask for
     pub(crate) unheard: Vec<Started>,
+    /// whether one got no answer
+    pub(crate) has_refused: bool,
 }
 
 impl Trial {
     pub(crate) fn new(recorder: Recorder, questions: Questions) -> Self {
-        Trial { recorder, questions, unheard: Vec::new() }
+        Trial { recorder, questions, unheard: Vec::new(), has_refused: false }
     }
 }
 
@@ -69,6 +71,7 @@ impl Player {
             let late: Vec<Key> = late.map(|(key, _)| key.clone()).collect();
             taken.extend(late.into_iter().filter_map(|key| self.waiting.remove(&key)));
         }
+        trial.has_refused |= !taken.is_empty();
         taken
     }
 

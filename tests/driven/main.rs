@@ -1,6 +1,8 @@
-//! Runs whose time the outside moves: forks of them, and the same runs after their program was killed.
+//! Runs whose time the outside moves: forks of them, searches in them, and the same runs after their program was
+//! killed.
 #![cfg(all(unix, feature = "serve", feature = "mosaik", feature = "manager"))]
 
+mod explore;
 mod fork;
 mod program;
 mod resume;

@@ -315,7 +315,7 @@ impl Run {
     /// Says on the program's own log what became of failing agents.
     fn report(&mut self) {
         let reports = self.coupling.container().kernel().reports_since(self.reported);
-        for report in &reports {
+        for report in reports.iter().filter(|_| !self.coupling.tape().is_quiet()) {
             tracing::error!("{report}");
         }
         self.reported += reports.len();

@@ -459,7 +459,7 @@ impl Session {
     /// Says on the program's own log what became of failing agents.
     fn report(&mut self) {
         let reports = self.coupling.container().kernel().reports_since(self.reported);
-        for report in &reports {
+        for report in reports.iter().filter(|_| !self.coupling.tape().is_quiet()) {
             tracing::error!("{report}");
         }
         self.reported += reports.len();
