@@ -179,13 +179,24 @@ impl Tasks {
         }
     }
 
-    /// A new slot, alive and without a future; `None` when 2^28 tasks are alive.
-    pub(crate) fn add(&mut self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
+    /// A new slot, alive and without a future; `None` when 2^28 tasks are alive. So many `agents` are there, and each may
+    /// have a task: where room is made, it is for them all.
+    pub(crate) fn add(
+        &mut self,
+        agent: AgentId,
+        label: Label,
+        serves: CallRef,
+        agents: usize,
+    ) -> Option<u32> {
         let label = self.number(label);
         let task = match self.free.pop() {
             Some(task) => task,
             None if self.slots.len() < crate::waker::MAX_TASKS => {
                 let task = self.slots.len() as u32;
+                if self.slots.len() == self.slots.capacity() {
+                    // what is aligned beyond words cannot grow in place, and leaves holes
+                    self.slots.reserve(agents.saturating_sub(self.slots.len()).max(1));
+                }
                 let key = TaskKey::new(self.kernel, 0, task);
                 self.slots.push(Slot { work: Work::NONE, key, agent, label, queued: false, alive: false });
                 self.serves.push(CallRef::NONE);
@@ -280,10 +291,12 @@ impl Core {
     }
 
     pub(crate) fn new_task(&self, agent: AgentId, label: Label, serves: CallRef) -> Option<u32> {
-        if self.agents.borrow().meta.get(agent.index()).is_none_or(|meta| meta.status == Status::Stopped) {
+        let agents = self.agents.borrow();
+        if agents.meta.get(agent.index()).is_none_or(|meta| meta.status == Status::Stopped) {
             return None;
         }
-        let task = self.tasks.borrow_mut().add(agent, label, serves);
+        let task = self.tasks.borrow_mut().add(agent, label, serves, agents.meta.len());
+        drop(agents);
         if task.is_none() {
             self.set_fatal(SimError::Limit("a container holds at most 268,435,456 tasks".into()));
         }

@@ -201,7 +201,7 @@ impl fmt::Debug for Deadline {
 }
 
 impl Deadline {
-    #[inline(never)]
+    #[inline(always)]
     fn arm(&mut self, core: &Core, cx: &Context<'_>) {
         // one of now still leaves the instant its chance: it waits in the wheel like any other
         self.when = self.when.max(core.now());
@@ -211,6 +211,7 @@ impl Deadline {
         self.wait = Wait::armed(core, core.deadlines.borrow_mut().insert(key, waiter));
     }
 
+    #[inline(always)]
     fn disarm(&mut self) {
         current::try_with(|core| {
             if self.wait.is_of(core) {

@@ -602,7 +602,7 @@ impl<const BITS: usize> RadixWheel<BITS> {
     fn sweep(&mut self, index: usize) {
         let (slot, table) = (&mut self.slots[index], &self.table);
         slot.entries.retain(|entry| table.has(entry));
-        if slot.entries.capacity() > 4 * slot.entries.len() + DEAD_ALLOWED {
+        if slot.entries.capacity() > 4 * slot.entries.len() + KEPT_IN_PLACE {
             slot.entries.shrink_to(2 * slot.entries.len());
         }
         slot.earliest = slot.entries.iter().map(|entry| entry.when).min().unwrap_or(u64::MAX);
