@@ -1,4 +1,5 @@
-//! Agents whose clock a simulator moves, on the network all the same: `serve --bind`, `mosaik --bind`.
+//! Agents whose clock a simulator moves, on the network all the same: `serve --bind`, `mosaik --bind`; and what goes over
+//! the simulator's own connection.
 #![cfg(all(feature = "mosaik", feature = "serve"))]
 
 use std::process::Command;
@@ -71,7 +72,12 @@ impl Simulator {
     async fn connect(address: &str) -> Self {
         loop {
             match TcpStream::connect(address).await {
-                Ok(stream) => return Simulator(Connection::new(stream, ChannelConfig::default())),
+                Ok(stream) => {
+                    let mut config = ChannelConfig::default();
+                    // as mosaik, which has no limit
+                    (config.max_frame, config.max_first_frame) = (1 << 30, 1 << 30);
+                    return Simulator(Connection::new(stream, config));
+                }
                 // it is about to listen
                 Err(_) => tokio::time::sleep(millis(5)).await,
             }
@@ -196,4 +202,53 @@ fn what_keeps_a_program_off_the_network_is_its_last_line_and_mosaik_hears_it_too
     assert!(last.contains(&taken) && last.contains("in use"), "{ended:?}");
     assert!(told.contains(&taken) && told.contains("in use"), "{told}");
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+}
+
+/// Keeps what it is told.
+struct Library {
+    text: String,
+}
+
+#[agent]
+impl Library {
+    #[constructor]
+    fn new() -> Self {
+        Library { text: String::new() }
+    }
+
+    #[input]
+    fn write(&mut self, text: Inputs<String>) {
+        self.text = text.iter().map(|(_, text)| text.as_str()).collect();
+    }
+
+    #[output]
+    fn text(&self) -> String {
+        self.text.clone()
+    }
+}
+
+/// Broken once: the frame of the inputs ended the run, and that of the outputs failed, for which mosaik has no other way.
+#[test]
+fn the_inputs_and_outputs_of_a_large_scenario_come_in_one_frame() {
+    const LONG: usize = 20 << 20;
+    let listen = format!("127.0.0.1:{}", free_port());
+    let address = listen.clone();
+    let program = thread::spawn(move || {
+        let app = App::new("library").agent::<Library>("Library").scenario(|_| Ok(()));
+        format!("{:?}", app.run(["library", "mosaik", "--listen", &listen]))
+    });
+    run(async {
+        let mut simulator = Simulator::connect(&address).await;
+        simulator.ask("init", r#"["Library-0"]"#, r#"{"time_resolution": 1.0}"#).await;
+        simulator.ask("create", r#"[1, "Library"]"#, "{}").await;
+        simulator.ask("setup_done", "[]", "{}").await;
+        let text = "x".repeat(LONG);
+        let inputs = format!(r#"[0, {{"Library_0": {{"write": {{"a": "{text}"}}}}}}, 10]"#);
+        simulator.ask("step", &inputs, "{}").await;
+        let data = simulator.ask("get_data", r#"[{"Library_0": ["text"]}]"#, "{}").await;
+        let read = data.get("Library_0").and_then(|ports| ports.get("text")?.as_str());
+        assert_eq!(read.map(str::len), Some(LONG));
+        simulator.ask("stop", "[]", "{}").await;
+    });
+    assert_eq!(program.join().unwrap(), format!("{:?}", ExitCode::SUCCESS));
 }

@@ -20,6 +20,9 @@ use crate::codec::Value;
 use crate::coupling::{ServeError, Served};
 use crate::rpc::Request;
 
+/// Bytes of a frame.
+const MOST: usize = 1 << 30;
+
 fn address_error(address: &str) -> impl Fn(io::Error) -> ServeError {
     move |error| ServeError::Address { address: address.into(), error }
 }
@@ -56,8 +59,10 @@ where
 {
     let started = Instant::now();
     let mut config = Config::default();
-    // mosaik is the one that started us, and the inputs of a large scenario come in one frame
+    // mosaik is the one that started us; the inputs of a large scenario come in one frame, and its outputs must go in one
+    config.max_frame = MOST;
     config.max_first_frame = config.max_frame;
+    config.max_unread = 2 * MOST;
     config.limits.nodes = config.max_frame;
     let mut server = Server {
         connection: Connection::new(stream, config),
