@@ -84,6 +84,8 @@ pub struct Counters {
     pub requests: u64,
     /// Answers that we gave.
     pub answers: u64,
+    /// Messages that failed their one call, for they were longer than a frame may be, or held too many values.
+    pub refused: u64,
     /// Answers to requests that had been given up.
     pub late: u64,
     /// Answers to requests that never were, or were answered before.

@@ -170,6 +170,7 @@ impl Channel {
     ) -> Result<(), ChannelError> {
         self.frame_since = None;
         self.counters.messages_in += 1;
+        self.counters.refused += 1;
         let what = if kind == 0 { "request" } else { "answer" };
         let text = format!("ProtocolError: the {what} cannot be read: {error}\n");
         if kind == 0 {
