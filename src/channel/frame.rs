@@ -95,7 +95,7 @@ impl FrameBuffer {
 
     /// Bytes of a frame that is not complete.
     pub(super) fn incomplete(&self) -> usize {
-        self.len()
+        self.unwanted.map_or(self.len(), |(len, left)| len - left)
     }
 
     /// Bytes that are not yet taken as frames.
