@@ -463,6 +463,25 @@ async fn a_frame_that_is_too_long_for_its_receiver_fails_the_one_call() {
     }
 }
 
+/// Broken once: calls that were open heard of the end only.
+#[tokio::test]
+async fn what_runs_when_a_peer_must_be_cut_is_answered_with_the_reason() {
+    let (mut raw, far) = duplex(1 << 16);
+    let (_peer, driver) = Peer::over(far, "raw", config(), Service::of(Calc::default()));
+    let driving = tokio::spawn(driver);
+    for payload in [r#"[0, 7, ["slow", [600000, 1], {}]]"#, r#"[0, 8, ["add", [1, 1], {}]]"#, "[0, 9, oh]"] {
+        raw.write_all(&[&(payload.len() as u32).to_be_bytes(), payload.as_bytes()].concat()).await.unwrap();
+    }
+    let mut said = Vec::new();
+    raw.read_to_end(&mut said).await.unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains("[1,8,2]"), "{said}");
+    let (_, reason) = said.split_once("[2,7,").expect("it is answered");
+    let says = r#""ProtocolError: the connection is cut: the peer sent a frame that cannot be read: invalid JSON at byte 0: expected a value"#;
+    assert!(reason.starts_with(says), "{said}");
+    driving.abort();
+}
+
 #[tokio::test]
 async fn a_service_is_passed_as_a_proxy_and_called_back_over_it() {
     let own = Service::new().with("houses/7", Tank::default());

@@ -55,6 +55,9 @@ pub(crate) trait Serve {
         replies: &mut Replies,
     ) -> Result<(), ChannelError>;
 
+    /// Fails what runs, with this reason: the connection is about to be cut.
+    fn give_up(&mut self, reason: &str, replies: &mut Replies);
+
     /// How a request is refused when the connection is about to end.
     fn refusal(&self) -> Value;
 
@@ -336,7 +339,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, H: Serve + Unpin> Future for Driver<S, H
             match &mut me.phase {
                 Phase::Run | Phase::Draining(_) => match me.turn(cx) {
                     Err(error) => {
-                        // A last try: what was answered before may still reach the peer.
+                        // A last try: what was answered before may still reach the peer, and so may the reason.
+                        if error.is_of_the_peer() {
+                            me.serve.give_up(&error.to_string(), &mut me.replies);
+                        }
                         let _ = me.write(cx);
                         let _ = me.pipe.poll_shutdown(cx);
                         me.end(Some(error));

@@ -128,15 +128,23 @@ impl ChannelError {
     /// have heard nothing but the end.
     #[cold]
     pub(super) fn log(&self, peer: &dyn fmt::Display) {
-        match self {
-            ChannelError::EmptyFrame
-            | ChannelError::FrameTooLong { .. }
-            | ChannelError::Payload(_)
-            | ChannelError::NotAMessage { .. }
-            | ChannelError::SlowConsumer { .. }
-            | ChannelError::Strays { .. } => tracing::warn!("{peer}: {self}"),
-            _ => tracing::debug!("{peer}: {self}"),
+        match self.is_of_the_peer() {
+            true => tracing::warn!("{peer}: {self}"),
+            false => tracing::debug!("{peer}: {self}"),
         }
+    }
+
+    /// Whether what the peer has sent, or not read, ends the connection.
+    pub(super) fn is_of_the_peer(&self) -> bool {
+        matches!(
+            self,
+            ChannelError::EmptyFrame
+                | ChannelError::FrameTooLong { .. }
+                | ChannelError::Payload(_)
+                | ChannelError::NotAMessage { .. }
+                | ChannelError::SlowConsumer { .. }
+                | ChannelError::Strays { .. }
+        )
     }
 
     /// Whether the connection cannot go on; else only the one call failed.

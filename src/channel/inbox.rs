@@ -57,6 +57,10 @@ impl Serve for Arrivals {
         Ok(())
     }
 
+    fn give_up(&mut self, _: &str, _: &mut Replies) {
+        // what runs is with whoever has received it
+    }
+
     fn refusal(&self) -> Value {
         Value::from("Stopped: the connection is about to end\n")
     }

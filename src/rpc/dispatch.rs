@@ -2,7 +2,8 @@
 //!
 //! Contract: every request is answered once: with the handler's result, with its failure, also if it panics, with a
 //! ProtocolError if it is no call, with a TypeError if the result cannot be sent. A handler is polled in place first; only
-//! one that is not ready then costs a task of its own, in the connection's driver.
+//! one that is not ready then costs a task of its own, in the connection's driver. If the peer sends what ends the connection,
+//! what runs is answered with the reason, and runs on without an answer for as long as the grace is.
 
 use std::any::Any;
 use std::future::Future;
@@ -30,6 +31,7 @@ pub(super) struct Dispatcher {
 
 /// A handler that was not ready at once.
 struct Running {
+    /// none once it is answered
     id: Option<Id>,
     later: Later,
 }
@@ -173,6 +175,14 @@ impl Serve for Dispatcher {
             }
             Ok(())
         })
+    }
+
+    fn give_up(&mut self, reason: &str, replies: &mut Replies) {
+        let ids: Vec<Id> = self.running.iter_mut().filter_map(|running| running.id.take()).collect();
+        for id in ids {
+            let error = CallError::protocol_error(format!("the connection is cut: {reason}"));
+            self.answer(replies, &id, Err(error));
+        }
     }
 
     fn refusal(&self) -> Value {
