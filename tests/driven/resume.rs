@@ -122,29 +122,27 @@ fn a_run_that_goes_on_finds_its_peers_again() {
     peers.join().unwrap();
 }
 
-/// A program that serves, and what it says.
+/// A program that serves, and where it says that it does.
 struct Door {
     program: Child,
-    listening: String,
-    agents: String,
+    told: Vec<String>,
 }
 
 impl Door {
-    fn start(folder: &Path, args: &[&str]) -> Door {
-        let mut program = Command::new(example("plant_controller"))
+    fn start(folder: &Path, name: &str, args: &[&str], says: &[&str]) -> Door {
+        let mut program = Command::new(example(name))
             .current_dir(folder)
             .args(args)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let (mut listening, mut agents) = (None, None);
-        while listening.is_none() || agents.is_none() {
-            let line = told.next().expect("it says where it is");
-            listening = line.strip_prefix("listening at tcp://").map(str::to_owned).or(listening);
-            agents = line.strip_prefix("agents at ").map(str::to_owned).or(agents);
-        }
-        Door { program, listening: listening.unwrap(), agents: agents.unwrap() }
+        let mut lines = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut hear = |says: &&str| {
+            let mut heard = lines.by_ref().filter_map(|line| line.strip_prefix(*says).map(str::to_owned));
+            heard.next().expect("it says where it is")
+        };
+        let told = says.iter().map(&mut hear).collect();
+        Door { program, told }
     }
 }
 
@@ -160,10 +158,11 @@ fn a_door_that_was_killed_opens_again_where_it_was() {
     let night = Night::new();
     let folder = Path::new(&night.path("run.jrn")).parent().unwrap().to_owned();
     let serve = ["serve", "--bind", "tcp://127.0.0.1:0", "--record", "run.jrn", "--on-owner-loss", "wait"];
-    let mut door = Door::start(&folder, &serve);
-    let agents = door.agents.clone();
+    let says = ["listening at tcp://", "agents at "];
+    let mut door = Door::start(&folder, "plant_controller", &serve, &says);
+    let agents = door.told[1].clone();
     run(async {
-        let stream = TcpStream::connect(&door.listening).await.unwrap();
+        let stream = TcpStream::connect(&door.told[0]).await.unwrap();
         let mut connection = Connection::new(stream, ChannelConfig::default());
         for request in [r#"["sim/create", ["Thermostat"], {}]"#, r#"["sim/step", ["1h"], {}]"#] {
             ask(&mut connection, request, |_| Value::Null).await;
@@ -171,10 +170,11 @@ fn a_door_that_was_killed_opens_again_where_it_was() {
         door.program.kill().unwrap();
     });
     door.program.wait().unwrap();
-    let mut door = Door::start(&folder, &["resume", "run.jrn", "--listen", "127.0.0.1:0"]);
-    assert_eq!(door.agents, agents, "where peers know it");
+    let resume = ["resume", "run.jrn", "--listen", "127.0.0.1:0"];
+    let mut door = Door::start(&folder, "plant_controller", &resume, &says);
+    assert_eq!(door.told[1], agents, "where peers know it");
     run(async {
-        let stream = TcpStream::connect(&door.listening).await.unwrap();
+        let stream = TcpStream::connect(&door.told[0]).await.unwrap();
         let mut connection = Connection::new(stream, ChannelConfig::default());
         let mut say = async |request: &str| ask(&mut connection, request, |_| Value::Null).await;
         assert_eq!(say(r#"["clock/time", [], {}]"#).await, Value::Int(3_600_000_000_000));
@@ -202,6 +202,36 @@ fn a_run_that_was_to_end_ends() {
     fs::write(night.path("run.jrn"), &bytes[..end + 12]).unwrap();
     good(&["resume", &night.path("run.jrn")]);
     good(&["replay", &night.path("run.jrn")]);
+}
+
+#[test]
+fn a_live_run_that_was_killed_is_called_again_where_it_was() {
+    let night = Night::new();
+    let folder = Path::new(&night.path("run.jrn")).parent().unwrap().to_owned();
+    let live = ["live", "--bind", "tcp://127.0.0.1:0", "--until", "8s", "--record", "run.jrn"];
+    let says = ["listening at "];
+    let call = |address: &str| {
+        run(async {
+            let mut config = ChannelConfig::default();
+            config.types = Types::container([""; 0]);
+            let client =
+                Client::connect_with(address, &Default::default(), config, Default::default()).await.unwrap();
+            client.peer().proxy("agents/room").call("temperature").await.unwrap()
+        })
+    };
+    let mut program = Door::start(&folder, "first_agent", &live, &says);
+    let address = program.told[0].clone();
+    let celsius = call(&address);
+    program.program.kill().unwrap();
+    program.program.wait().unwrap();
+    let mut program = Door::start(&folder, "first_agent", &["resume", "run.jrn"], &says);
+    assert_eq!(program.told[0], address);
+    assert_eq!(call(&address), celsius);
+    assert!(program.program.wait().unwrap().success());
+    let mut replay = Command::new(example("first_agent"));
+    assert!(replay.current_dir(&folder).args(["replay", "run.jrn"]).status().unwrap().success());
+    let called = night.inputs("run.jrn").iter().filter(|input| input.starts_with("temperature")).count();
+    assert_eq!(called, 2);
 }
 
 #[test]
