@@ -511,6 +511,24 @@ fn services_stand_beside_agents_and_come_and_go() {
     });
 }
 
+/// Broken once: what `limits` changes was dropped.
+#[test]
+fn a_container_sets_the_limits_of_its_connections() {
+    run(async {
+        let house = |world: &Container| drop(world.add("house", House::default()).unwrap());
+        let small = |config: &mut isochrone::channel::Config| config.max_frame = 1_000;
+        let a = Running::start("a", "tcp://127.0.0.1:0", |all| all.limits(small), house).await;
+        let peer = plain(&a).await;
+        let echo = |len: usize| peer.call("agents/house/echo").arg("x".repeat(len));
+        assert_eq!(echo(900).await, Ok(Value::from("x".repeat(900))));
+        for error in [echo(990).await, echo(2_000).await] {
+            let error = error.unwrap_err();
+            assert!(error.message().contains("too long for one frame, the limit is 1000"), "{error}");
+        }
+        a.stop().await;
+    });
+}
+
 /// Broken once: nobody could ask for them.
 #[test]
 fn failures_tell_peers_no_paths_of_this_machine_unless_that_is_wanted() {

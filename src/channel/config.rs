@@ -22,12 +22,14 @@ pub struct Config {
     pub codec: Codec,
     /// The custom types, in the peer's order (none).
     pub types: Types,
-    /// Bytes of a payload, either way (16 MiB).
+    /// Bytes of a payload, either way (16 MiB). A longer message fails its one call; one that is more than 16 times as long
+    /// ends the connection, and so does a MsgPackBlosc container that is too long and compressed: whose it is, is compressed too.
     pub max_frame: usize,
     /// Bytes of a payload from a peer that has not yet sent a valid message, and to which we have not sent a request
     /// (64 KiB).
     pub max_first_frame: usize,
-    /// Depth and number of values of a frame.
+    /// Depth and number of values of a frame. One with too many values fails its one call; one that is too deep ends the
+    /// connection.
     pub limits: Limits,
     /// Requests of the peer that may be unanswered at once (1,024); then no further one is taken.
     pub serving: usize,
