@@ -41,7 +41,8 @@ impl Coupling {
     }
 
     /// Says which outputs the simulator reads after each step: these and no others show in [`Mode::Ahead`](super::Mode::Ahead). Until it is
-    /// said, or until a step has passed without a read, all of them count.
+    /// said, or until a step has passed without a read, all of them count. Events are told if they are emitted, and taken, while
+    /// their output is connected.
     pub fn connect(&mut self, outputs: &[(usize, usize)]) {
         self.told = true;
         self.watches = None;
@@ -49,7 +50,10 @@ impl Coupling {
         for (position, port) in outputs {
             by_entity[*position].insert(*port);
         }
+        let kernel = self.container.kernel();
         for (entity, outputs) in self.entities.iter_mut().zip(&by_entity) {
+            // what was emitted before is nobody's; what cannot be read is told when it is asked for
+            let _ = entity.forget_unread(kernel);
             entity.connect(outputs);
         }
     }
