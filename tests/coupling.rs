@@ -290,7 +290,6 @@ fn an_event_of_an_output_that_is_no_longer_connected_holds_nobody_back() {
     run(async {
         coupling.create("Gauge", 1, &Args::default()).expect("created");
         coupling.create("Chatty", 1, &Args::default()).expect("created");
-        let words = coupling.locate("Chatty_0", "words").expect("a port");
         let tens = coupling.locate("Gauge_0", "tens").expect("a port");
         assert_eq!(step(&mut coupling, 0).await, 1, "it says something, which nobody takes");
         coupling.connect(&[tens]);
