@@ -333,9 +333,10 @@ pub(crate) struct Externals {
 }
 
 impl Externals {
+    /// Whether nothing is to be looked at: in simulated time no operation, which may be waited for, else no result.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+    pub(crate) fn is_idle(&self, realtime: bool) -> bool {
+        if realtime { self.ready.is_empty() } else { self.slots.is_empty() }
     }
 
     #[inline]
@@ -401,9 +402,9 @@ impl Core {
         }
         if !self.config.realtime {
             externals.order.insert(id);
+            self.pending.raise(EXTERNAL);
         }
         externals.started.push_back(Started { id, agent, ask });
-        self.pending.raise(EXTERNAL);
         id
     }
 
@@ -415,6 +416,7 @@ impl Core {
                 let (known, before) = (operation.delivered, operation.outcome.replace(outcome));
                 if !known && before.is_none() {
                     externals.ready.push(Reverse(id));
+                    self.pending.raise(EXTERNAL);
                 }
                 before
             }
@@ -452,6 +454,10 @@ impl Core {
     pub(crate) fn deliver_externals(&self) -> bool {
         let now = self.now();
         let mut some = false;
+        if self.config.realtime {
+            // all that there are
+            self.pending.lower(EXTERNAL);
+        }
         while let Some((agent, ask, waiter, hash)) = self.next_due(now) {
             some = true;
             self.agents.borrow_mut().meta[agent.index()].fingerprint.mix(

@@ -55,6 +55,11 @@ impl Core {
             READY => self.run_tasks(),
             MAIL => self.run_mail(),
             REPLIES => self.run_replies(),
+            EXTERNAL => {
+                if !self.run_results() {
+                    return false;
+                }
+            }
             _ => {
                 if !self.run_all(pending) {
                     return false;
@@ -97,6 +102,14 @@ impl Core {
         }
         self.for_classes(active, |class| class.deliver(self));
         self.pending.raise(pending & READY);
+        self.run_woken();
+        some
+    }
+
+    /// A round of external results, and of the tasks they wake.
+    #[inline]
+    fn run_results(&self) -> bool {
+        let some = !self.is_blocked() && self.deliver_externals();
         self.run_woken();
         some
     }
@@ -429,7 +442,12 @@ impl Core {
     }
 
     /// Inputs that are due at the present time.
+    #[inline]
     pub(crate) fn admit_injections(&self) -> bool {
+        self.pending.has(INJECTED) && self.admit_injected()
+    }
+
+    fn admit_injected(&self) -> bool {
         let now = self.now.get();
         let mut some = false;
         loop {
@@ -515,7 +533,7 @@ impl Core {
     fn rest_rare(&self) {
         let lower = |bit, empty: bool| self.pending.lower(if empty { bit } else { 0 });
         lower(INJECTED, self.injections.borrow().is_empty());
-        lower(EXTERNAL, self.externals.borrow().is_empty());
+        lower(EXTERNAL, self.externals.borrow().is_idle(self.config.realtime));
         lower(SETTLED, self.settled.borrow().is_empty());
         lower(ESCALATED, self.escalated.borrow().is_none());
     }
@@ -583,7 +601,7 @@ impl Core {
         }
         let injections = self.injections.borrow();
         let externals = self.externals.borrow();
-        if injections.is_empty() && externals.is_empty() {
+        if injections.is_empty() && externals.is_idle(self.config.realtime) {
             return None;
         }
         let injection = injections.keys().next().map(|(time, _)| *time);

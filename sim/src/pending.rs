@@ -26,7 +26,7 @@ pub(crate) const ROUND: u8 = MAIL | REPLIES | READY | SOON;
 
 /// Inputs for now or later.
 pub(crate) const INJECTED: u8 = 1 << 4;
-/// External operations in flight.
+/// External operations in flight; on the wall clock, results of such.
 pub(crate) const EXTERNAL: u8 = 1 << 5;
 /// Tasks that wait for this instant to settle.
 pub(crate) const SETTLED: u8 = 1 << 6;
