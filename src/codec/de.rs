@@ -86,6 +86,9 @@ impl FromValue {
     }
 
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        if let Value::Int(n) = self.value {
+            return visitor.visit_i64(n);
+        }
         match self.number() {
             Value::Int(n) => visitor.visit_i64(n),
             Value::UInt(n) => visitor.visit_u64(n),

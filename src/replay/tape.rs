@@ -226,7 +226,12 @@ impl Tape {
     }
 
     /// Returns when the operating system has everything that was recorded.
+    #[inline]
     pub(crate) fn commit(&self) -> Result<(), RunError> {
+        if self.0.is_none() { Ok(()) } else { self.commit_it() }
+    }
+
+    fn commit_it(&self) -> Result<(), RunError> {
         self.recorder(Recorder::commit).unwrap_or(Ok(())).map_err(RunError::Journal)
     }
 
@@ -270,7 +275,14 @@ impl Tape {
     // ---- turns of a live run
 
     /// A turn begins; `jumps` says that the clock was far behind.
+    #[inline]
     pub(crate) fn turn(&self, kernel: &Kernel, until: Time, jumps: bool) {
+        if self.0.is_some() {
+            self.note_turn(kernel, until, jumps);
+        }
+    }
+
+    fn note_turn(&self, kernel: &Kernel, until: Time, jumps: bool) {
         let at = (kernel.now(), kernel.round());
         self.recorder(|recorder| {
             recorder.write(at, &Record::Turn { until });
@@ -364,7 +376,8 @@ impl Tape {
         let Some(recorder) = inner.state.recorder() else { return number };
         match input {
             Input::Call(request) => {
-                let Request { route, method, args, .. } = request;
+                let Request { method, args, reply } = request;
+                let route = reply.route();
                 let record = Record::Call {
                     number,
                     from: (&*route.from).into(),
@@ -595,11 +608,10 @@ fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
 fn input_of(entry: Entry) -> Option<Input> {
     match entry.record {
         Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
-            route: Route::new(from.as_str(), agent.as_str()),
             method: method.as_str().to_string().into(),
             args: args.args()?,
             // what is answered is compared before it would leave
-            reply: Reply::new(drop),
+            reply: Reply::new(Route::new(from.as_str(), agent.as_str()), drop),
         })),
         Record::Command { from, name, args } => Some(Input::Notice(Notice {
             from: from.as_str().into(),

@@ -97,6 +97,11 @@ impl Args {
         let (params, takes_rest) = signature.named();
         let mut positional = self.positional;
         let given = positional.len();
+        if given == params.len() && self.keyword.is_empty() && !takes_rest {
+            // as most calls are
+            let values = positional.into_iter().map(Some).collect();
+            return Ok(Bound { signature, values, rest: None });
+        }
         let mut rest = takes_rest.then(Args::default);
         if let Some(rest) = &mut rest
             && given > params.len()
