@@ -1,6 +1,6 @@
 //! The door: what the outside may do to a running kernel, and when it happens.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use isochrone::clock::{Coupled, Input, Interrupt, Live, Notice, Notices, Reply, Request, Route, Wall};
@@ -67,13 +67,17 @@ type Answer = Result<Value, CallError>;
 
 fn ask(live: &Live, agent: &str, method: &str, args: Args) -> mpsc::Receiver<Answer> {
     let (sender, answers) = mpsc::channel();
-    let reply = Reply::new(move |answer| sender.send(answer).unwrap());
-    live.send(request(agent, method, args, reply));
+    let reply = Reply::new(to(agent), move |answer| sender.send(answer).unwrap());
+    live.send(request(method, args, reply));
     answers
 }
 
-fn request(agent: &str, method: &str, args: Args, reply: Reply) -> Input {
-    Input::Call(Request { route: Route::new("peer", agent), method: method.to_string().into(), args, reply })
+fn to(agent: &str) -> Arc<Route> {
+    Route::new("peer", agent)
+}
+
+fn request(method: &str, args: Args, reply: Reply) -> Input {
+    Input::Call(Request { method: method.to_string().into(), args, reply })
 }
 
 fn kw(kw: f64) -> Args {
@@ -130,8 +134,8 @@ fn under_a_simulator_an_input_happens_at_once_while_the_clock_stands() {
     block_on(coupled.advance(world.kernel(), at)).unwrap();
     assert_eq!(first.try_recv(), Err(mpsc::TryRecvError::Empty), "it came at 5 s and takes 20 ms");
     let (sender, second) = mpsc::channel();
-    let reply = Reply::new(move |answer| sender.send(answer).unwrap());
-    let next = block_on(coupled.handle(world.kernel(), request("house", "set", kw(8.0), reply))).unwrap();
+    let reply = Reply::new(to("house"), move |answer| sender.send(answer).unwrap());
+    let next = block_on(coupled.handle(world.kernel(), request("set", kw(8.0), reply))).unwrap();
     assert_eq!(second.try_recv().unwrap(), Ok(Value::Float(16.0)));
     assert_eq!((world.now(), next), (at, Some(at + millis(20))));
     assert_eq!(seen(&world), [(at, 8.0)]);
@@ -195,8 +199,8 @@ fn notices_and_one_way_messages_keep_their_place_among_the_inputs() {
     let live = coupled.live();
     let notice = |what: &str| Notice { from: "peer".into(), what: what.into(), detail: Value::Null };
     assert!(live.send(Input::Notice(notice("connected"))));
-    assert!(live.send(request("house", "set", kw(1.0), Reply::nobody())));
-    assert!(live.send(request("nobody", "set", kw(1.0), Reply::nobody())));
+    assert!(live.send(request("set", kw(1.0), Reply::nobody(to("house")))));
+    assert!(live.send(request("set", kw(1.0), Reply::nobody(to("nobody")))));
     assert!(live.send(Input::Notice(notice("closed"))));
     block_on(coupled.advance(world.kernel(), Time::ZERO)).unwrap();
     assert_eq!(heard.words(), ["connected peer", "closed peer"]);

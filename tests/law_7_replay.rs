@@ -246,12 +246,11 @@ fn live(plan: &Plan, tape: &Tape, outside: impl FnOnce(isochrone::clock::Live) +
 
 fn call(live: &isochrone::clock::Live, agent: &str, kw: f64) -> std::sync::mpsc::Receiver<bool> {
     let (sender, answered) = std::sync::mpsc::channel();
-    let reply = Reply::new(move |answer| {
+    let reply = Reply::new(Route::new("peer", agent), move |answer| {
         let _ = sender.send(answer.is_ok());
     });
     let args = Args::default().arg(kw);
-    let (route, method) = (Route::new("peer", agent), "set".into());
-    live.send(Input::Call(Request { route, method, args, reply }));
+    live.send(Input::Call(Request { method: "set".into(), args, reply }));
     answered
 }
 

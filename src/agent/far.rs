@@ -22,14 +22,14 @@ use std::time::Duration;
 
 use isochrone_sim::fingerprint::{fold, payload_hash};
 use isochrone_sim::random::purpose_of;
-use isochrone_sim::{External, ExternalOutcome, Form, Kernel, Order};
+use isochrone_sim::{External, ExternalId, ExternalOutcome, Form, Kernel, Order};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::external::form;
 use super::local;
 use crate::channel::{Address, Endpoint};
-use crate::clock::Ends;
+use crate::clock::Sender;
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -56,10 +56,10 @@ pub(crate) trait Reach: Send + Sync {
     /// Calls a method.
     fn ask(&self, method: Method, args: Args) -> Work<Answer>;
 
-    /// Calls it without a future, if the agent is in this process; else false, and nothing has been done. What `ends` makes
-    /// is told the answer.
-    fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
-        let _ = (call, ends);
+    /// Calls it without a future, if the agent is in this process; else false, and nothing has been done. The answer ends the
+    /// operation of the driver to which `way` leads.
+    fn hand_over(&self, call: &Asked, operation: ExternalId, way: &Sender) -> bool {
+        let _ = (call, operation, way);
         false
     }
 
@@ -252,9 +252,9 @@ impl Asked {
     }
 
     /// Calls the agent without a future, if it is in this process; else false.
-    pub(crate) fn hand_over(&self, ends: impl Fn() -> Ends) -> bool {
+    pub(crate) fn hand_over(&self, operation: ExternalId, way: &Sender) -> bool {
         // only a future can run out of patience
-        self.patience.get().is_none() && self.far.0.hand_over(self, &ends)
+        self.patience.get().is_none() && self.far.0.hand_over(self, operation, way)
     }
 }
 

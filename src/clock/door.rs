@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 
 use isochrone_sim::{AgentId, ExternalId, Kernel, SimError, local};
 
-use super::queue::{CAPACITY, Queue, Sender, Sent, Waiting};
+use super::queue::{CAPACITY, Near, Queue, Sender, Sent, Waiting};
 use crate::agent::{Vtable, find};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
@@ -71,30 +71,49 @@ impl fmt::Debug for Enter {
 /// A peer's call of an agent's method.
 #[derive(Debug)]
 pub struct Request {
-    /// Who calls whom.
-    pub route: Arc<Route>,
     /// The method.
     pub method: Cow<'static, str>,
     /// Its arguments.
     pub args: Args,
-    /// Where the answer goes.
+    /// Who calls whom, and where the answer goes.
     pub reply: Reply,
 }
 
 /// Who calls whom: the same for all calls from one place to one agent.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The peer, as journals and reports name it.
     pub from: Arc<str>,
     /// Path of the agent below its container, or its number, as aiomas counts.
     pub agent: Box<str>,
+    back: Option<Box<dyn Back>>,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Route({} to {})", self.from, self.agent)
+    }
 }
 
 impl Route {
     /// A route from a peer to an agent.
     pub fn new(from: impl Into<Arc<str>>, agent: impl Into<Box<str>>) -> Arc<Self> {
-        Arc::new(Route { from: from.into(), agent: agent.into() })
+        Arc::new(Route { from: from.into(), agent: agent.into(), back: None })
     }
+
+    /// A route on which answers go back to a driver of this process.
+    pub(crate) fn both_ways(
+        from: impl Into<Arc<str>>,
+        agent: impl Into<Box<str>>,
+        back: impl Back + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Route { from: from.into(), agent: agent.into(), back: Some(Box::new(back)) })
+    }
+}
+
+/// The way back to a driver of this process.
+pub(crate) trait Back: Send + Sync {
+    /// A call has ended, which is an operation of that driver.
+    fn answer(&self, operation: ExternalId, answer: Answer);
 }
 
 /// What became of a connection.
@@ -127,38 +146,71 @@ impl Notices {
 type Answer = Result<Value, CallError>;
 
 /// Where the answer to a call goes. One that is dropped says that the run is over; when a run fails, all hear why.
-pub struct Reply(Option<Box<dyn FnOnce(Answer) + Send>>);
+pub struct Reply {
+    route: Arc<Route>,
+    to: To,
+}
+
+enum To {
+    Nobody,
+    Told(Box<dyn FnOnce(Answer) + Send>),
+    /// back on the route
+    Operation(ExternalId),
+}
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Reply(..)" } else { "Reply(nobody)" })
+        let to = if self.is_nobody() { "nobody" } else { "who asked" };
+        write!(f, "Reply({:?}, to {to})", self.route)
     }
 }
 
 impl Reply {
     /// Calls `answer`, once, on the driver's thread and outside the kernel; it must not wait.
-    pub fn new(answer: impl FnOnce(Answer) + Send + 'static) -> Self {
-        Reply(Some(Box::new(answer)))
+    pub fn new(route: Arc<Route>, answer: impl FnOnce(Answer) + Send + 'static) -> Self {
+        Reply { route, to: To::Told(Box::new(answer)) }
     }
 
     /// Nobody waits: the call is a one-way message.
-    pub fn nobody() -> Self {
-        Reply(None)
+    pub fn nobody(route: Arc<Route>) -> Self {
+        Reply { route, to: To::Nobody }
+    }
+
+    /// Ends an operation of the driver from which the route comes.
+    pub(crate) fn back(route: Arc<Route>, operation: ExternalId) -> Self {
+        Reply { route, to: To::Operation(operation) }
+    }
+
+    /// Who calls whom.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    fn is_nobody(&self) -> bool {
+        matches!(self.to, To::Nobody)
     }
 
     /// Gives the answer.
     pub fn send(mut self, answer: Answer) {
-        if let Some(reply) = self.0.take() {
-            reply(answer);
+        self.give(|| answer);
+    }
+
+    fn give(&mut self, answer: impl FnOnce() -> Answer) {
+        match std::mem::replace(&mut self.to, To::Nobody) {
+            To::Nobody => {}
+            To::Told(told) => told(answer()),
+            To::Operation(operation) => {
+                if let Some(back) = &self.route.back {
+                    back.answer(operation, answer());
+                }
+            }
         }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(reply) = self.0.take() {
-            reply(Err(CallError::new("Stopped", "the run is over")));
-        }
+        self.give(|| Err(CallError::new("Stopped", "the run is over")));
     }
 }
 
@@ -175,6 +227,16 @@ impl Live {
     /// A recording of the run cannot be replayed from there on: a [`Request`] can.
     pub fn inject(&self, enter: impl FnOnce() + Send + 'static) -> bool {
         self.send(Input::Enter(Enter(Box::new(enter))))
+    }
+
+    /// Whether it leads to whoever takes things from there.
+    pub(crate) fn leads_to(&self, way: &Sender) -> bool {
+        self.queue.key() == way.key()
+    }
+
+    /// An operation of the run's agents has ended.
+    pub(crate) fn finish(&self, operation: ExternalId, answer: Answer) {
+        self.queue.finish(operation, answer);
     }
 
     /// Lets `input` happen at the next turn. False when it will not: then a call has had its error.
@@ -241,6 +303,11 @@ impl Door {
     /// Where results go.
     pub(crate) fn results(&self) -> &Sender {
         self.queue.sender()
+    }
+
+    /// Where other drivers of its thread leave things.
+    pub(super) fn near(&self) -> &Near {
+        self.queue.near()
     }
 
     /// The next input.
@@ -360,8 +427,8 @@ impl Door {
 impl Calls {
     /// Makes a call, inside the kernel.
     fn make(&mut self, request: Request, number: u64) {
-        let Request { route, method, args, reply } = request;
-        let agent = &*route.agent;
+        let Request { method, args, reply } = request;
+        let agent = &*reply.route.agent;
         self.fresh.get_or_insert(number);
         let found =
             find(agent).and_then(|id| Some((id, local::facet(id)?.downcast_ref::<Vtable>()?))).ok_or_else(
@@ -376,7 +443,7 @@ impl Calls {
         match made {
             Ok((agent, vtable)) => self.open[place as usize] = Some(Open { number, agent, vtable, reply }),
             Err(error) => {
-                if reply.0.is_none() {
+                if reply.is_nobody() {
                     local::dead_letter(|| format!("`{method}` to {agent}: {error}"));
                 }
                 self.free.push(place);

@@ -22,7 +22,7 @@ use isochrone_sim::{
 
 use super::Interrupt;
 use super::door::{Answered, Door, Input, Live};
-use super::queue::Sender;
+use super::queue::{Near, Sender};
 use crate::agent::far;
 use crate::journal::JournalError;
 use crate::replay::{Left, Tape};
@@ -161,9 +161,13 @@ impl Drive {
     }
 
     fn rounds(&mut self, kernel: &Kernel, limit: Time, inclusive: bool) -> Result<Progress, RunError> {
-        let turn = poll_fn(|_| Poll::Ready(kernel.turn(limit, inclusive, ROUNDS)));
-        // which is always ready
-        let progress = match tokio::task::unconstrained(turn).now_or_never().unwrap_or(Ok(Progress::More)) {
+        let mut progress = Ok(Progress::More);
+        let turn = poll_fn(|_| {
+            progress = kernel.turn(limit, inclusive, ROUNDS);
+            Poll::Ready(())
+        });
+        let _ready = tokio::task::unconstrained(turn).now_or_never();
+        let progress = match progress {
             Ok(progress) => progress,
             Err(error) => return Err(self.fail(kernel, error)),
         };
@@ -268,8 +272,8 @@ impl Drive {
     pub(crate) fn begin(&mut self) -> bool {
         let mut some = false;
         while let Some(started) = self.begun.pop_front() {
-            let ends = || Ends { id: started.id, queue: self.door.results().clone() };
-            if !started.order::<far::Asked>().is_some_and(|asked| asked.hand_over(ends)) {
+            let asked = started.order::<far::Asked>();
+            if !asked.is_some_and(|asked| asked.hand_over(started.id, self.door.results())) {
                 self.externals.push(started.run());
                 some = true;
             }
@@ -280,6 +284,11 @@ impl Drive {
     /// What comes leads to it.
     pub(crate) fn way(&self) -> &Sender {
         self.door.results()
+    }
+
+    /// Where other drivers of its thread leave things.
+    pub(super) fn near(&self) -> &Near {
+        self.door.near()
     }
 
     /// What has come already is of the next turn; whether there is something.
@@ -386,19 +395,6 @@ impl Drive {
             answered.reply.send(answered.answer);
         }
         Ok(())
-    }
-}
-
-/// Where the answer to a call of an agent of ours goes.
-#[derive(Debug)]
-pub(crate) struct Ends {
-    id: ExternalId,
-    queue: Sender,
-}
-
-impl Ends {
-    pub(crate) fn with(self, answer: far::Answer) {
-        self.queue.finish(self.id, answer);
     }
 }
 

@@ -21,10 +21,11 @@ mod queue;
 mod wall;
 
 pub use coupled::Coupled;
+pub(crate) use door::Back;
 pub use door::{Enter, Input, Live, Look, Notice, Notices, Reply, Request, Route};
-pub(crate) use drive::Ends;
 pub use drive::{Drive, RunError};
 pub use free_run::FreeRun;
 pub use interrupt::Interrupt;
 pub use paced::{Lag, Paced};
+pub(crate) use queue::Sender;
 pub use wall::Wall;

@@ -3,10 +3,17 @@
 //! Why not a channel: a call between two containers of one process is little more than two of these hand-overs. One lock
 //! holds everything, whoever drives takes all of it at once, and nothing is allocated for what comes.
 //!
+//! | what is sent | waits | the driver |
+//! |--------------|-------|------------|
+//! | by a run of the driver's thread | beside the lock, if nothing is behind it | has its turn then, see [`abreast`] |
+//! | by anybody else | behind the lock | is woken, once |
+//!
 //! Contract: each kind is in the order in which it came. What is sent when the driver is gone is dropped. Nothing is dropped
 //! or woken under the lock.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -31,7 +38,15 @@ impl Waiting {
     pub(crate) fn is_empty(&self) -> bool {
         self.inputs.is_empty() && self.results.is_empty()
     }
+
+    fn append(&mut self, others: &mut Waiting) {
+        self.inputs.append(&mut others.inputs);
+        self.results.append(&mut others.results);
+    }
 }
+
+/// What waits for a driver and was left by others of its thread.
+pub(super) type Near = Rc<RefCell<Waiting>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -44,7 +59,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Place {
     state: Mutex<State>,
-    /// whether something waits; changed under the lock, looked at without
+    /// whether something waits, or the driver has been woken for something else; changed under the lock, looked at without
     some: AtomicBool,
 }
 
@@ -69,6 +84,14 @@ impl Sender {
     }
 
     pub(crate) fn send(&self, input: Input) -> Sent {
+        if let Some(near) = self.near() {
+            let inputs = &mut near.borrow_mut().inputs;
+            if inputs.len() >= CAPACITY {
+                return Sent::Refused(input);
+            }
+            inputs.push_back(input);
+            return Sent::Waits;
+        }
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -85,6 +108,10 @@ impl Sender {
 
     /// An operation of the driver's agents has ended.
     pub(crate) fn finish(&self, id: ExternalId, answer: far::Answer) {
+        if let Some(near) = self.near() {
+            near.borrow_mut().results.push_back((id, answer));
+            return;
+        }
         let mut state = self.lock();
         if !state.closed {
             state.waiting.results.push_back((id, answer));
@@ -92,29 +119,29 @@ impl Sender {
         }
     }
 
+    /// Where something may be left beside the lock.
+    fn near(&self) -> Option<Near> {
+        // else it would overtake what is behind the lock
+        if self.0.some.load(Ordering::Relaxed) { None } else { abreast::near(self.key()) }
+    }
+
     /// Tells the driver apart from others.
     pub(super) fn key(&self) -> Key {
         Arc::as_ptr(&self.0) as usize
     }
 
-    /// Wakes the driver.
+    /// Wakes the driver, if nothing else has.
     pub(super) fn wake_driver(&self) {
-        self.wake(self.lock());
+        self.came(self.lock());
     }
 
     /// Something has come.
-    fn came(&self, state: MutexGuard<'_, State>) {
+    fn came(&self, mut state: MutexGuard<'_, State>) {
         if self.0.some.load(Ordering::Relaxed) {
             // whatever has come before it has woken the driver
             return;
         }
         self.0.some.store(true, Ordering::Release);
-        if !abreast::list(self.key()) {
-            self.wake(state);
-        }
-    }
-
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -127,6 +154,7 @@ impl Sender {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     sender: Sender,
+    near: Near,
     /// who is woken by what comes next, if nothing is there: to find that out then takes no lock
     armed: Option<Waker>,
 }
@@ -134,6 +162,11 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn sender(&self) -> &Sender {
         &self.sender
+    }
+
+    /// Where others of its thread may leave something.
+    pub(super) fn near(&self) -> &Near {
+        &self.near
     }
 
     /// The next input.
@@ -148,22 +181,33 @@ impl Queue {
 
     /// Everything that there is, at least something; `all` is empty before.
     pub(crate) fn poll_all(&mut self, cx: &Context<'_>, all: &mut Waiting) -> Poll<()> {
+        std::mem::swap(all, &mut self.near.borrow_mut());
+        if !all.is_empty() && !self.has_some() {
+            return Poll::Ready(());
+        }
         self.poll(cx, |waiting| {
-            std::mem::swap(waiting, all);
+            all.append(waiting);
             (!all.is_empty()).then_some(())
         })
     }
 
-    fn poll<T>(&mut self, cx: &Context<'_>, take: impl FnOnce(&mut Waiting) -> Option<T>) -> Poll<T> {
+    /// Whether something is behind the lock.
+    fn has_some(&self) -> bool {
+        self.sender.0.some.load(Ordering::Acquire)
+    }
+
+    fn poll<T>(&mut self, cx: &Context<'_>, mut take: impl FnMut(&mut Waiting) -> Option<T>) -> Poll<T> {
+        if let Some(taken) = take(&mut self.near.borrow_mut()) {
+            return Poll::Ready(taken);
+        }
         let armed = self.armed.as_ref().is_some_and(|armed| armed.will_wake(cx.waker()));
-        let Place { some, .. } = &*self.sender.0;
-        if armed && !some.load(Ordering::Acquire) {
+        if armed && !self.has_some() {
             // whoever is sending just now has the waker, or is going to take it
             return Poll::Pending;
         }
         let mut state = self.sender.lock();
         let taken = take(&mut state.waiting);
-        some.store(!state.waiting.is_empty(), Ordering::Release);
+        self.sender.0.some.store(!state.waiting.is_empty(), Ordering::Release);
         let known = state.driver.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
         let before = if known { None } else { state.driver.replace(cx.waker().clone()) };
         drop(state);
@@ -176,12 +220,16 @@ impl Queue {
 
     /// An input that is there already.
     pub(crate) fn try_input(&mut self) -> Option<Input> {
-        self.look(|waiting| waiting.inputs.pop_front())
+        let near = self.near.borrow_mut().inputs.pop_front();
+        near.or_else(|| self.look(|waiting| waiting.inputs.pop_front()))
     }
 
     /// Everything that is there already; `all` is empty before.
     pub(crate) fn take(&mut self, all: &mut Waiting) {
-        self.look(|waiting| std::mem::swap(waiting, all));
+        std::mem::swap(all, &mut self.near.borrow_mut());
+        if self.has_some() {
+            self.look(|waiting| all.append(waiting));
+        }
     }
 
     fn look<T>(&mut self, take: impl FnOnce(&mut Waiting) -> T) -> T {
@@ -198,7 +246,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         let mut state = self.sender.lock();
         state.closed = true;
-        let left = (std::mem::take(&mut state.waiting), state.driver.take());
+        let left = (std::mem::take(&mut state.waiting), state.driver.take(), self.near.take());
         drop(state);
         // calls among them are told that the run is over
         drop(left);

@@ -1,8 +1,9 @@
 //! The wall clock as master: live runs.
 //!
-//! Why: a live run is a coupled run whose master is the wall clock. Each turn reads the clock once, `W = max(wall,
-//! last + 1 ns)`, lets everything before W happen, injects the turn's inputs at (W, round 0), and lets W happen. `now()` is
-//! that logical time; inputs enter only at the start of a turn.
+//! Why: a live run is a coupled run whose master is the wall clock. Each turn reads the clock once, or is of the reading of a
+//! turn of the same thread that has caused it (see `abreast`), `W = max(wall, last + 1 ns)`, lets everything before W
+//! happen, injects the turn's inputs at (W, round 0), and lets W happen. `now()` is that logical time; inputs enter only at
+//! the start of a turn.
 //!
 //! When the wall is more than `max_lag` ahead (a suspended machine, an overload), the clock jumps: overdue timers fire
 //! once, at the new time, and periodic methods skip what they missed.
@@ -17,8 +18,9 @@ use std::time::Duration;
 use isochrone_sim::{Config, Epoch, Kernel, Time};
 use tokio::time::Instant;
 
-use super::queue::Sender;
-use super::{Drive, Interrupt, Live, RunError, abreast};
+use super::abreast::{self, Key};
+use super::queue::{Near, Sender};
+use super::{Drive, Interrupt, Live, RunError};
 use crate::replay::{Came, Tape};
 
 /// Runs on the wall clock.
@@ -78,6 +80,7 @@ impl Wall {
             kernel: kernel.again(),
             drive: self.drive.clone(),
             way: self.drive.borrow().way().clone(),
+            near: self.drive.borrow().near().clone(),
             from,
             start,
             until,
@@ -86,7 +89,7 @@ impl Wall {
             midway: Cell::new(None),
             failed: RefCell::new(None),
         });
-        let part = abreast::take_part(run.way.key(), run.clone());
+        let part = abreast::take_part(run.clone());
         let result = self.go(&run).await;
         drop(part);
         // it has lasted to the moment of the interrupt, also if nothing happened since the last event
@@ -97,7 +100,7 @@ impl Wall {
         }
     }
 
-    async fn go(&mut self, run: &Run) -> Result<(), RunError> {
+    async fn go(&mut self, run: &Rc<Run>) -> Result<(), RunError> {
         let interrupt = self.drive.borrow().interrupt().clone();
         let mut sleep = Sleep::new(&interrupt, run.start);
         self.drive.borrow_mut().keep();
@@ -203,6 +206,7 @@ pub(super) struct Run {
     kernel: Kernel,
     drive: Rc<RefCell<Drive>>,
     way: Sender,
+    near: Near,
     /// when it began
     from: Time,
     start: Instant,
@@ -235,11 +239,13 @@ impl Run {
         self.alarm.set(next.map_or(self.until, |next| next.min(self.until)));
     }
 
-    /// Lets others have turns, and looks whether it is its own again.
-    fn poll(&self, sleep: &mut Sleep<'_>, cx: &mut Context<'_>) -> Poll<Woken> {
-        if self.midway.get().is_none() && self.failed.borrow().is_none() {
-            let drive = &mut *self.drive.borrow_mut();
-            abreast::in_turns(self.way.key(), || {
+    /// Lets others have turns, and has those of its own that get done at once.
+    fn poll(self: &Rc<Self>, sleep: &mut Sleep<'_>, cx: &mut Context<'_>) -> Poll<Woken> {
+        let drive = &mut *self.drive.borrow_mut();
+        // of the turn that has ended just now
+        let mut read = None;
+        while self.midway.get().is_none() && self.failed.borrow().is_none() {
+            abreast::in_turns(self, read, || {
                 drive.begin();
             });
             if drive.poll_came(cx).is_pending() {
@@ -250,23 +256,31 @@ impl Run {
                 }
                 return woken;
             }
+            if !self.is_done_at_once(drive, *read.insert(Instant::now())) {
+                break;
+            }
         }
         Poll::Ready(Woken::Turn)
     }
 
-    /// Its turn, in that of another run of the thread; its task is woken if that is not all.
-    pub(super) fn turn_at_once(&self) {
+    /// Its turn, in that of another run of the thread, for which the clock has been read already, or not; its task is woken if
+    /// that is not all.
+    pub(super) fn turn_at_once(&self, read: Option<Instant>) {
         // else it is on its way
-        if let Ok(mut drive) = self.drive.try_borrow_mut()
-            && !self.is_done_at_once(&mut drive)
-        {
+        let Ok(mut drive) = self.drive.try_borrow_mut() else { return };
+        if !drive.keep() {
+            return;
+        }
+        let (read, alarm) = (read.unwrap_or_else(Instant::now), self.alarm.get());
+        // a future is polled, and a clock set, by its task
+        if !self.is_done_at_once(&mut drive, read) || drive.begin() || self.alarm.get() < alarm {
             self.wake();
         }
     }
 
-    fn is_done_at_once(&self, drive: &mut Drive) -> bool {
-        let (kernel, read) = (&self.kernel, Instant::now());
-        let wall = self.wall(read);
+    /// A turn for what has come, unless that may take longer; what it has begun is still to be done.
+    fn is_done_at_once(&self, drive: &mut Drive, read: Instant) -> bool {
+        let (kernel, wall) = (&self.kernel, self.wall(read));
         let plain = self.midway.get().is_none()
             && self.failed.borrow().is_none()
             && !drive.must_give_way(read.into_std())
@@ -276,9 +290,6 @@ impl Run {
             && self.due().is_none_or(|due| due >= wall);
         if !plain {
             return false;
-        }
-        if !drive.keep() {
-            return true;
         }
         drive.tape().turn(kernel, wall, false);
         kernel.jump(wall);
@@ -291,10 +302,8 @@ impl Run {
         });
         match ended {
             Ok(Some(next)) => {
-                let alarm = self.alarm.get();
                 self.sleeps_until(next);
-                // a future is polled, and a clock set, by its task
-                !drive.begin() && self.alarm.get() >= alarm
+                true
             }
             Ok(None) => {
                 self.midway.set(Some(wall));
@@ -309,6 +318,14 @@ impl Run {
 
     pub(super) fn wake(&self) {
         self.way.wake_driver();
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.way.key()
+    }
+
+    pub(super) fn near(&self) -> &Near {
+        &self.near
     }
 }
 

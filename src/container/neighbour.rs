@@ -11,15 +11,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use isochrone_sim::ExternalId;
 use tokio::sync::oneshot;
 
 use super::conn::{AGENTS, Own, each, translate};
 use super::node::Shared;
 use super::root::of_agent;
+use super::slot::Slot;
 use super::{AllowList, SameProcess};
 use crate::agent::far::{Answer, Method, Work};
 use crate::channel::Endpoint;
-use crate::clock::{Input, Live, Look, Reply, Request, Route};
+use crate::clock::{Back, Input, Live, Look, Reply, Request, Route};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -89,26 +91,35 @@ pub(super) fn ask(
     args: Args,
 ) -> Work<Answer> {
     let (reply, answer) = oneshot::channel();
-    ask_with(from, to, route, method, args, move |answer| drop(reply.send(answer)));
-    Box::pin(async move { answer.await.unwrap_or_else(|_| Err(over())) })
+    call(from, to, method, args, Reply::new(route.clone(), move |answer| drop(reply.send(answer))));
+    let answering = to.clone();
+    Box::pin(async move { answering.outward(answer.await.unwrap_or_else(|_| Err(over()))?) })
 }
 
-/// The same, and tells the answer, once.
-pub(super) fn ask_with(
-    from: &Site,
-    to: &Arc<Site>,
-    route: &Arc<Route>,
-    method: Method,
-    args: Args,
-    tell: impl FnOnce(Answer) + Send + 'static,
-) {
-    match admissible(from, to, &route.agent, &method, args) {
+/// The same; the answer is as the other container understands it.
+pub(super) fn call(from: &Site, to: &Site, method: Method, args: Args, reply: Reply) {
+    match admissible(from, to, &reply.route().agent, &method, args) {
         Ok(args) => {
-            let answering = to.clone();
-            let reply = Reply::new(move |answer| tell(answer.and_then(|value| answering.outward(value))));
-            to.live.send(Input::Call(Request { route: route.clone(), method, args, reply }));
+            to.live.send(Input::Call(Request { method, args, reply }));
         }
-        Err(error) => tell(Err(error)),
+        Err(error) => reply.send(Err(error)),
+    }
+}
+
+/// The way back to us from an agent of another container.
+pub(super) struct Home {
+    pub(super) site: Arc<Site>,
+    /// of the other container
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Back for Home {
+    fn answer(&self, operation: ExternalId, answer: Answer) {
+        let answer = match self.slot.near.get() {
+            Some(next) => answer.and_then(|value| next.outward(value)),
+            None => answer,
+        };
+        self.site.live.finish(operation, answer);
     }
 }
 
@@ -121,7 +132,7 @@ pub(super) fn post(
     args: Args,
 ) -> Result<(), CallError> {
     let args = admissible(from, to, &route.agent, &method, args)?;
-    to.live.send(Input::Call(Request { route: route.clone(), method, args, reply: Reply::nobody() }));
+    to.live.send(Input::Call(Request { method, args, reply: Reply::nobody(route.clone()) }));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use isochrone_sim::ExternalId;
 use isochrone_sim::random::purpose_of;
 
 use super::conn::{AGENTS, Conn, VIA};
@@ -17,7 +18,7 @@ use super::slot::Slot;
 use crate::agent::far::PATIENCE;
 use crate::agent::far::{Answer, Asked, Far, Gateway, Method, Outside, Reach, Work};
 use crate::channel::{Address, Endpoint};
-use crate::clock::{Ends, Route};
+use crate::clock::{Reply, Route, Sender};
 use crate::codec::Value;
 use crate::rpc::{Args, CallError};
 
@@ -77,10 +78,10 @@ impl Reach for ByAddress {
         Box::pin(async move { slot.conn(&shared).await?.call(path, args).await })
     }
 
-    fn hand_over(&self, call: &Asked, ends: &dyn Fn() -> Ends) -> bool {
-        let Some(next) = self.near() else { return false };
-        let (method, args, ends) = (call.method().clone(), call.take_args(), ends());
-        neighbour::ask_with(&self.site, next, &self.route, method, args, move |answer| ends.with(answer));
+    fn hand_over(&self, call: &Asked, operation: ExternalId, way: &Sender) -> bool {
+        let Some(next) = self.near().filter(|_| self.site.live.leads_to(way)) else { return false };
+        let reply = Reply::back(self.route.clone(), operation);
+        neighbour::call(&self.site, next, call.method().clone(), call.take_args(), reply);
         true
     }
 
@@ -162,7 +163,8 @@ impl Gateway for Connections {
         let agent = address.agent().ok_or_else(|| format!("{text:?} names no agent"))?;
         let slot = self.0.slot(address.endpoint())?;
         let (site, shared) = (self.0.site.clone(), Arc::downgrade(&self.0));
-        let (route, hash) = (Route::new(site.told.clone(), agent), purpose_of(text));
+        let back = neighbour::Home { site: site.clone(), slot: slot.clone() };
+        let (route, hash) = (Route::both_ways(site.told.clone(), agent, back), purpose_of(text));
         Ok(Far(Arc::new(ByAddress { text: text.into(), hash, route, slot, site, shared })))
     }
 

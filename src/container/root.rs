@@ -91,12 +91,12 @@ impl Root {
             Err(error) => return Outcome::Done(Err(error)),
         };
         let (reply, answer) = oneshot::channel();
+        let route = Route::new(self.conn.name(), agent);
         let call = Request {
-            route: Route::new(self.conn.name(), agent),
             method: method.to_string().into(),
             args,
             // one that has lost interest is no error
-            reply: Reply::new(move |answer| drop(reply.send(answer))),
+            reply: Reply::new(route, move |answer| drop(reply.send(answer))),
         };
         // what cannot enter has its error in the reply
         self.shared.site.live.send(Input::Call(call));

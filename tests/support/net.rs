@@ -50,10 +50,9 @@ impl Running {
     pub(crate) async fn ask(&self, agent: &str, method: &str, args: Args) -> Result<Value, CallError> {
         let (reply, answer) = oneshot::channel();
         self.live.send(Input::Call(Request {
-            route: Route::new("the test", agent),
             method: method.to_string().into(),
             args,
-            reply: Reply::new(move |answer| drop(reply.send(answer))),
+            reply: Reply::new(Route::new("the test", agent), move |answer| drop(reply.send(answer))),
         }));
         answer.await.unwrap()
     }
