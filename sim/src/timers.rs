@@ -7,7 +7,7 @@
 //! |---------|---------|
 //! | `New`   | not polled yet; the time is fixed already |
 //! | `Armed` | in the wheel |
-//! | `Due`   | its time was not in the future: it resumes in the round after this one |
+//! | `Due`   | in a [batch](crate::batch): its time was not in the future, so it resumes in the round after this one; or it waits for the instant to settle |
 //! | `Done`  | resumed |
 //!
 //! Contract: a sleep until [`Time::MAX`], the end of time, never resumes. Any other resumes in the phase of timers of its instant, never earlier, even if its task is polled for another
