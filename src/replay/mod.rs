@@ -6,6 +6,7 @@
 //! | `recorder`, `events`, `names` | what is written down, and how |
 //! | `player`, `source` | a recording in the place of the outside; where it is read from |
 //! | `trial`, `questions` | the inputs of a recording for a run that has parted from it, and what it asks |
+//! | `operations` | what agents ask the outside |
 //! | `plan` | faults of a run |
 //! | `properties` | what must always, sometimes, or never be |
 //! | `diff` | two recordings side by side |
@@ -15,6 +16,8 @@ mod diff;
 mod difference;
 mod events;
 mod names;
+#[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
+mod operations;
 #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]
 mod plan;
 #[cfg_attr(not(feature = "app"), allow(dead_code, reason = "the command line uses all of it"))]

@@ -12,8 +12,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started, Time};
+use isochrone_sim::{Event, ExternalId, ExternalOutcome, Kernel, Observer, Started};
 
+use super::operations::recall;
 use super::player::{Key, Player, reseed};
 use super::questions::Questions;
 use super::recorder::Recorder;
@@ -124,92 +125,11 @@ impl Inner {
             }
         }
     }
-
-    /// An operation of a replay has ended; in a trial it is written down.
-    pub(crate) fn ended(&mut self, at: (Time, u32), id: ExternalId, outcome: &ExternalOutcome) {
-        let asked = self.running.remove(&id);
-        if let (Some(asked), Some(recorder)) = (asked, self.state.recorder()) {
-            write_result(recorder, at, asked, outcome);
-        }
-    }
-
-    /// Operations of a trial that nobody answers, with what their agents get.
-    pub(crate) fn refuse(
-        &mut self,
-        kernel: &Kernel,
-        unheard: Vec<Started>,
-    ) -> Vec<(ExternalId, ExternalOutcome)> {
-        let at = (kernel.now(), kernel.round());
-        let refused = unheard.into_iter().map(|started| {
-            let (agent, name) = (kernel.path(started.agent), started.name());
-            if !self.quiet {
-                tracing::warn!(at = %at.0, "agent {agent} asks what it did not ask in the recorded run, and gets no answer: {name}");
-            }
-            let (id, outcome) = started.refuse(format!(
-                "agent {agent} asks {name} at {}, which it did not do in the recorded run: nobody is here to answer",
-                at.0
-            ));
-            self.ended(at, id, &outcome);
-            (id, outcome)
-        });
-        refused.collect()
-    }
-
-    pub(crate) fn start(&mut self, kernel: &Kernel, started: Vec<Started>) -> Vec<Started> {
-        let mut to_run = Vec::new();
-        for started in started {
-            let agent = kernel.path(started.agent);
-            let call = self.calls.entry(agent.clone()).or_default();
-            let key = (agent, *call);
-            *call += 1;
-            self.running.insert(started.id, (key.clone(), started.name().as_str().into()));
-            match &mut self.state {
-                State::Recording(_) => to_run.push(started),
-                State::Playing(player, _) => player.ask(key, started),
-            }
-        }
-        to_run
-    }
 }
 
 /// A fork is where the outside says that other numbers are drawn.
 fn reseeding(seed: u64) -> Record {
     Record::Command { from: "fork".into(), name: RESEED.into(), args: Packed::new(&Value::from(seed)) }
-}
-
-/// Writes down how an operation has ended.
-pub(crate) fn write_result(
-    recorder: &mut Recorder,
-    at: (Time, u32),
-    ((agent, call), name): (Key, Name),
-    outcome: &ExternalOutcome,
-) {
-    let agent = Name::new(agent);
-    let written = match (outcome.failure(), outcome.encode()) {
-        (Some(failure), _) => Err(failure.to_owned()),
-        (None, Ok(value)) => match value.downcast_ref::<Value>() {
-            Some(value) => Ok(Packed::new(value)),
-            None => {
-                return recorder.breaks(at, Some(agent), format!("`{name}` gave something that is no value"));
-            }
-        },
-        (None, Err(error)) => {
-            let text = format!("the output of `{name}` cannot be recorded: {error}");
-            return recorder.breaks(at, Some(agent), text);
-        }
-    };
-    recorder.write(at, &Record::Result { agent, call, name, outcome: written });
-}
-
-/// The outcome that was recorded.
-pub(crate) fn recall(started: Started, outcome: &Result<Packed, String>) -> (ExternalId, ExternalOutcome) {
-    match outcome {
-        Ok(packed) => match packed.value() {
-            Some(value) => started.recall(Ok(&value)),
-            None => started.recall(Err("the recorded result is no value".into())),
-        },
-        Err(message) => started.recall(Err(message.clone())),
-    }
 }
 
 /// The kernel's observer.

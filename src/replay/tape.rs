@@ -7,16 +7,17 @@
 //! each turn ends a run whose journal cannot be written, and a replay that has come to its verdict.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Started, Time, display_span, local};
+use isochrone_sim::{ExternalId, ExternalOutcome, Kernel, Time, display_span, local};
 
+use super::operations::recall;
 use super::plan::Fault;
 use super::player::{Player, Stops, Verdict};
 use super::questions::Questions;
 use super::recorder::Recorder;
-use super::reel::{Further, Inner, Left, State, Watch, recall, write_result};
+use super::reel::{Further, Inner, State, Watch};
 use super::source::Source;
 use super::trial::Trial;
 use crate::clock::{Input, Notice, Reply, Request, Route, RunError};
@@ -137,7 +138,7 @@ impl Tape {
     }
 
     #[inline]
-    fn inner_mut(&self) -> Option<RefMut<'_, Inner>> {
+    pub(super) fn inner_mut(&self) -> Option<RefMut<'_, Inner>> {
         self.0.as_ref().map(|inner| inner.borrow_mut())
     }
 
@@ -241,7 +242,7 @@ impl Tape {
     }
 
     /// What comes next is asked for, outside the kernel: the recording may be at its end, or a fork may begin.
-    fn proceed(&self, kernel: Option<&Kernel>) {
+    pub(super) fn proceed(&self, kernel: Option<&Kernel>) {
         if let Some(mut inner) = self.inner_mut() {
             inner.go_on(kernel);
             if let State::Playing(player, _) = &mut inner.state {
@@ -494,69 +495,6 @@ impl Tape {
         input_of(self.player(|player| player.take_input(at))??)
     }
 
-    // ---- external operations
-
-    /// Takes over operations that agents have asked for: those that are to be run get into `begun`.
-    pub(crate) fn start(&self, kernel: &Kernel, begun: &mut VecDeque<Started>) -> Result<(), RunError> {
-        let Some(mut inner) = self.inner_mut() else {
-            kernel.append_external(begun);
-            return Ok(());
-        };
-        let started = kernel.take_external();
-        if started.is_empty() {
-            return Ok(());
-        }
-        begun.extend(inner.start(kernel, started));
-        drop(inner);
-        // what they ask the outside may depend on all that was recorded
-        self.commit()
-    }
-
-    /// An operation has ended, and the kernel is about to be told.
-    pub(crate) fn finished(&self, kernel: &Kernel, id: ExternalId, outcome: &ExternalOutcome) {
-        let Some(mut inner) = self.inner_mut() else { return };
-        let Some(asked) = inner.running.remove(&id) else { return };
-        if let State::Recording(recorder) = &mut inner.state {
-            write_result(recorder, (kernel.now(), kernel.round()), asked, outcome);
-        }
-    }
-
-    /// While time stands: hands recorded results to the kernel, or gives an input that came meanwhile. `None` when this
-    /// cannot be replayed, or is not.
-    pub(crate) fn unblock(&self, kernel: &Kernel) -> Option<Option<Input>> {
-        self.proceed(Some(kernel));
-        let mut inner = self.inner_mut()?;
-        let (now, at) = (kernel.now(), (kernel.now(), kernel.round()));
-        // what waited where recording begins is left for the driver
-        let State::Playing(player, _) = &mut inner.state else { return Some(None) };
-        let (known, mut unheard) = (player.take_known(), player.take_unheard(now, false));
-        if known.is_empty() && unheard.is_empty() {
-            if let Some(call) = player.take_input(at) {
-                return Some(input_of(call));
-            }
-            unheard = player.take_unheard(now, true);
-            if unheard.is_empty() {
-                player.expect_result(at);
-            }
-        }
-        let mut ready = inner.refuse(kernel, unheard);
-        for (started, outcome) in known {
-            let (id, outcome) = recall(started, &outcome);
-            inner.ended(at, id, &outcome);
-            ready.push((id, outcome));
-        }
-        drop(inner);
-        for (id, outcome) in ready {
-            kernel.finish_external(id, outcome);
-        }
-        Some(None)
-    }
-
-    /// Operations that waited when a recording came to its end.
-    pub(crate) fn take_left(&self) -> Vec<Left> {
-        self.inner_mut().map(|mut inner| std::mem::take(&mut inner.left)).unwrap_or_default()
-    }
-
     // ---- the whole run
 
     /// Something ends: a step, a part of a run. The state of all agents is noted, or compared.
@@ -605,7 +543,7 @@ fn outcome_of(answer: &Result<Value, CallError>) -> Result<Packed, String> {
 }
 
 /// The input that a record tells.
-fn input_of(entry: Entry) -> Option<Input> {
+pub(super) fn input_of(entry: Entry) -> Option<Input> {
     match entry.record {
         Record::Call { from, agent, method, args, .. } => Some(Input::Call(Request {
             method: method.as_str().to_string().into(),
