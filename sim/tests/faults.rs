@@ -120,3 +120,23 @@ fn a_recorded_outcome_resumes_an_agent_without_its_closure() {
     let (written, fingerprint) = run(None);
     assert_eq!(run(Some(written)).1, fingerprint);
 }
+
+/// Whoever creates it, and whenever: no code of its own runs.
+#[test]
+fn an_agent_that_is_left_out_is_gone_as_soon_as_it_is_created() {
+    let mut config = config();
+    config.without = vec!["b".into(), "a/child".into()];
+    let sim = sim_with(config);
+    let (a, b) = (sim.node("a"), sim.node("b"));
+    sim.go(b, |this| async move { write(&this, "it runs") });
+    asking(&sim, a, b);
+    let (log, child) = (sim.log.clone(), Rc::new(Cell::new(None)));
+    let created = child.clone();
+    sim.go(a, move |this| async move {
+        this.sleep(nanos(15)).await;
+        created.set(this.create(Some("child"), Node::<0>::new(&log)).ok().map(|child| child.id()));
+    });
+    sim.end();
+    assert_eq!(sim.logged(), [10, 20, 30].map(|at| (at, "agent b is stopped".into())));
+    assert_eq!(sim.status(child.get().expect("it was created")), Some(Status::Stopped));
+}
