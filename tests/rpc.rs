@@ -173,6 +173,26 @@ async fn a_last_argument_takes_what_is_left() {
     assert_eq!(calc.remote().call("echo").arg(1).await.unwrap().to_string(), "[1,[[],{}]]");
 }
 
+/// Broken once: beyond 64 bits was read as beyond the codec, and the connection was cut.
+#[tokio::test]
+async fn an_integer_beyond_64_bits_fails_one_call_either_way() {
+    for codec in [Codec::Json, Codec::MsgPack, Codec::MsgPackBlosc] {
+        let big = Value::BigInt("9".repeat(30));
+        let (near, far) = duplex(1 << 16);
+        let mut config = config();
+        config.codec = codec;
+        let (peer, driver) = Peer::over(near, "server", config.clone(), Service::new());
+        tokio::spawn(driver);
+        tokio::spawn(Peer::over(far, "client", config, Service::of(Calc::default())).1);
+        let slow = tokio::spawn(peer.call("slow").arg(50).arg(1).returning::<i64>());
+        // JSON carries it, and it is no i64; MsgPack has no form for it
+        let error = failure(peer.call("add").arg(big).arg(1)).await;
+        assert!(error.starts_with("TypeError: add() "), "{codec}: {error}");
+        assert_eq!(peer.call("add").arg(1).arg(1).await, Ok(Value::Int(2)));
+        assert_eq!(slow.await.unwrap(), Ok(1), "the others go on");
+    }
+}
+
 #[tokio::test]
 async fn failures_keep_their_kind_and_message_and_panics_are_failures() {
     let calc = calc();
