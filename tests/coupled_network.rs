@@ -2,6 +2,7 @@
 //! the simulator's own connection.
 #![cfg(all(feature = "mosaik", feature = "serve"))]
 
+use std::cell::Cell;
 use std::process::Command;
 use std::thread;
 
@@ -24,6 +25,11 @@ mod programs;
 mod strangers;
 mod support;
 
+thread_local! {
+    /// What friends tell, in this thread's runs.
+    static TOLD: Cell<f64> = const { Cell::new(1.5) };
+}
+
 /// Talks each second to somebody elsewhere, who calls back.
 struct Friend {
     peer: String,
@@ -40,7 +46,7 @@ impl Friend {
     #[every(seconds = 1)]
     async fn talk(this: This<Self>) -> Result<(), CallError> {
         let peer = Proxy::connect(&this.with(|me| me.peer.clone()), secs(5)).await?;
-        let told: f64 = peer.call("call_back").arg(this.proxy()).arg(1.5).returning().await?;
+        let told: f64 = peer.call("call_back").arg(this.proxy()).arg(TOLD.get()).returning().await?;
         this.with(|me| me.heard += told);
         Ok(())
     }
@@ -104,7 +110,10 @@ impl Simulator {
     }
 }
 
-/// Runs the program this way beside a stranger, while `steps` plays the simulator; then replays it without either.
+/// Runs the program this way beside a stranger, while `steps` plays the simulator; then replays it without either, and
+/// changed.
+///
+/// Broken once: what leaves for a peer was not recorded; then the changed run was the same.
 fn play(how: &'static str, steps: impl AsyncFnOnce(Simulator, &net::Running, String)) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run.jrn").display().to_string();
@@ -127,6 +136,12 @@ fn play(how: &'static str, steps: impl AsyncFnOnce(Simulator, &net::Running, Str
     let calls = Reader::open(std::path::Path::new(&path)).unwrap();
     let calls = calls.filter(|entry| matches!(entry.as_ref().unwrap().record, Record::Call { .. }));
     assert_eq!(calls.count(), 3 + 2, "those within steps, and those between them");
+    // the peer's answers are those of the recording: only what it is told has changed
+    TOLD.set(2.5);
+    for how in [&["replay", &path][..], &["replay", &path, "--against"]] {
+        let replayed = app().run([&["friends"], how].concat());
+        assert_eq!(format!("{replayed:?}"), format!("{:?}", ExitCode::from(3)), "{how:?}");
+    }
 }
 
 /// The stranger calls an agent of the coupled run.

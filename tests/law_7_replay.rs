@@ -205,6 +205,27 @@ fn an_extra_random_draw_is_called_one() {
     assert_eq!(found.agent.as_deref(), Some("house_0"));
 }
 
+/// Broken once: `Writer::checkpoint_due` never said so; then there was none before the end.
+#[test]
+fn the_state_of_all_agents_is_recorded_every_4096_events() {
+    let memory = Memory::default();
+    let tape = recorder(Level::Events, "free", &memory);
+    let world = build(config(), &Plan::default(), &tape);
+    let mut driver = FreeRun::new(Interrupt::default()).tape(tape.clone());
+    block_on(driver.run(world.kernel(), Time::ZERO + hours(2), |_| ())).unwrap();
+    drop((driver, world, tape));
+    memory.seal();
+    let (mut last, mut events, mut checkpoints) = (0, 0, 0);
+    for entry in Source::Memory(memory).open().unwrap().map(Result::unwrap) {
+        events = entry.event;
+        if let Record::Checkpoint { .. } = entry.record {
+            (last, checkpoints) = (entry.event, checkpoints + 1);
+        }
+        assert!(events - last <= 4_096, "none from {last} to {events}");
+    }
+    assert!(events > 2 * 4_096 && checkpoints >= events / 4_097, "{checkpoints} in {events}");
+}
+
 #[test]
 fn a_replay_stops_where_it_is_told_to() {
     let (source, ..) = recorded(Level::Events);

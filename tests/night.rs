@@ -55,6 +55,15 @@ fn calls(journal: &Path) -> usize {
     calls.filter(|entry| matches!(entry.record, isochrone::journal::Record::Call { .. })).count()
 }
 
+/// How many notices of this name a journal holds.
+fn commands(journal: &Path, wanted: &str) -> usize {
+    let Ok(reader) = isochrone::journal::Reader::open(journal) else { return 0 };
+    let notices = reader.map_while(Result::ok);
+    notices
+        .filter(|entry| matches!(&entry.record, isochrone::journal::Record::Command { name, .. } if *name == wanted))
+        .count()
+}
+
 /// Broken once: `Tape::came` took inputs of a later turn into an earlier one; nearly every journal differed.
 #[test]
 fn the_journal_of_each_process_of_a_live_system_with_random_kills_replays() {
@@ -81,6 +90,10 @@ fn the_journal_of_each_process_of_a_live_system_with_random_kills_replays() {
     }
     std::thread::sleep(Duration::from_millis(500));
     drop(processes);
+
+    // who came and went is in the journals too
+    let what = |name: &str| system.journals.iter().map(|journal| commands(journal, name)).sum::<usize>();
+    assert!(what("connected") >= JOURNALS && what("closed") > 0);
 
     let (mut same, mut answered) = (0, 0);
     for journal in &system.journals {

@@ -35,6 +35,20 @@ fn a_journal_that_cannot_be_written_ends_the_run_with_an_error() {
     assert!(code == Some(1) && text.contains("/dev/full exists"), "{text}");
 }
 
+/// Broken once: the flag did not reach the writer.
+#[test]
+fn a_run_may_go_on_when_its_journal_cannot_be_written_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let go_on = ["sim", "--until", "90d", "--record", "run.jrn", "--when-full", "go-on"];
+    let (code, text) = run(folder.path(), "2", "first_agent", &go_on);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the recording ends: cannot write run.jrn: "), "{text}");
+    assert!(text.contains("90d simulated"), "to its end: {text}");
+    // what was recorded is whole
+    let (code, text) = run(folder.path(), "unlimited", "first_agent", &["replay", "run.jrn"]);
+    assert!(code == Some(0) && text.contains("it was recorded up to "), "{text}");
+}
+
 #[test]
 fn a_journal_that_is_there_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();

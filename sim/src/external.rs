@@ -155,6 +155,12 @@ pub trait Order: 'static {
         self.purpose()
     }
 
+    /// What it sends, if that is known before it is sent; with the content itself, if that is wanted and can be shown.
+    fn sends(&self, with_content: bool) -> Option<Sending> {
+        let _ = with_content;
+        None
+    }
+
     /// What comes out when nobody can be asked, because of `why`; if nothing does, the agent's task panics with that.
     fn refused(&self, why: &str) -> Option<Self::Output> {
         let _ = why;
@@ -166,6 +172,17 @@ pub trait Order: 'static {
 
     /// Begins it. Called once, by the driver, on its runtime.
     fn run(&self) -> impl Future<Output = Self::Output>;
+}
+
+/// What leaves the simulated world with an operation: a recording compares it.
+#[derive(Debug)]
+pub struct Sending {
+    /// To whom.
+    pub to: String,
+    /// What it adds up to.
+    pub hash: u64,
+    /// What it is, as layers above write it down.
+    pub content: Option<Rc<dyn Any>>,
 }
 
 /// An [`Order`] that calls an agent's closure.
@@ -208,6 +225,7 @@ trait Asks: Any {
     fn name(&self) -> String;
     fn purpose(&self) -> u64;
     fn question(&self) -> u64;
+    fn sends(&self, with_content: bool) -> Option<Sending>;
     fn run(self: Rc<Self>, id: ExternalId) -> Running;
     fn recall(&self, written: &dyn Any) -> Outcome;
     fn refuse(&self, why: String) -> Outcome;
@@ -224,6 +242,10 @@ impl<O: Order> Asks for O {
 
     fn question(&self) -> u64 {
         Order::question(self)
+    }
+
+    fn sends(&self, with_content: bool) -> Option<Sending> {
+        Order::sends(self, with_content)
     }
 
     fn refuse(&self, why: String) -> Outcome {
@@ -289,6 +311,11 @@ impl Started {
     /// What is asked, see [`Order::question`].
     pub fn question(&self) -> u64 {
         self.ask.question()
+    }
+
+    /// What leaves with it, see [`Order::sends`].
+    pub fn sends(&self, with_content: bool) -> Option<Sending> {
+        self.ask.sends(with_content)
     }
 
     /// Nobody can be asked, because of `why`; the agent's closure is not called.

@@ -100,7 +100,8 @@ pub use context::{Ctx, Random, Task, TaskResult, This};
 pub use core::homeless_messages;
 pub use error::{Involved, SimError};
 pub use external::{
-    External, ExternalId, Form, Order, Outcome as ExternalOutcome, Running as ExternalRunning, Started,
+    External, ExternalId, Form, Order, Outcome as ExternalOutcome, Running as ExternalRunning, Sending,
+    Started,
 };
 pub use faults::Injected;
 pub use kernel::{CreateError, Kernel};

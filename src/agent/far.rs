@@ -10,6 +10,7 @@
 //!
 //! Failure modes: a [`CallError`] that names peer, agent and method.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use isochrone_sim::fingerprint::{fold, payload_hash};
 use isochrone_sim::random::purpose_of;
-use isochrone_sim::{External, ExternalId, ExternalOutcome, Form, Kernel, Order};
+use isochrone_sim::{External, ExternalId, ExternalOutcome, Form, Kernel, Order, Sending};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -152,8 +153,8 @@ impl Far {
         let Some(cx) = local::ctx() else {
             return local::dead_letter(|| format!("{what}: only agents send to others elsewhere"));
         };
-        let (far, name) = (self.clone(), format!("send {what}"));
-        let operation = cx.external_of(Errand::new(name, move || far.0.post(method, args)), Duration::ZERO);
+        let posted = Posted { far: self.clone(), method, args: Cell::new(Some(args)) };
+        let operation = cx.external_of(Rc::new(posted), Duration::ZERO);
         cx.start("send", async move {
             if let Err(error) = operation.await {
                 local::dead_letter(|| format!("{what}: {error}"));
@@ -200,6 +201,57 @@ impl<T: Serialize + DeserializeOwned + 'static> Order for Errand<T> {
             None => std::future::pending().await,
         }
     }
+}
+
+/// A one-way message to an agent elsewhere, as an operation.
+struct Posted {
+    far: Far,
+    method: Method,
+    args: Cell<Option<Args>>,
+}
+
+impl Order for Posted {
+    type Output = Result<(), CallError>;
+
+    fn name(&self) -> String {
+        format!("send `{}` to {}", self.method, self.far.text())
+    }
+
+    fn sends(&self, with_content: bool) -> Option<Sending> {
+        Some(sending(&self.far, &self.method, &self.args, with_content))
+    }
+
+    fn refused(&self, why: &str) -> Option<Self::Output> {
+        Some(Err(CallError::not_recorded(why)))
+    }
+
+    fn form(&self) -> Form<Self::Output> {
+        form()
+    }
+
+    async fn run(&self) -> Self::Output {
+        match self.args.take() {
+            Some(args) => self.far.0.post(self.method.clone(), args).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A request that is about to leave.
+fn sending(far: &Far, method: &Method, args: &Cell<Option<Args>>, with_content: bool) -> Sending {
+    let taken = args.take();
+    let parts = taken.as_ref().map(|args| (&args.positional, &args.keyword));
+    let hash = fold(purpose_of(method), payload_hash(&parts));
+    let content = parts.filter(|_| with_content).map(|(positional, keyword)| -> Rc<dyn Any> {
+        let keyword = keyword.iter().map(|(name, value)| (Value::from(name.as_str()), value.clone()));
+        Rc::new(Value::List(vec![
+            Value::from(&**method),
+            Value::List(positional.clone()),
+            Value::Map(keyword.collect()),
+        ]))
+    });
+    args.set(taken);
+    Sending { to: far.text().to_owned(), hash, content }
 }
 
 /// A container that is not bound knows addresses and can call none of them.
@@ -279,6 +331,10 @@ impl Order for Asked {
         let asked = args.as_ref().map_or(0, |args| payload_hash(&(&args.positional, &args.keyword)));
         self.args.set(args);
         fold(self.purpose(), asked)
+    }
+
+    fn sends(&self, with_content: bool) -> Option<Sending> {
+        Some(sending(&self.far, &self.method, &self.args, with_content))
     }
 
     fn refused(&self, why: &str) -> Option<Answer> {

@@ -14,7 +14,7 @@ use super::network::Network;
 use crate::coupling::Mode;
 #[cfg(feature = "mosaik")]
 use crate::coupling::mosaik::{Api, Kind};
-use crate::journal::{Fsync, Level};
+use crate::journal::{Fsync, Level, OnFailure};
 use crate::replay::Fault;
 #[cfg(feature = "serve")]
 use crate::{channel::Endpoint, coupling::rpc::OwnerLoss};
@@ -131,6 +131,10 @@ pub(super) struct Record {
     /// When the journal is forced to the disk: never, step or always
     #[arg(long, value_name = "WHEN", value_parser = fsync, requires = "path")]
     pub(super) fsync: Option<Fsync>,
+    /// What happens when the journal cannot be written, as on a full disk: stop (the run ends with an error) or go-on
+    /// (unrecorded from there on, which is said)
+    #[arg(long, value_name = "WHAT", default_value = "stop", value_parser = on_failure, requires = "path")]
+    pub(super) when_full: OnFailure,
 }
 
 #[cfg(feature = "manager")]
@@ -440,6 +444,14 @@ fn fsync(text: &str) -> Result<Fsync, String> {
         "step" => Ok(Fsync::Step),
         "always" => Ok(Fsync::Always),
         _ => Err(format!("{text:?} is no time to sync: write never, step or always")),
+    }
+}
+
+fn on_failure(text: &str) -> Result<OnFailure, String> {
+    match text {
+        "stop" => Ok(OnFailure::Stop),
+        "go-on" => Ok(OnFailure::GoOn),
+        _ => Err(format!("{text:?} is not what can be done: write stop or go-on")),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::journal::{Fsync, Header, Options, Writer};
 use crate::replay::Tape;
 
 /// The flags that say how a run is recorded, and logged: no part of the run. Each has a value.
-const ASIDE: [&str; 4] = ["--record", "--record-level", "--fsync", "--log"];
+const ASIDE: [&str; 5] = ["--record", "--record-level", "--fsync", "--when-full", "--log"];
 /// The entry of the configuration that holds the command line.
 const ARGUMENTS: &str = "arguments";
 
@@ -136,7 +136,7 @@ pub(super) fn tape(flags: &Record, header: impl FnOnce() -> Header) -> Result<Ta
     let Some(path) = &flags.path else { return Ok(Tape::default()) };
     let mut header = header();
     header.level = flags.level;
-    writer(path, header, flags.fsync).map(Tape::record)
+    writer(path, header, flags).map(Tape::record)
 }
 
 /// Creates a journal in the place of an older one.
@@ -146,8 +146,9 @@ pub(super) fn overwrite(path: &Path, header: Header) -> Result<Writer, String> {
 }
 
 /// Creates a journal.
-pub(super) fn writer(path: &Path, header: Header, fsync: Option<Fsync>) -> Result<Writer, String> {
+fn writer(path: &Path, header: Header, flags: &Record) -> Result<Writer, String> {
     let usual = if header.clock == "wall" { Fsync::Step } else { Fsync::Never };
-    let options = Options { fsync: fsync.unwrap_or(usual), ..Options::default() };
+    let fsync = flags.fsync.unwrap_or(usual);
+    let options = Options { fsync, on_failure: flags.when_full, ..Options::default() };
     Writer::create(path, header, options).map_err(|error| error.to_string())
 }

@@ -69,6 +69,12 @@ impl From<Name> for Kept {
     }
 }
 
+impl From<&Kept> for Name {
+    fn from(kept: &Kept) -> Name {
+        kept.name.clone()
+    }
+}
+
 impl From<&str> for Name {
     fn from(text: &str) -> Name {
         Name::new(text)

@@ -124,6 +124,7 @@ fn value_of(record: &Record) -> Option<Value> {
     match record {
         Record::Sent { values, .. } => values.as_ref().and_then(Packed::value),
         Record::Answered { value, .. } => value.as_ref().and_then(Packed::value),
+        Record::Frame { content, .. } => content.as_ref().and_then(Packed::value),
         Record::Replied { outcome: Ok(value), .. } => value.value(),
         _ => None,
     }

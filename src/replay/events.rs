@@ -6,32 +6,32 @@ use isochrone_sim::{AgentId, Event, OrderKey, What};
 
 use super::names::Names;
 use crate::codec::Value;
-use crate::journal::{Hash, Kept, Name, Packed, Record, Told};
+use crate::journal::{Hash, Name, Packed, Record, Told};
 
 /// The record of an event; `None` for what is recorded where it is done, as an input.
 pub(crate) fn record(names: &mut Names, event: &Event) -> Option<Record> {
-    known(names, event).or_else(|| {
-        meet(names, event);
-        known(names, event)
-    })
+    if let Some(record) = often(names, event) {
+        return Some(record);
+    }
+    meet(names, event);
+    often(names, event).or_else(|| seldom(names, event))
 }
 
-/// The same, if all names in it are known.
-fn known(names: &Names, event: &Event) -> Option<Record> {
+/// The record of what happens often, if all names in it are known.
+fn often(names: &Names, event: &Event) -> Option<Record> {
     tell(names, event, |told| told.record())
 }
 
-/// Passes the record of an event on, if it has one and all names in it are known, which they nearly always are.
+/// Passes the record of an event on, if it is of those that happen often and all names in it are known, which they nearly
+/// always are.
 ///
-/// Why not returned: where the kind of the record is known, writing it down is a few stores.
+/// Why not returned: where the kind of the record is known, writing it down is a few stores. Why not all: whatever is in
+/// the way of the few kinds that most events are takes their place in the processor.
 #[inline(always)]
 pub(crate) fn tell<R>(names: &Names, event: &Event, then: impl FnOnce(Told<'_>) -> R) -> Option<R> {
     let value = || event.value.as_deref().and_then(packed);
     let agent = names.agent(event.agent)?;
     let told = match &event.what {
-        What::Created { by } => then(Told::Created { agent, by: names.agent(*by)? }),
-        What::Start => then(Told::Started { agent }),
-        What::Stop => then(Told::Stopped { agent }),
         What::Send { to, sequence, label, hash } => {
             let (to, label) = (names.agent(*to)?, names.label(label)?);
             let (sequence, hash, values) = (*sequence, Hash(*hash), &value());
@@ -43,12 +43,6 @@ pub(crate) fn tell<R>(names: &Names, event: &Event, then: impl FnOnce(Told<'_>) 
             let (sequence, call) = (*sequence, u64::from(*call));
             then(Told::Received { agent, from, sequence, label, call })
         }
-        What::Held { from, sequence } => {
-            then(Told::Held { agent, from: names.agent(*from)?, sequence: *sequence })
-        }
-        What::Refused { from, sequence } => {
-            then(Told::Refused { agent, from: names.agent(*from)?, sequence: *sequence })
-        }
         What::Reply { to, sequence, hash, call } => {
             let (to, sequence, value) = (names.agent(*to)?, *sequence, &value());
             let (hash, call) = (Hash(*hash), u64::from(*call));
@@ -57,24 +51,38 @@ pub(crate) fn tell<R>(names: &Names, event: &Event, then: impl FnOnce(Told<'_>) 
         What::Answer { from, sequence, .. } => {
             then(Told::Answer { agent, from: names.agent(of(*from))?, sequence: *sequence })
         }
-        What::Late { from, sequence } => {
-            then(Told::Late { agent, from: names.agent(of(*from))?, sequence: *sequence })
-        }
         What::Timer { label } => then(Told::Timer { agent, label: names.label(label)? }),
-        What::Deadline { label } => then(Told::Deadline { agent, label: names.label(label)? }),
-        What::External { name, hash } => {
-            let (name, hash) = (&Kept::from(Name::from(name.as_str())), Hash(*hash));
-            then(Told::Resumed { agent, name, hash })
-        }
-        What::Failure(report) => {
-            let (task, message) = (&Kept::from(Name::from(report.task.as_str())), &report.message);
-            let outcome = &format!("{:?}", report.outcome);
-            then(Told::Failed { agent, task, message, outcome })
-        }
-        What::Draw { purpose, n } => then(Told::Drew { agent, purpose: Hash(*purpose), number: *n }),
         _ => return None,
     };
     Some(told)
+}
+
+/// The record of what happens seldom; all names in it are known.
+fn seldom(names: &Names, event: &Event) -> Option<Record> {
+    let name = |agent| names.agent(agent).map(Name::from);
+    let agent = name(event.agent)?;
+    Some(match &event.what {
+        What::Created { by } => Record::Created { agent, by: name(*by)? },
+        What::Start => Record::Started { agent },
+        What::Stop => Record::Stopped { agent },
+        What::Held { from, sequence } => Record::Held { agent, from: name(*from)?, sequence: *sequence },
+        What::Refused { from, sequence } => {
+            Record::Refused { agent, from: name(*from)?, sequence: *sequence }
+        }
+        What::Late { from, sequence } => Record::Late { agent, from: name(of(*from))?, sequence: *sequence },
+        What::Deadline { label } => Record::Deadline { agent, label: names.label(label)?.into() },
+        What::External { name, hash } => {
+            Record::Resumed { agent, name: name.as_str().into(), hash: Hash(*hash) }
+        }
+        What::Failure(report) => Record::Failed {
+            agent,
+            task: report.task.as_str().into(),
+            message: report.message.clone(),
+            outcome: format!("{:?}", report.outcome),
+        },
+        What::Draw { purpose, n } => Record::Drew { agent, purpose: Hash(*purpose), number: *n },
+        _ => return None,
+    })
 }
 
 /// The value of what is sent, which is seldom wanted.
@@ -124,6 +132,9 @@ pub(crate) fn is_same(recorded: &Record, again: &Record) -> bool {
                 agent: agent2, to: to2, sequence: sequence2, hash: hash2, call: call2, ..
             },
         ) => hash == hash2 && (sequence, call) == (sequence2, call2) && (agent, to) == (agent2, to2),
+        (Record::Frame { to, hash, .. }, Record::Frame { to: to2, hash: hash2, .. }) => {
+            hash == hash2 && to == to2
+        }
         (recorded, again) => recorded == again,
     }
 }

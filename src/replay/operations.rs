@@ -18,7 +18,7 @@ use super::reel::{Inner, Left, State};
 use super::tape::{Tape, input_of};
 use crate::clock::{Input, RunError};
 use crate::codec::Value;
-use crate::journal::{Name, Packed, Record};
+use crate::journal::{Hash, Level, Name, Packed, Record};
 
 impl Tape {
     /// Takes over operations that agents have asked for: those that are to be run get into `begun`.
@@ -122,12 +122,34 @@ impl Inner {
             let key = (agent, *call);
             *call += 1;
             self.running.insert(started.id, (key.clone(), started.name().as_str().into()));
+            self.sent(kernel, &started);
             match &mut self.state {
                 State::Recording(_) => to_run.push(started),
                 State::Playing(player, _) => player.ask(key, started),
             }
         }
         to_run
+    }
+
+    /// What leaves with an operation is written down, or must be what was.
+    fn sent(&mut self, kernel: &Kernel, started: &Started) {
+        let level = match &self.state {
+            State::Recording(recorder) => recorder.level,
+            State::Playing(player, _) => player.level,
+        };
+        let Some(sending) = started.sends(self.values || level == Level::Full) else { return };
+        let content = sending.content.as_ref().and_then(|content| content.downcast_ref::<Value>());
+        let record = Record::Frame {
+            to: sending.to.as_str().into(),
+            hash: Hash(sending.hash),
+            content: content.map(Packed::new),
+        };
+        self.go_on(Some(kernel));
+        let at = (kernel.now(), kernel.round());
+        match &mut self.state {
+            State::Recording(recorder) => recorder.write(at, &record),
+            State::Playing(player, _) => player.compare(at, record),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Recorder {
         }
     }
 
-    /// An event that brings new names, or none that is recorded, or after which a checkpoint is due.
+    /// An event that is seldom or brings new names, or after which a checkpoint is due.
     #[cold]
     fn event_aside(&mut self, event: &Event, is_written: bool) {
         let at = (event.time, event.round);

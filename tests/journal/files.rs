@@ -1,12 +1,15 @@
 //! Writers that die, that meet, that find the disk full; and what is left to the next one.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
 use isochrone::journal::{
-    Header, JournalError, Name, OnFailure, Options, Reader, Record, Repair, Survey, Tail, Writer, repair,
+    Fsync, Header, JournalError, Name, OnFailure, Options, Reader, Record, Repair, Survey, Tail, Writer,
+    repair,
 };
 use isochrone::sim::{Time, nanos, secs};
 
@@ -238,6 +241,38 @@ fn when_the_disk_is_full_the_policy_decides() {
         let (entries, tail) = read(&bytes.0.borrow());
         assert!(!entries.is_empty());
         assert!(matches!(tail, Ok(Tail::Torn { .. })), "{tail:?}");
+    }
+}
+
+/// Counts how often the disk is waited for.
+struct Synced(Rc<Cell<u32>>);
+
+impl io::Write for Synced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.set(self.0.get() + 1);
+        Ok(())
+    }
+}
+
+/// Broken once: `commit` did not ask for the policy.
+#[test]
+fn the_disk_is_waited_for_never_at_each_commit_or_after_each_record() {
+    for (fsync, times) in [(Fsync::Never, 0), (Fsync::Step, 3), (Fsync::Always, 3 * 4)] {
+        let synced = Rc::new(Cell::new(0));
+        let mut options = Options::default();
+        options.fsync = fsync;
+        let mut journal = Writer::to_stream(Synced(synced.clone()), header(), options).unwrap();
+        for n in 0..3 {
+            for agent in ["a", "b", "c", "d"] {
+                journal.write(Time::ZERO + nanos(n), 0, &Record::Started { agent: agent.into() }).unwrap();
+            }
+            journal.commit().unwrap();
+        }
+        assert_eq!(synced.get(), times, "{fsync:?}");
     }
 }
 

@@ -409,10 +409,12 @@ mod tests {
 
     use super::*;
 
-    /// The replies that whoever kills this process now would find, of which the last must be the last record.
+    /// The replies that whoever kills this process now would find, of which the last must be the last record, after the
+    /// checkpoint of its step.
     fn replies(journal: &Path) -> usize {
         let entries: Vec<_> = Reader::open(journal).unwrap().map(Result::unwrap).collect();
-        assert!(matches!(entries.last().unwrap().record, Record::Replied { .. }));
+        let last = entries.last_chunk().map(|last: &[_; 2]| last.each_ref().map(|entry| &entry.record));
+        assert!(matches!(last, Some([Record::Checkpoint { .. }, Record::Replied { .. }])), "{last:?}");
         entries.iter().filter(|entry| matches!(entry.record, Record::Replied { .. })).count()
     }
 

@@ -3,15 +3,17 @@
 //! Why `external`: the answer is not a function of the seed. The agent resumes in the next round of the same instant; the
 //! kernel waits for mosaik meanwhile, and mosaik, which answers while it waits for our step, does not deadlock.
 
+use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use isochrone_sim::fingerprint::{fold, payload_hash};
-use isochrone_sim::{Ctx, Form, Order, local};
+use isochrone_sim::{Ctx, Form, Order, Sending, local};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::session::MOSAIK;
 use crate::agent::external::form;
 use crate::channel::Failure;
 use crate::codec::{Value, to_value};
@@ -160,6 +162,11 @@ impl Order for Asking {
             "set_data" | "set_event" => self.purpose(),
             _ => fold(self.purpose(), payload_hash(&self.content)),
         }
+    }
+
+    fn sends(&self, with_content: bool) -> Option<Sending> {
+        let content = with_content.then(|| Rc::new(self.content.clone()) as Rc<dyn Any>);
+        Some(Sending { to: MOSAIK.into(), hash: payload_hash(&self.content), content })
     }
 
     fn refused(&self, why: &str) -> Option<Self::Output> {

@@ -18,7 +18,7 @@ use crate::rpc::{Args, CallError, Request};
 pub(crate) type Refusal = (String, String);
 
 /// What mosaik is called in journals.
-const MOSAIK: &str = "mosaik";
+pub(super) const MOSAIK: &str = "mosaik";
 
 /// What has been told at `init`, and the agents.
 pub(crate) struct Session<'s> {
