@@ -6,7 +6,8 @@
 //! | replayed | waits for its recorded result | |
 //! | a trial | waits for the result of the operation by which the recorded run asked the same | its result is written down |
 //!
-//! Contract: an operation is known by its agent and its number among those of that agent.
+//! Contract: an operation is known by its agent and its number among those of that agent. What leaves with one
+//! is written down where it begins, and compared in a replay.
 
 use std::collections::VecDeque;
 
