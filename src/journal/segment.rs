@@ -191,6 +191,8 @@ impl Drop for Files {
         if let Err(error) = self.cut_room() {
             tracing::warn!("zeros are left at the end of {}: {error}", self.path().display());
         }
+        // closing is not enough: a process that is just being started has copies of all files, for a moment
+        let _ = self.first.unlock();
     }
 }
 
@@ -299,6 +301,18 @@ impl<W: Write> Sink for Stream<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lock_ends_with_its_writer_also_where_another_has_a_copy_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("run.jrn");
+        let files = Files::create(&base, false).unwrap();
+        let copy = files.first.try_clone().unwrap();
+        assert!(matches!(Files::reopen(&base), Err(JournalError::Locked { .. })));
+        drop(files);
+        Files::reopen(&base).unwrap();
+        drop(copy);
+    }
 
     #[test]
     fn a_segment_knows_its_first() {
