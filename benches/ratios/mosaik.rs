@@ -32,7 +32,8 @@ const STEP: i64 = 900;
 struct House {
     seconds: u64,
     vm_pu: f64,
-    mwh: f64,
+    /// what it has drawn: MW times seconds
+    mj: f64,
 }
 
 #[agent(eid = "house_{n}")]
@@ -49,7 +50,7 @@ impl House {
     /// Meters what it draws: nothing of it shows before it is asked for.
     #[every(period)]
     fn meter(&mut self) {
-        self.mwh += self.p_mw() * self.seconds as f64 / 3600.0;
+        self.mj += self.p_mw() * self.seconds as f64;
     }
 
     #[input(trigger)]
