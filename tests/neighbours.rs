@@ -286,15 +286,21 @@ fn who_awaits_a_neighbour_sees_how_long_that_took() {
     assert!(ended.took >= millis(20), "{:?}", ended.took);
 }
 
+/// A house, and who calls it when it is told to.
+async fn house_and_caller(stop: &Interrupt, done: &Interrupt, heard: &Heard) -> [Site; 2] {
+    let house = Site::new("house", stop, &Tape::default()).await;
+    let caller = Site::new("caller", stop, &Tape::default()).await;
+    house.world.add("house", House::default()).unwrap();
+    let agent = Told { house: caller.proxy(&house, "house"), done: done.clone(), heard: heard.clone() };
+    caller.world.add("caller", agent).unwrap();
+    [house, caller]
+}
+
 #[test]
 fn an_answer_goes_to_the_run_that_has_asked_also_when_peers_enter_by_another() {
     block_on(async {
         let (stop, done, heard) = (Interrupt::default(), Interrupt::default(), Heard::default());
-        let house = Site::new("house", &stop, &Tape::default()).await;
-        let caller = Site::new("caller", &stop, &Tape::default()).await;
-        house.world.add("house", House::default()).unwrap();
-        let agent = Told { house: caller.proxy(&house, "house"), done: done.clone(), heard: heard.clone() };
-        caller.world.add("caller", agent).unwrap();
+        let [house, caller] = house_and_caller(&stop, &done, &heard).await;
         let (wall, live) = Wall::new(stop.clone());
         let runs = [house.run(), Site { wall, ..caller }.run()];
         send(&live, "caller", "call", Args::default().arg(1));
@@ -312,11 +318,7 @@ fn an_answer_goes_to_the_run_that_has_asked_also_when_peers_enter_by_another() {
 fn told(times: u32, door: Option<f64>) -> (Vec<Result<f64, String>>, Vec<f64>) {
     block_on(async {
         let (stop, done, heard) = (Interrupt::default(), Interrupt::default(), Heard::default());
-        let house = Site::new("house", &stop, &Tape::default()).await;
-        let caller = Site::new("caller", &stop, &Tape::default()).await;
-        house.world.add("house", House::default()).unwrap();
-        let agent = Told { house: caller.proxy(&house, "house"), done: done.clone(), heard: heard.clone() };
-        caller.world.add("caller", agent).unwrap();
+        let [house, caller] = house_and_caller(&stop, &done, &heard).await;
         let lives = [caller.live.clone(), house.live.clone()];
         let runs = [house.run(), caller.run()];
         for _ in 0..10 {

@@ -1,4 +1,6 @@
 //! How a run under a simulator has ended, whatever its protocol.
+//!
+//! Why one for all: a program ends with the same words and exit codes, whoever moved its time.
 
 use std::io;
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! Operations by which agents ask the outside: what becomes of them in a recording, a replay and a trial.
 //!
+//! Why: the answer of the outside is input, which only a recording can give again; and the agent that asks must not notice which
+//! of the three it is.
+//!
 //! | the run is | an operation that begins | when it ends |
 //! |------------|--------------------------|--------------|
 //! | recorded | is run by the driver | its result is written down |
